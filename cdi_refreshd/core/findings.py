@@ -1,0 +1,37 @@
+"""What is wrong, where, and what to do about it: the one shape in which every layer says so."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+SEVERITIES = ("fatal", "degraded", "info")
+"""fatal: a container would not start, or would lose CUDA. degraded: something is left out. info: worth knowing."""
+
+
+class Finding(NamedTuple):
+    severity: str
+    place: str
+    """What it is about: a path, a device, or a place in a document (`devices[3].name`)."""
+    fact: str
+    cure: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.fact}"
+        return f"{text}; {self.cure}" if self.cure else text
+
+
+class Fault(Exception):
+    """Something that ends what we were doing: a place, a fact, a cure, as one line."""
+
+    def __init__(self, place: str, fact: str, cure: str = "") -> None:
+        self.finding = Finding("fatal", place, fact, cure)
+        super().__init__(str(self.finding))
+
+
+class UsageFault(Fault):
+    """The caller asked for something that there is not: exit status 2."""
+
+
+def worst(findings: Iterable[Finding]) -> str:
+    """The gravest severity among them, or "" where there is none."""
+    found = {finding.severity for finding in findings}
+    return next((severity for severity in SEVERITIES if severity in found), "")
