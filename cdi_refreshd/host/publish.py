@@ -1,0 +1,273 @@
+"""Puts a spec in its place, whole or not at all: the only module that writes one.
+
+The temporary stands in the spec's own directory, because the CDI caches in use notice the rename of a name that they
+watch and not its arrival from elsewhere. It does not end in .yaml or .json, because they would read it, and drop every
+device that it has in common with the spec. Its writer holds a lock on it, so that nobody sweeps it from under them.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+
+from cdi_refreshd.core.findings import Fault
+
+_FILE_MODE = 0o644
+_DIRECTORY_MODE = 0o755
+_ATTEMPTS = 100
+_RANDOM_BYTES = 3
+_CURES = {
+    errno.EACCES: "run as root; if this is root, look for a denial by SELinux or AppArmor",
+    errno.EDQUOT: "free some space in that directory, or raise the quota",
+    errno.EIO: "look for disk errors in the kernel's log",
+    errno.ENOENT: "the directory was taken away meanwhile; try again",
+    errno.ENOSPC: "free some space, or inodes, in that filesystem",
+    errno.EPERM: "run as root; if this is root, look for an immutable flag with lsattr",
+    errno.EROFS: "make that filesystem writable, or write elsewhere",
+}
+
+
+def publish(path: str, content: bytes) -> bool:
+    """Make `path` a regular file of mode 0644 with this content: True when written, False when it was one already.
+
+    Readers meet the old document or the new one, at every moment and whenever we die. The directory is made, with
+    its parents, where it is missing. A Fault leaves what was there, except the one that says "is in place".
+    """
+    directory, name = _split(path)
+    try:
+        fd = _make_directory(directory)
+    except OSError as error:
+        raise _directory_fault(directory, error) from error
+    try:
+        with contextlib.suppress(OSError):  # litter is no reason not to publish
+            _sweep(fd, name)
+        if _stands(fd, name, content):
+            return False
+        _replace(fd, name, content)
+        _sync_done(fd, path, "is in place")
+    except OSError as error:
+        raise _fault(path, "written", error) from error
+    finally:
+        _close(fd)
+    return True
+
+
+def withdraw(path: str) -> bool:
+    """Delete the file: True if there was one. A missing directory is as good as a missing file."""
+    directory, name = _split(path)
+    try:
+        fd = _open_directory(directory)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _directory_fault(directory, error) from error
+    try:
+        os.unlink(name, dir_fd=fd)
+        _sync_done(fd, path, "is removed")
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _fault(path, "removed", error) from error
+    finally:
+        _close(fd)
+    return True
+
+
+def sweep(path: str) -> tuple[str, ...]:
+    """Remove the temporaries that dead publishers of `path` left, and return their paths, sorted."""
+    directory, name = _split(path)
+    try:
+        fd = _open_directory(directory)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise _directory_fault(directory, error) from error
+    try:
+        return tuple(os.path.join(directory, temporary) for temporary in _sweep(fd, name))
+    except OSError as error:
+        raise _fault(directory, "swept", error) from error
+    finally:
+        _close(fd)
+
+
+def _split(path: str) -> tuple[str, str]:
+    directory, name = os.path.split(path)
+    if name in ("", ".", ".."):
+        raise Fault(path or '""', "is not the path of a file", "name one, such as /var/run/cdi/nvidia.yaml")
+    return directory or ".", name
+
+
+def _open_directory(directory: str, above: int | None = None) -> int:
+    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=above)
+
+
+def _make_directory(directory: str) -> int:
+    """A descriptor of the directory. Links are followed here, and nowhere after."""
+    with contextlib.suppress(FileNotFoundError):
+        return _open_directory(directory)
+    parent, name = os.path.split(directory)
+    above = _make_directory(parent or ".")
+    try:
+        # Not a chmod afterwards: dying between the two would leave a directory that is closed to readers for ever.
+        umask = os.umask(0o777 & ~_DIRECTORY_MODE)
+        try:
+            os.mkdir(name, _DIRECTORY_MODE, dir_fd=above)
+        except FileExistsError:
+            pass  # somebody was faster, or it is a dangling link: opening it tells
+        finally:
+            os.umask(umask)
+        _sync(above)
+        return _open_directory(name, above)
+    finally:
+        _close(above)
+
+
+def _sweep(directory: int, name: str) -> list[str]:
+    return sorted(
+        found for found in os.listdir(directory) if _is_temporary(found, name) and _sweep_one(directory, found)
+    )
+
+
+def _is_temporary(found: str, name: str) -> bool:
+    prefix, suffix = f".{name}.", ".tmp"
+    middle = found[len(prefix) : -len(suffix)]
+    whole = found.startswith(prefix) and found.endswith(suffix) and len(middle) == 2 * _RANDOM_BYTES
+    return whole and set(middle) <= set("0123456789abcdef")
+
+
+def _sweep_one(directory: int, temporary: str) -> bool:
+    try:
+        fd = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return False  # gone already, or not ours
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return False
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(temporary, dir_fd=directory)
+    except OSError:
+        return False  # its writer lives, or another sweep was faster
+    finally:
+        _close(fd)
+    return True
+
+
+def _stands(directory: int, name: str, content: bytes) -> bool:
+    """Is this file already what it should be? What cannot be read is not: writing will tell why."""
+    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        fd = os.open(name, flags, dir_fd=directory)
+    except OSError:
+        return False
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode) or stat.S_IMODE(mode) != _FILE_MODE:
+            return False
+        found = b""
+        while len(found) <= len(content) and (more := os.read(fd, len(content) + 1 - len(found))):
+            found += more
+        return found == content
+    except OSError:
+        return False
+    finally:
+        _close(fd)
+
+
+def _replace(directory: int, name: str, content: bytes) -> None:
+    for _ in range(_ATTEMPTS):
+        if _replace_by(f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp", directory, name, content):
+            return
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
+def _replace_by(temporary: str, directory: int, name: str, content: bytes) -> bool:
+    """False when somebody has this temporary already, or swept it before we had the lock."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        # Closed to others until it is whole: who can open it can hold a lock on it.
+        fd = os.open(temporary, flags, 0o600, dir_fd=directory)
+    except FileExistsError:
+        return False
+    renamed = False
+    try:
+        if not _lock(fd):
+            return False
+        _write(fd, content)
+        os.fchmod(fd, _FILE_MODE)
+        os.fsync(fd)
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        renamed = True
+    finally:
+        if not renamed:
+            with contextlib.suppress(OSError):  # the next publisher sweeps what we cannot
+                os.unlink(temporary, dir_fd=directory)
+        _close(fd)
+    return True
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.fstat(fd).st_nlink > 0
+
+
+def _write(fd: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        written = os.write(fd, rest)
+        if not written:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rest = rest[written:]
+
+
+def _sync(directory: int) -> None:
+    try:
+        os.fsync(directory)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # filesystems that have no such thing for directories
+            raise
+
+
+def _sync_done(directory: int, path: str, done: str) -> None:
+    try:
+        _sync(directory)
+    except OSError as error:
+        raise Fault(path, f"{done}, but may not be after a power cut: {_said(error)}", _cure(error)) from error
+
+
+def _close(fd: int) -> None:
+    with contextlib.suppress(OSError):  # what matters was synced; Linux has freed the descriptor whatever it says
+        os.close(fd)
+
+
+def _said(error: OSError) -> str:
+    text = os.strerror(error.errno or 0)
+    return text[:1].lower() + text[1:]
+
+
+def _cure(error: OSError) -> str:
+    return _CURES.get(error.errno or 0, "")
+
+
+def _fault(path: str, verb: str, error: OSError) -> Fault:
+    if error.errno == errno.EISDIR:
+        return Fault(path, "is a directory, not a file", "move it away")
+    return Fault(path, f"cannot be {verb}: {_said(error)}", _cure(error))
+
+
+def _directory_fault(directory: str, error: OSError) -> Fault:
+    """What is wrong with a directory that cannot be opened or made: named by the part of its path that is to blame."""
+    parts = directory.split("/")
+    for upto in range(1, len(parts) + 1):
+        part = "/".join(parts[:upto])
+        if os.path.islink(part) and not os.path.exists(part):
+            to = os.readlink(part)
+            return Fault(
+                part, f"is a symbolic link to {to}, which is not there", "make that directory, or remove the link"
+            )
+        if os.path.exists(part) and not os.path.isdir(part):
+            return Fault(part, "is a file, not a directory", "move it away")
+    return Fault(directory, f"cannot be opened or made: {_said(error)}", _cure(error))
