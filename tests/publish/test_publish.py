@@ -14,6 +14,7 @@ from cdi_refreshd.host import publish as module
 from cdi_refreshd.host.publish import publish, withdraw
 from tests.publish.beside import Child, become_nobody, document, mode_of, read, write
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OLD, NEW = document(1), document(2)
 
 
@@ -385,5 +386,5 @@ def test_no_descriptor_stays_open_whatever_happens(shelf, spec, monkeypatch):
 
 def test_importing_the_publisher_brings_nothing_slow_into_the_boot():
     code = "import sys, cdi_refreshd.host.publish; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True, cwd=TOP)
     assert not {"tempfile", "random", "shutil", "pathlib", "secrets", "subprocess"} & set(done.stdout.split())
