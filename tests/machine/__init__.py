@@ -1,0 +1,31 @@
+"""A made-up GPU machine to run commands in; `python -m tests.machine CASE.json -- COMMAND` does it by hand.
+
+    with booted({"gpus": [{"drm": [1, 128]}, {"mig": [[1, 0]]}]}) as machine:
+        machine.run(["cdi-refreshd", "oneshot"])
+        machine.path("/dev/nvidia1").unlink()
+        machine.run(["cdi-refreshd", "oneshot"])
+
+A case is a dict (or JSON). Every key may be left out:
+
+| key | holds |
+|---|---|
+| `gpus` | a dict for each GPU, see below |
+| `driver` | the driver's version |
+| `files`, `files_version`, `layout`, `driver_root` | false: no driver files; their version; `debian`, `debian-alternatives`, `rhel`, `arch`, `cache`; where they lie |
+| `remove`, `add`, `links`, `path_bins` | globs of driver files to leave out; path to text; path to target; paths of executables |
+| `nodes`, `extra_nodes`, `dev_root` | which of `ctl modeset uvm uvm-tools caps`; name below /dev to [major, minor]; where `dev` lies |
+| `uvm_major`, `caps_major`, `drm_mode`, `drm_gid` | numbers; the mode in octal as text |
+| `no_module`, `module_version`, `version_file` | no kernel module; the module's version where it differs; true: a module though there is no GPU |
+| `unbound` | PCI functions of no use to us: {"bdf", "driver": "vfio-pci" or none, "class"} |
+| `sockets` | paths of sockets |
+| `nvml` | further lines for the stand-in library, see nvml.c |
+
+A GPU: `minor`, `bdf`, `uuid`, `name`, `addressing`, `node` (false: no /dev/nvidiaN), `mode`, `gid`, `drm` [card, render],
+`control` (names of further DRM nodes), `mig` ([gi, ci] or [gi, ci, profile] each; [] for MIG mode without instances),
+`mig_nodes` (false: no nodes for them), `runtime_status` (what /sys/.../power says).
+"""  # noqa: E501
+
+from .machine import Machine, booted, missing, run_in
+from .namespace import CannotBoot
+
+__all__ = ["CannotBoot", "Machine", "booted", "missing", "run_in"]

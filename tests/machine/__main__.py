@@ -1,0 +1,5 @@
+import sys
+
+from .machine import main
+
+sys.exit(main())

@@ -1,0 +1,171 @@
+"""A made-up GPU machine: this host, with another machine's driver files, /dev, /proc/driver, /sys and sockets."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+from .driver_files import HOST_DRIVER, driver_files
+from .hardware import OPENS, VERSION, hardware
+from .namespace import CannotBoot, Namespace
+from .tree import SCRIPT, File, Link, apply, text, under
+
+CLEAN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+# libudev refuses a /sys that is no sysfs, unless told not to look.
+CLEAN |= {"SYSTEMD_DEVICE_VERIFY_SYSFS": "0", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/root"}
+
+
+def software(case):
+    """Driver files, and what the case adds to them or takes away, by their paths in the machine."""
+    root = case.get("driver_root", "/")
+    tree = {}
+    if case.get("files", True):
+        version = case.get("files_version", case.get("driver", VERSION))
+        tree = under(root, driver_files(version, case.get("layout", "debian")))
+        if root != "/":
+            include = text("include /etc/ld.so.conf.d/*.conf\n")
+            tree |= under(root, {"/etc/ld.so.conf": include, "/lib": Link("usr/lib")})
+    gone = [root.rstrip("/") + "/" + pattern.lstrip("/") for pattern in case.get("remove", [])]
+    tree = {path: entry for path, entry in tree.items() if not any(PurePosixPath(path).match(g) for g in gone)}
+    tree |= {path: text(content) for path, content in case.get("add", {}).items()}
+    tree |= {path: Link(target) for path, target in case.get("links", {}).items()}
+    return tree | dict.fromkeys(case.get("path_bins", []), SCRIPT)
+
+
+class Machine:
+    """A machine that runs. Made by `booted`."""
+
+    def __init__(self, case: dict):
+        self._inside = Namespace()
+        self.root = self._inside.root
+        """The machine's / seen from the host; absolute links in it lead to the host's files, so prefer `path`."""
+        lists = {f"/proc/{name}": self.path(f"/proc/{name}") for name in ("devices", "modules")}
+        self._host = {path: File(real.read_bytes()) for path, real in lists.items() if real.exists()}
+        self.case, self._files, self._tree = {}, None, {}
+        try:
+            for pattern in HOST_DRIVER:
+                for found in self.root.glob(pattern.lstrip("/")):
+                    found.unlink()
+            self.become(case)
+        except BaseException:
+            self.close()
+            raise
+
+    def become(self, case: dict) -> None:
+        """Change the machine into that of another case. What both have stays untouched, inode and all."""
+        files = software(case)
+        want = {canonical(path): entry for path, entry in (files | hardware(case, self._host)).items()}
+        apply(self.root, self._tree, want)
+        changed = files != self._files
+        self.case, self._files, self._tree = case, files, want
+        if changed:
+            self.ldconfig()
+
+    def ldconfig(self) -> None:
+        """Rebuild the driver root's ld.so.cache."""
+        root = self.root / self.case.get("driver_root", "/").lstrip("/")
+        subprocess.run(["ldconfig", "-r", root], check=True, stderr=subprocess.DEVNULL)
+
+    def path(self, path: str) -> Path:
+        """Where a path of the machine lies for the host, links followed as the machine would, all but the last."""
+        real, rest, hops = PurePosixPath("/"), list(PurePosixPath(path).parts[1:]), 0
+        while rest:
+            part = rest.pop(0)
+            if part == "..":
+                real = real.parent
+                continue
+            here = self.root / real.relative_to("/") / part
+            if rest and here.is_symlink() and (hops := hops + 1) < 40:
+                target = PurePosixPath(os.readlink(here))
+                if target.is_absolute():
+                    real = PurePosixPath("/")
+                rest[:0] = [p for p in target.parts if p != "/"]
+            else:
+                real /= part
+        return self.root / real.relative_to("/")
+
+    def nvml_opens(self) -> int:
+        """How often anybody in this machine has called nvmlInit."""
+        log = self.path(OPENS)
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
+    def popen(self, command, cwd=None, env=None, **options) -> subprocess.Popen:
+        """Start a command inside. env is added to a small clean environment; cwd is by default the host's, or /."""
+        cwd = cwd or (os.getcwd() if self.path(os.getcwd()).is_dir() else "/")
+        with self._inside.children_inside():
+            return subprocess.Popen(
+                [str(word) for word in command],
+                env=CLEAN | (env or {}),
+                preexec_fn=lambda: self._inside.enter(str(cwd)),  # noqa: PLW1509  (no threads here)
+                **options,
+            )
+
+    def run(self, command, timeout=60, input=None, check=False, **options) -> subprocess.CompletedProcess:
+        """Run a command inside; its output is captured as text, unless the options say otherwise."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
+        with self.popen(command, **({"stdin": stdin} | pipes | options)) as process:
+            try:
+                out, err = process.communicate(input, timeout)
+            except BaseException:
+                process.kill()
+                raise
+        done = subprocess.CompletedProcess(command, process.returncode, out, err)
+        if check:
+            done.check_returncode()
+        return done
+
+    def close(self) -> None:
+        self._inside.close()
+
+
+def canonical(path):
+    """/var/run and /lib are links on every host that has systemd; an entry's path must not lead through one."""
+    for link, real in (("/var/run/", "/run/"), ("/lib/", "/usr/lib/")):
+        if path.startswith(link):
+            return real + path[len(link) :]
+    return path
+
+
+@contextlib.contextmanager
+def booted(case: dict):
+    """Keep a machine for several commands and for changes in between."""
+    machine = Machine(case)
+    try:
+        yield machine
+    finally:
+        machine.close()
+
+
+def run_in(case: dict, command: list[str], **options) -> subprocess.CompletedProcess:
+    """Boot a machine for one command. Options are those of Machine.run."""
+    with booted(case) as machine:
+        return machine.run(command, **options)
+
+
+def missing() -> str | None:
+    """Why this host cannot hold a made-up machine, in one line, or None where it can."""
+    try:
+        Namespace().close()
+    except CannotBoot as why:
+        return str(why)
+    return None
+
+
+def main() -> int:
+    """python -m tests.machine CASE.json -- COMMAND ..."""
+    try:
+        case, separator, *command = sys.argv[1:]
+        if separator != "--" or not command:
+            raise ValueError
+    except ValueError:
+        print("usage: python -m tests.machine CASE.json -- COMMAND [ARGUMENT ...]", file=sys.stderr)
+        return 2
+    try:
+        with booted(json.loads(Path(case).read_text())) as machine:
+            return machine.popen(command, env=dict(os.environ)).wait()
+    except CannotBoot as why:
+        print(f"tests.machine: {why}", file=sys.stderr)
+        return 1

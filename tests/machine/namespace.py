@@ -1,0 +1,116 @@
+"""A mount and PID namespace that looks like this host with an empty /dev, /sys, /run and /proc/driver of its own.
+
+The host's file system is the lower layer of an overlay, so every program of the host is there, and nothing that is
+written reaches the host. The namespace lives as long as its first process, which ends when its standard input does:
+it goes with the process that booted it, however that one dies.
+"""
+
+import contextlib
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
+TOP = Path(__file__).resolve().parents[2]
+
+# The layers lie on a tmpfs over /mnt: every host has that directory, and it is ours alone in this namespace.
+# /proc/self is read before the new /proc is mounted, because only the old one knows the pid that the host sees.
+KEEPER = """
+set -e
+read -r pid rest < /proc/self/stat
+mount -t tmpfs -o mode=755 machine /mnt
+cd /mnt
+mkdir root upper work dev sys driver
+mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root
+mount -t proc proc root/proc
+for list in devices modules; do
+    if [ -e "/proc/$list" ]; then
+        sed /nvidia/d "/proc/$list" > "$list"
+        mount --bind "$list" "root/proc/$list"
+    fi
+done
+mount --bind driver root/proc/driver
+mount --bind sys root/sys
+mount --bind dev root/dev
+mount -t tmpfs -o mode=755 run root/run
+mkdir -p root/run/lock root/tmp
+chmod 1777 root/tmp
+for folder; do
+    mkdir -p "root$folder"
+    mount --bind -o ro "$folder" "root$folder"
+done
+if [ -d /sys/fs/cgroup ]; then
+    mkdir -p sys/fs/cgroup
+    mount --rbind /sys/fs/cgroup root/sys/fs/cgroup
+fi
+exec chroot root sh -c 'echo "$1" && exec env --ignore-signal=CHLD cat' sh "$pid"
+"""
+
+
+class CannotBoot(Exception):
+    """This host cannot hold a made-up machine; the text is one line and says what is missing."""
+
+
+def other_file_systems():
+    """Directories that commands need and that are no part of the root file system, so that the overlay lacks them."""
+    device = os.stat("/").st_dev
+    wanted = dict.fromkeys(os.path.realpath(p) for p in (TOP, sys.prefix, sys.base_prefix))
+    return [path for path in wanted if os.stat(path).st_dev != device]
+
+
+class Namespace:
+    """The running namespace. `root` is its / seen from outside; processes enter it through `enter`."""
+
+    def __init__(self):
+        if os.geteuid() != 0:
+            raise CannotBoot("a made-up machine needs root (mknod, mount namespaces)")
+        command = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
+        command += ["sh", "-c", KEEPER, "sh", *other_file_systems()]
+        pipe = subprocess.PIPE
+        self.keeper = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+        pid = self.keeper.stdout.readline().strip().decode()
+        if not pid:
+            _, said = self.keeper.communicate()
+            reason = said.decode(errors="replace").strip().replace("\n", "; ") or "unshare said nothing"
+            raise CannotBoot(f"a made-up machine needs CAP_SYS_ADMIN, mount namespaces and overlayfs: {reason}")
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._own_pids = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
+        self._pids = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._mounts = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self._root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_CLOEXEC)
+        if os.path.samestat(os.fstat(self._root), os.stat("/")):
+            raise AssertionError("the machine's root is the host's: nothing may be written there")
+        # By descriptor and not by the keeper's pid: it never means anything else, and children can use it, too.
+        self.root = Path(f"/proc/{os.getpid()}/fd/{self._root}")
+
+    def _setns(self, fd, kind):
+        if self._libc.setns(fd, kind):
+            raise OSError(ctypes.get_errno(), "setns")
+
+    @contextlib.contextmanager
+    def children_inside(self):
+        """Children of this thread get their pids in the namespace; the caller sees them by the host's pids."""
+        self._setns(self._pids, CLONE_NEWPID)
+        try:
+            yield
+        finally:
+            self._setns(self._own_pids, CLONE_NEWPID)
+
+    def enter(self, cwd: str) -> None:
+        """To be called in a child between fork and exec."""
+        self._setns(self._mounts, CLONE_NEWNS)
+        os.fchdir(self._root)
+        os.chroot(".")
+        os.chdir(cwd)
+
+    def close(self):
+        """End every process inside; the mounts go with the last of them."""
+        for fd in (self._own_pids, self._pids, self._mounts, self._root):
+            os.close(fd)
+        with contextlib.suppress(BrokenPipeError):
+            self.keeper.stdin.close()
+        self.keeper.wait()
+        self.keeper.stdout.close()
+        self.keeper.stderr.close()
