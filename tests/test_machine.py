@@ -175,12 +175,8 @@ def test_a_signal_reaches_the_command_itself():
 @root
 def test_nothing_of_a_machine_is_left():
     def host():
-        return (
-            Path("/proc/self/mountinfo").read_text(),
-            sorted(os.listdir("/dev")),
-            os.path.exists("/run/fake-nvml"),
-            sorted(os.listdir("/mnt")),
-        )
+        names = [sorted(os.listdir(folder)) for folder in ("/dev", "/mnt")]
+        return Path("/proc/self/mountinfo").read_text(), names, os.path.exists("/run/fake-nvml")
 
     before = host()
     with booted(TWO) as machine:
