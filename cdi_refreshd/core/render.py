@@ -22,6 +22,7 @@ _PLAIN = re.compile(
 )
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
 _ESCAPED = re.compile('[\x00-\x1f"\\\\\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]')
+_ESCAPED_IN_JSON = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]")
 _SHORT = {"\0": "\\0", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e", '"': '\\"', "\\": "\\\\"}
 
 
@@ -40,7 +41,10 @@ def to_json(spec: Spec) -> bytes:
     import json  # noqa: PLC0415 - YAML is what nearly everybody wants
 
     document = plain(spec)
-    return _encoded(json.dumps(document, ensure_ascii=False, separators=(",", ":")), document)
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    # Runtimes read JSON with a YAML parser: it takes these for line ends or for nothing at all, but a pair of escaped
+    # surrogates, which ensure_ascii would write, it does not take either.
+    return _encoded(_ESCAPED_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text), document)
 
 
 def plain(record: tuple[Any, ...]) -> dict[str, Any]:
