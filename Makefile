@@ -1,0 +1,41 @@
+# Everything lives in .venv; `make` says what there is to type.
+
+PYTHON := .venv/bin/python
+READY := .venv/.ready
+export PYTHONDONTWRITEBYTECODE := 1
+
+.NOTPARALLEL:
+.PHONY: help setup run test lint bench clean packages-run packages-test
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
+
+setup: packages-test $(READY) ## .venv, and the packages that the tests need
+
+run: packages-run $(READY) ## see it work: on this host's GPUs, or else in a made-up machine
+	@$(PYTHON) -m tests.demo
+
+test: packages-test $(READY) ## all tests, linters included
+	@tests/all
+
+lint: $(READY) ## ruff and mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+bench: $(READY) ## numbers: how long things take here
+	@for file in tests/bench/[a-z]*.py; do \
+	    echo "== $$file"; $(PYTHON) -m "tests.bench.$$(basename "$$file" .py)" || exit 1; \
+	done
+
+clean: ## away with .venv, caches and builds
+	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/cdi-refreshd"
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+packages-run packages-test:
+	@tests/packages $(@:packages-%=%)
+
+$(READY): pyproject.toml
+	[ -x $(PYTHON) ] || python3 -m venv .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
