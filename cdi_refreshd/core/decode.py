@@ -38,7 +38,7 @@ def _wrong(problems: Problems, place: str, fact: str, cure: str = "") -> None:
     problems.append(Finding("fatal", place or "document", fact, cure))
 
 
-def _record(of: Any, data: object, place: str, problems: Problems) -> Any:  # noqa: ANN401 - any of KEYS
+def _record(of: Any, data: object, place: str, problems: Problems) -> Any:
     """A record of type `of`; what the data lacks, or has wrong, is zero in it."""
     values = {}
     known = {key.key.lower(): key for key in KEYS[of]}
@@ -94,7 +94,7 @@ def _zero(key: Key, problems: Problems) -> object:
     return () if isinstance(key.holds, list) else _record(key.holds, None, "", problems)
 
 
-def _value(holds: Any, value: object, place: str, problems: Problems) -> object:  # noqa: ANN401 - see Key.holds
+def _value(holds: Any, value: object, place: str, problems: Problems) -> object:
     if isinstance(holds, list):
         return _list(holds[0], value, place, problems)
     if holds == "str":
@@ -111,7 +111,7 @@ def _value(holds: Any, value: object, place: str, problems: Problems) -> object:
     return _record(holds, value, place, problems)
 
 
-def _list(holds: Any, value: object, place: str, problems: Problems) -> tuple[object, ...]:  # noqa: ANN401 - see Key.holds
+def _list(holds: Any, value: object, place: str, problems: Problems) -> tuple[object, ...]:
     if not isinstance(value, list):
         _wrong(problems, place, f"must be a list, not {_told(value)}")
         return ()

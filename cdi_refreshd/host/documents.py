@@ -37,7 +37,7 @@ class Unreadable(Fault):
     """The bytes could not be had at all: there is no verdict on the document."""
 
 
-def read(path: str) -> Any:  # noqa: ANN401 - whatever the document holds
+def read(path: str) -> Any:
     """The first document of a file as dicts, lists and scalars. Raises Unreadable; Fault where it does not parse."""
     return parse(read_bytes(path), path)
 
@@ -91,7 +91,7 @@ def spec_files(directory: str) -> tuple[list[str], list[Finding]]:
     return [os.path.join(directory, name) for name in sorted(names, key=os.fsencode) if name.endswith(EXTENSIONS)], []
 
 
-def parse(data: bytes, place: str) -> Any:  # noqa: ANN401 - whatever the document holds
+def parse(data: bytes, place: str) -> Any:
     """The first document in `data`; what stands behind it does not count. Raises Fault(place, ...)."""
     import yaml  # noqa: PLC0415 - 33 ms, and most verbs read no document
 
@@ -121,7 +121,7 @@ def _fault(place: str, node: _Node | None, fact: str) -> Fault:
     return Fault(place, f"line {node.event.start_mark.line + 1}: {fact}" if node else fact)
 
 
-def _first_document(events: Any, place: str) -> _Node | None:  # noqa: ANN401 - yaml's own
+def _first_document(events: Any, place: str) -> _Node | None:
     """The tree of the first document, None where there is none. Not recursive: depth is the author's choice."""
     anchors: dict[str, _Node] = {}
     top: list[_Node] = []
@@ -176,7 +176,7 @@ class _Meaning:
         self.aliased_count = 0
         self.alias_depth = 0
 
-    def value(self, node: _Node, depth: int = 0) -> Any:  # noqa: ANN401 - whatever the document holds
+    def value(self, node: _Node, depth: int = 0) -> Any:
         self._bound(node, depth)
         if node.kind == "scalar":
             return self._scalar(node)
@@ -227,7 +227,7 @@ class _Meaning:
             found.append(target)
         return found
 
-    def _scalar(self, node: _Node) -> Any:  # noqa: ANN401 - any scalar
+    def _scalar(self, node: _Node) -> Any:
         text, tag = node.event.value, node.event.tag
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise _fault(self.place, node, "half a surrogate pair is not a character")

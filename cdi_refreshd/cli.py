@@ -1,0 +1,54 @@
+"""`cdi-refreshd VERB`: finds the verb, and turns faults into one line and an exit status."""
+
+import importlib
+import os
+import sys
+
+from cdi_refreshd.core.findings import Fault, UsageFault
+
+VERBS = {
+    "oneshot": "look once, publish the spec, exit by what was found",
+    "generate": "print a spec (the options of nvidia-ctk cdi generate)",
+    "validate": "is a file a valid CDI spec?",
+    "list": "the devices that a container runtime would find, and where",
+}
+FAILED, USAGE = 1, 2
+
+
+def main() -> int:
+    return run(sys.argv[1:])
+
+
+def run(argv: list[str]) -> int:
+    if argv[:1] == ["cdi"]:  # `nvidia-ctk cdi generate` with only its name changed
+        argv = argv[1:]
+    verb = argv[0] if argv else ""
+    if verb in ("", "-h", "--help", "help"):
+        print(help_text())
+        return 0 if verb else USAGE
+    if verb in ("-V", "--version", "version"):
+        from cdi_refreshd import __version__  # noqa: PLC0415
+
+        print(f"cdi-refreshd {__version__}")
+        return 0
+    try:
+        if verb not in VERBS:
+            from cdi_refreshd.core.choices import nearest  # noqa: PLC0415
+
+            raise UsageFault(verb, "there is no such verb", nearest(verb, tuple(VERBS)))
+        module = importlib.import_module(f"cdi_refreshd.verbs.{verb}")
+        status: int = module.run(argv[1:])
+        return status
+    except Fault as fault:
+        print(f"cdi-refreshd: {fault}", file=sys.stderr)
+        return USAGE if isinstance(fault, UsageFault) else FAILED
+    except BrokenPipeError:  # the reader of our output has left: nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def help_text() -> str:
+    verbs = "\n".join(f"  {verb:<10} {text}" for verb, text in VERBS.items())
+    return f"usage: cdi-refreshd VERB [OPTION ...]\n\n{verbs}\n\ncdi-refreshd VERB --help tells a verb's options."

@@ -1,0 +1,36 @@
+"""The CSV files by which a Tegra system names what its containers need."""
+
+import fnmatch
+from collections.abc import Iterable
+from typing import NamedTuple
+
+TYPES = ("dev", "dir", "lib", "sym")
+
+
+class Entries(NamedTuple):
+    dev: tuple[str, ...] = ()
+    dir: tuple[str, ...] = ()
+    lib: tuple[str, ...] = ()
+    sym: tuple[str, ...] = ()
+
+
+def parse(texts: Iterable[str]) -> Entries:
+    """Lines of `type,path`. Lines of any other form or type are comments, as for NVIDIA's tools."""
+    found: dict[str, dict[str, None]] = {kind: {} for kind in TYPES}
+    for text in texts:
+        for line in text.splitlines():
+            kind, comma, path = (part.strip() for part in line.partition(","))
+            if comma and kind in found and path:
+                found[kind][path] = None
+    return Entries(*(tuple(found[kind]) for kind in TYPES))
+
+
+def ignored(path: str, patterns: Iterable[str]) -> bool:
+    """Whether a pattern matches; `**/` before it means: match the last part of the path only."""
+    for pattern in patterns:
+        if pattern.startswith("**/"):
+            if fnmatch.fnmatchcase(path.rpartition("/")[2], pattern[3:]):
+                return True
+        elif fnmatch.fnmatchcase(path, pattern) and path.count("/") == pattern.count("/"):
+            return True
+    return False

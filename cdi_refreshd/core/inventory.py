@@ -1,0 +1,215 @@
+"""What the machine is, as the probe's child saw it: frozen records, sorted, so that equal machines give equal values.
+
+All paths are paths on the host. They travel as JSON arrays; `freeze` turns them back and refuses anything else.
+"""
+
+import json
+import types
+from typing import Any, NamedTuple, get_args, get_origin
+
+from cdi_refreshd.core.findings import Fault, Finding
+
+
+class Node(NamedTuple):
+    """A character device as lstat saw it."""
+
+    path: str
+    major: int
+    minor: int
+    mode: int
+    """Permission bits, without the type bits."""
+    uid: int = 0
+    gid: int = 0
+
+
+class Link(NamedTuple):
+    """A symbolic link and its text."""
+
+    path: str
+    target: str
+
+
+class PciFunction(NamedTuple):
+    """A display function of NVIDIA's, from sysfs."""
+
+    address: str
+    """As in sysfs: 0000:65:00.0."""
+    driver: str = ""
+    """The kernel driver that is bound, "" for none."""
+    may_suspend: bool = False
+    """Runtime power management is on: it sleeps when nobody uses it."""
+    suspended: bool = False
+
+
+class Presence(NamedTuple):
+    """What sysfs and procfs say, without waking anything."""
+
+    sysfs: bool = True
+    """False where /sys cannot be read: then nothing can be said about absence."""
+    functions: tuple[PciFunction, ...] = ()
+    module_version: str = ""
+    """Of the loaded nvidia module; "" where none is loaded."""
+    module_loaded: bool = False
+    wsl: bool = False
+    tegra: bool = False
+
+
+class Gpu(NamedTuple):
+    number: int
+    """NVML's index, by which people name GPUs."""
+    uuid: str
+    minor: int
+    pci: str
+    name: str = ""
+    mig_enabled: bool = False
+    coherent: bool | None = None
+    nodes: tuple[Node, ...] = ()
+    """/dev/nvidiaN first, then its DRM nodes; what does not exist is not here."""
+    links: tuple[Link, ...] = ()
+    """/dev/dri/by-path links to these nodes."""
+
+
+class MigDevice(NamedTuple):
+    parent: int
+    """NVML index of the GPU."""
+    parent_uuid: str
+    number: int
+    """NVML's index of it within the GPU."""
+    uuid: str
+    gi: int
+    ci: int
+    nodes: tuple[Node, ...] = ()
+    """The GPU's node, the access nodes of the GPU instance and the compute instance, then DRM nodes if graphics."""
+    links: tuple[Link, ...] = ()
+
+
+class Library(NamedTuple):
+    path: str
+    """Where the file really is, symbolic links resolved."""
+    soname: str = ""
+    """"" where the file is no ELF file or has not exactly one DT_SONAME that is a plain name."""
+    soname_is_link: bool = False
+    """Beside it there is a symbolic link by the soname."""
+    plain_is_link: bool = False
+    """Beside it there is a symbolic link that ends in `.so`."""
+
+
+class Config(NamedTuple):
+    path: str
+    container_path: str
+
+
+class Driver(NamedTuple):
+    version: str = ""
+    """By which the libraries are found: NVML's word, else from file names."""
+    files_version: str = ""
+    """The highest version that library names carry, where `version` has no library."""
+    cuda_version: int = 0
+    """NVML's number: 13000 is CUDA 13.0. 0 where unknown."""
+    library_dirs: tuple[str, ...] = ()
+    libraries: tuple[Library, ...] = ()
+    graphics_libraries: tuple[Library, ...] = ()
+    allocator: tuple[str, ...] = ()
+    vulkan_producer: tuple[str, ...] = ()
+    xorg: tuple[str, ...] = ()
+    configs: tuple[Config, ...] = ()
+    firmware: tuple[str, ...] = ()
+    sockets: tuple[str, ...] = ()
+    binaries: tuple[str, ...] = ()
+    graphics_binaries: tuple[str, ...] = ()
+
+
+class Nvml(NamedTuple):
+    """How NVML answered. `code` is its return code: 0 is success, None where it was not asked."""
+
+    code: int | None = None
+    message: str = ""
+    library: str = ""
+    """The file that was opened."""
+    listed: int = 0
+    """GPUs that NVML counts, whether they answer or not."""
+
+
+class Tegra(NamedTuple):
+    """What the CSV files name and the machine has."""
+
+    nodes: tuple[Node, ...] = ()
+    directories: tuple[str, ...] = ()
+    libraries: tuple[Library, ...] = ()
+    symlinks: tuple[Library, ...] = ()
+    chains: tuple[Link, ...] = ()
+    """Every link of every `sym` entry's chain."""
+    files: tuple[str, ...] = ()
+    nvml_works: bool = False
+    orin: bool = False
+    integrated: int = -1
+    """NVML index of the integrated GPU where there is a discrete one beside it; -1: one device only."""
+
+
+class Wsl(NamedTuple):
+    libraries: tuple[str, ...] = ()
+    """Libraries whose directories the container's loader must know."""
+    files: tuple[str, ...] = ()
+    smi: str = ""
+
+
+class Channel(NamedTuple):
+    """An IMEX channel. Its id is text: leading zeros survive."""
+
+    id: str
+    path: str
+
+
+class Inventory(NamedTuple):
+    mode: str = ""
+    presence: Presence = Presence()
+    nvml: Nvml = Nvml()
+    gpus: tuple[Gpu, ...] = ()
+    migs: tuple[MigDevice, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    """Control nodes in nvml mode; the mode's own nodes in management, gds, gdrcopy, mofed, nvswitch and wsl."""
+    files: tuple[str, ...] = ()
+    """What the mode mounts besides: the udev directory and cufile.json of gds."""
+    channels: tuple[Channel, ...] = ()
+    driver: Driver = Driver()
+    tegra: Tegra = Tegra()
+    wsl: Wsl = Wsl()
+    hook_path: str = ""
+    findings: tuple[Finding, ...] = ()
+    fingerprint: str = ""
+    unchanged: bool = False
+    """True: the caller's fingerprint still holds and a GPU sleeps, so that nobody looked further."""
+
+
+def to_json(inventory: Inventory) -> bytes:
+    return json.dumps(inventory, separators=(",", ":")).encode()
+
+
+def from_json(text: bytes) -> Inventory:
+    """Raises Fault where the text is not an Inventory."""
+    try:
+        value: Inventory = freeze(Inventory, json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Fault("probe", f"the child's answer is not an inventory ({error})") from None
+    return value
+
+
+def freeze(kind: Any, value: Any) -> Any:
+    """`value`, as JSON gave it, as an object of `kind`; ValueError where it does not fit."""
+    if isinstance(kind, type) and hasattr(kind, "_fields"):
+        hints = kind.__annotations__
+        if type(value) is not list or len(value) != len(hints):
+            raise ValueError(f"{kind.__name__} expected")
+        return kind(*map(freeze, hints.values(), value))
+    if get_origin(kind) is tuple:
+        if type(value) is not list:
+            raise ValueError("list expected")
+        item = get_args(kind)[0]
+        if item is str and all(type(x) is str for x in value):
+            return tuple(value)
+        return tuple(freeze(item, x) for x in value)
+    if isinstance(kind, types.UnionType):
+        return None if value is None else freeze(get_args(kind)[0], value)
+    if type(value) is not kind:
+        raise ValueError(f"{kind.__name__} expected, not {type(value).__name__}")
+    return value

@@ -1,0 +1,44 @@
+"""Texts that NVIDIA's drivers give, read: procfs files, versions, GPU names."""
+
+import re
+
+CAPABILITY = re.compile(r"(config|monitor|gpu\d+/gi\d+/access|gpu\d+/gi\d+/ci\d+/access) (\d+)")
+VERSION = re.compile(r"\d+(?:\.\d+)+")
+
+
+def module_version(text: str) -> str:
+    """Out of /proc/driver/nvidia/version, whose first line names the module and its version; "" where there is none."""
+    line = next((line for line in text.splitlines() if line.startswith("NVRM")), "")
+    found = VERSION.search(line)
+    return found.group() if found else ""
+
+
+def mig_minors(text: str) -> tuple[dict[str, int], list[str]]:
+    """/proc/driver/nvidia-caps/mig-minors: the minor of each capability, and the lines that are none.
+
+    Keys are such as `gpu0/gi1/access` and `gpu0/gi1/ci0/access`; N of gpuN is the GPU's minor number.
+    """
+    minors, odd = {}, []
+    for line in text.splitlines():
+        found = CAPABILITY.fullmatch(line)
+        if found:
+            minors[found[1]] = int(found[2])
+        else:
+            odd.append(line)
+    return minors, odd
+
+
+def device_file_minor(text: str) -> int | None:
+    """Out of /proc/driver/nvidia/capabilities/.../access."""
+    found = re.search(r"^DeviceFileMinor:\s*(\d+)\s*$", text, re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def version_key(version: str) -> tuple[tuple[int, str], ...]:
+    """Orders versions by their numbers: 550.1.2 before 550.90.07 before 580.95.05. What is no number comes first."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in version.split("."))
+
+
+def integrated_name(name: str) -> bool:
+    """Whether NVML's name for a GPU is one of a Tegra's own."""
+    return "(nvgpu)" in name or "NVIDIA Thor" in name

@@ -1,0 +1,45 @@
+"""Device nodes, by lstat alone: opening one would wake its GPU or hold its driver."""
+
+import fnmatch
+import os
+import stat
+from collections.abc import Iterable, Iterator
+
+from cdi_refreshd.core.inventory import Link, Node
+
+
+def node(path: str) -> Node | None:
+    """The character device at `path`; None where there is none. A symbolic link to one is none."""
+    try:
+        seen = os.lstat(path)
+    except OSError:
+        return None
+    if not stat.S_ISCHR(seen.st_mode):
+        return None
+    device = seen.st_rdev
+    return Node(path, os.major(device), os.minor(device), stat.S_IMODE(seen.st_mode), seen.st_uid, seen.st_gid)
+
+
+def present(paths: Iterable[str]) -> tuple[Node, ...]:
+    return tuple(found for path in paths if (found := node(path)))
+
+
+def matching(pattern: str) -> Iterator[Node]:
+    """Character devices whose path matches, in order; only the last part of the pattern may have wildcards."""
+    directory, _, name = pattern.rpartition("/")
+    try:
+        names = sorted(os.listdir(directory or "/"))
+    except OSError:
+        return
+    yield from present(f"{directory}/{entry}" for entry in names if fnmatch.fnmatchcase(entry, name))
+
+
+def links(paths: Iterable[str]) -> tuple[Link, ...]:
+    """Those of the paths that are symbolic links, with their texts."""
+    found = []
+    for path in paths:
+        try:
+            found.append(Link(path, os.readlink(path)))
+        except OSError:
+            continue
+    return tuple(found)

@@ -1,0 +1,54 @@
+"""NVIDIA's display functions and their DRM nodes, out of sysfs. Reading these attributes wakes nothing."""
+
+import os
+
+from cdi_refreshd.core.inventory import PciFunction
+
+NVIDIA = "0x10de"
+DISPLAY = "0x03"
+"""VGA, 3D and other display controllers: not the card's audio, USB or bridge functions."""
+
+
+def readable(sysfs: str = "/sys") -> bool:
+    """Whether sysfs is there at all: without it nothing can be said about absence."""
+    return os.path.isdir(f"{sysfs}/bus")
+
+
+def functions(sysfs: str = "/sys") -> tuple[PciFunction, ...]:
+    """Every display function of NVIDIA's, by address."""
+    directory = f"{sysfs}/bus/pci/devices"
+    try:
+        addresses = sorted(os.listdir(directory))
+    except OSError:
+        return ()
+    found = []
+    for address in addresses:
+        path = f"{directory}/{address}"
+        if _read(f"{path}/vendor") == NVIDIA and _read(f"{path}/class").startswith(DISPLAY):
+            may_suspend = _read(f"{path}/power/control") == "auto"
+            suspended = _read(f"{path}/power/runtime_status") == "suspended"
+            found.append(PciFunction(address, _link_name(f"{path}/driver"), may_suspend or suspended, suspended))
+    return tuple(found)
+
+
+def drm_names(address: str, sysfs: str = "/sys") -> tuple[str, ...]:
+    """Names under /dev/dri that belong to the function at `address`, such as card1 and renderD128."""
+    try:
+        return tuple(sorted(os.listdir(f"{sysfs}/bus/pci/devices/{address}/drm")))
+    except OSError:
+        return ()
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(4096).strip()
+    except OSError:
+        return ""
+
+
+def _link_name(path: str) -> str:
+    try:
+        return os.path.basename(os.readlink(path))
+    except OSError:
+        return ""

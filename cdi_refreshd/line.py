@@ -1,0 +1,129 @@
+"""The straight line: ask the child, judge, publish. Every verb is this line, cut somewhere."""
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from cdi_refreshd.core import render, state
+from cdi_refreshd.core.build.coherent import parts
+from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.inventory import Inventory, from_json, to_json
+from cdi_refreshd.core.spec import ContainerEdits, Spec
+from cdi_refreshd.core.state import Verdict
+from cdi_refreshd.host import child, publish
+from cdi_refreshd.look.request import Request
+
+LOOK_LIMIT_S = 60.0
+"""An 8-GPU host without persistence mode needs several seconds to initialise NVML."""
+
+
+class Outcome(NamedTuple):
+    """What came of one pass. `files` are those that stand now, `changed` whether anything on disk is different."""
+
+    verdict: Verdict
+    files: tuple[str, ...] = ()
+    changed: bool = False
+    findings: tuple[Finding, ...] = ()
+    """The verdict's, and what publishing found."""
+
+
+def ask(request: Request, limit_s: float = LOOK_LIMIT_S) -> Inventory:
+    """What the child saw. Raises Fault where it hangs, crashes, or the machine cannot be described."""
+    return from_json(child.answer_of(lambda: _look(request), limit_s))
+
+
+def _look(request: Request) -> bytes:
+    from cdi_refreshd.look import machine  # noqa: PLC0415 - with pynvml: only the child has a use for it
+
+    return to_json(machine.look(request))
+
+
+def judged(request: Request, limit_s: float = LOOK_LIMIT_S) -> Verdict:
+    try:
+        return state.judge(ask(request, limit_s), request.choices, request.gated)
+    except Fault as fault:
+        return state.failed(fault)
+
+
+def documents(spec: Spec, path: str, form: str) -> Iterator[tuple[str, bytes]]:
+    """The files that a spec makes: one, and two more where coherent GPUs are told apart."""
+    to_bytes = render.to_json if form == "json" else render.to_yaml
+    stem, dot, ending = path.rpartition(".")
+    for name, part in parts(spec):
+        yield (f"{stem}.{name}{dot}{ending}" if name else path), to_bytes(part)
+
+
+def carried_out(verdict: Verdict, path: str, form: str) -> Outcome:
+    """Does to the published spec what the verdict says. A failure to do so is a verdict of its own."""
+    try:
+        if verdict.action == state.PUBLISH and verdict.spec:
+            return _published(verdict, verdict.spec, path, form)
+        if verdict.action == state.WITHDRAW:
+            return Outcome(verdict, (), publish.withdraw(path), verdict.findings)
+        if verdict.action == state.KEEP_WHILE_TRUE:
+            return _kept_while_true(verdict, path)
+    except Fault as fault:
+        return Outcome(state.failed(fault), _standing(path), False, (fault.finding, *verdict.findings))
+    return Outcome(verdict, _standing(path), False, verdict.findings)
+
+
+def _published(verdict: Verdict, spec: Spec, path: str, form: str) -> Outcome:
+    missing = absent(spec)
+    if missing:
+        # It was there a moment ago: the machine is changing under our feet, and the next look will see how.
+        raise Fault(missing[0], "vanished while the spec was made", "look again")
+    found = (*verdict.findings, *hook_findings(spec))
+    changed = False
+    files = []
+    for file, content in documents(spec, path, form):
+        changed |= publish.publish(file, content)
+        files.append(file)
+    return Outcome(degraded(verdict, found), tuple(files), changed, found)
+
+
+def degraded(verdict: Verdict, found: tuple[Finding, ...]) -> Verdict:
+    """The verdict, worse where something grave was found after it was given."""
+    grave = [finding for finding in found if finding.severity != "info"]
+    if verdict.state != "ready" or not grave:
+        return verdict
+    return verdict._replace(state="degraded", reason=f"{verdict.reason}; {grave[0]}")
+
+
+def _kept_while_true(verdict: Verdict, path: str) -> Outcome:
+    """The last good spec outlives a driver that is being exchanged only while containers could start with it."""
+    if not _standing(path):
+        return Outcome(verdict, (), False, verdict.findings)
+    from cdi_refreshd.core.decode import decode  # noqa: PLC0415 - with PyYAML: few passes come here
+    from cdi_refreshd.host import documents as reader  # noqa: PLC0415
+
+    spec, _ = decode(reader.read(path))
+    gone = absent(spec) if spec else [path]
+    if not gone:
+        return Outcome(verdict, (path,), False, verdict.findings)
+    why = f"{verdict.reason}; the spec named {gone[0]}, which is gone, so it is withdrawn"
+    return Outcome(verdict._replace(reason=why), (), publish.withdraw(path), verdict.findings)
+
+
+def _standing(path: str) -> tuple[str, ...]:
+    return (path,) if os.path.exists(path) else ()
+
+
+def every_edits(spec: Spec) -> Iterator[ContainerEdits]:
+    yield spec.container_edits
+    for device in spec.devices:
+        yield device.container_edits
+
+
+def absent(spec: Spec) -> list[str]:
+    """Paths of nodes and mounts that the spec names and the host does not have, sorted."""
+    named = {node.host_path or node.path for edits in every_edits(spec) for node in edits.device_nodes}
+    named |= {mount.host_path for edits in every_edits(spec) for mount in edits.mounts}
+    return sorted(path for path in named if not os.path.exists(path))
+
+
+def hook_findings(spec: Spec) -> tuple[Finding, ...]:
+    """One for each hook program that cannot run: containers would not start."""
+    paths = {hook.path for edits in every_edits(spec) for hook in edits.hooks}
+    broken = sorted(path for path in paths if not (os.path.isfile(path) and os.access(path, os.X_OK)))
+    cure = "install nvidia-container-toolkit-base, or give --nvidia-cdi-hook-path"
+    return tuple(Finding("degraded", path, "cannot be run, so no container will start", cure) for path in broken)

@@ -1,0 +1,142 @@
+"""The driver's libraries: where they are, which version, what links stand beside them."""
+
+import fnmatch
+from collections.abc import Iterable
+
+from cdi_refreshd.core import kernel, ldcache
+from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.inventory import Driver, Library
+from cdi_refreshd.host.tree import Tree
+
+SEARCHED = (
+    "/",
+    "/usr/lib64",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu/nvidia/current",
+    "/usr/lib/aarch64-linux-gnu/nvidia/current",
+    "/lib64",
+    "/lib/x86_64-linux-gnu",
+    "/lib/aarch64-linux-gnu",
+    "/lib/x86_64-linux-gnu/nvidia/current",
+    "/lib/aarch64-linux-gnu/nvidia/current",
+)
+EGL_PLATFORMS = tuple(
+    f"libnvidia-egl-{name}.so.*.*" for name in ("gbm", "wayland", "wayland2", "xcb", "xlib")
+)  # own version numbers, not the driver's
+EXPLICIT = (
+    *(f"lib{name}.so" for name in ("EGL", "GL", "GLESv1_CM", "GLESv2", "GLX", "GLdispatch", "OpenCL", "OpenGL")),
+    *(f"libnvidia-{name}.so" for name in ("api", "egl-xcb", "egl-xlib")),
+)
+NVML = "libnvidia-ml.so.1"
+
+
+class Libraries:
+    """Finds libraries by name: in the usual directories, else through the loader's cache."""
+
+    def __init__(self, tree: Tree, search_paths: tuple[str, ...]) -> None:
+        self.tree = tree
+        self.directories = search_paths or tuple(tree.host(path) for path in SEARCHED)
+        self.uses_cache = not search_paths
+        self._cached: tuple[str, ...] | None = None
+
+    def find(self, pattern: str) -> list[str]:
+        """Real paths, each once, in the order of the directories."""
+        found = self._real(self.tree.find(self.directories, pattern))
+        return found or self._in_cache(pattern)
+
+    def nvml(self) -> str:
+        """The file to open, "" where there is none."""
+        return next(iter(self.find(NVML)), "")
+
+    def _real(self, paths: Iterable[str]) -> list[str]:
+        return [path for path in dict.fromkeys(map(self.tree.resolve, paths)) if path]
+
+    def _in_cache(self, pattern: str) -> list[str]:
+        found = []
+        for path in self._cache():
+            if any(fnmatch.fnmatchcase(name.rpartition("/")[2], pattern) for name in self._chain(path)):
+                found.append(path)
+        return [path for path in self._real(found) if self.tree.is_file(path)]
+
+    def _chain(self, path: str) -> list[str]:
+        """The path and every link's target on the way: a pattern may match any of them."""
+        chain = [path]
+        while self.tree.is_link(chain[-1]) and len(chain) < len(SEARCHED):
+            text = self.tree.link_text(chain[-1])
+            chain.append(self.tree.host(text) if text.startswith("/") else f"{chain[-1].rpartition('/')[0]}/{text}")
+        return chain
+
+    def _cache(self) -> tuple[str, ...]:
+        """Only what looks like NVIDIA's: the chain of every library of a host would be long to follow."""
+        if self._cached is None:
+            self._cached = ()
+            path = self.tree.host("/etc/ld.so.cache")
+            raw = self.tree.read(path) if self.uses_cache else None
+            if raw is not None:
+                try:
+                    listed = ldcache.libraries(raw)
+                    self._cached = tuple(self.tree.host(item) for item in listed)
+                except ValueError as error:
+                    fact = f"is not a library cache that can be read ({error})"
+                    self.tree.findings.append(Finding("degraded", path, fact, "run ldconfig"))
+        return self._cached
+
+
+def versioned(libraries: Libraries, nvml_version: str, module_version: str, explicit: bool) -> Driver:
+    """The driver's libraries by its version: NVML's word, else what the file names carry."""
+    version = nvml_version or inferred_version(libraries, module_version)
+    if not version:
+        return Driver()
+    if not (libraries.find(f"libcuda.so.{version}") or libraries.find(f"libnvidia-ml.so.{version}")):
+        return Driver(version, inferred_version(libraries, module_version))
+    tree = libraries.tree
+    directories = tuple(dict.fromkeys(path.rpartition("/")[0] for path in libraries.find(f"lib*.so.{version}")))
+    paths = list(tree.find((d + sub for d in directories for sub in ("", "/vdpau")), f"*.so.{version}"))
+    paths += tree.find(directories, "libnvidia-nvvm70.so.*")
+    if explicit:
+        paths += (path for name in EXPLICIT for path in tree.find(directories, name))
+    real = dict.fromkeys(filter(None, map(tree.resolve, paths)))
+    egl = dict.fromkeys(path for pattern in EGL_PLATFORMS for path in libraries.find(pattern))
+    return Driver(
+        version=version,
+        library_dirs=directories,
+        libraries=tuple(inspected(tree, path) for path in real),
+        graphics_libraries=tuple(Library(path) for path in egl),
+        allocator=tuple(libraries.find(f"libnvidia-allocator.so.{version}")),
+        vulkan_producer=tuple(libraries.find(f"libnvidia-vulkan-producer.so.{version}")),
+    )
+
+
+def inferred_version(libraries: Libraries, module_version: str) -> str:
+    """Out of file names: the loaded module's version where there is a library of it, else the highest."""
+    for stem in ("libcuda.so.", "libnvidia-ml.so."):
+        names = [path.rpartition("/")[2] for path in libraries.find(stem + "*.*")]
+        versions = {name[len(stem) :] for name in names if name.startswith(stem)}
+        if module_version in versions:
+            return module_version
+        if versions:
+            return max(versions, key=kernel.version_key)
+    return ""
+
+
+def inspected(tree: Tree, path: str) -> Library:
+    """The library with its soname and the links beside it."""
+    directory, _, name = path.rpartition("/")
+    soname = tree.soname(path) if name.count(".") > 1 else name
+    if soname is None:
+        tree.findings.append(Finding("info", path, "is no ELF library with one soname, so it gets no links"))
+        return Library(path)
+    soname = soname or name
+    return Library(
+        path,
+        soname,
+        soname != name and tree.is_link(f"{directory}/{soname}"),
+        plain_name(soname) not in ("", soname) and tree.is_link(f"{directory}/{plain_name(soname)}"),
+    )
+
+
+def plain_name(soname: str) -> str:
+    """The soname without what follows `.so`; "" where it has none."""
+    stem, dot_so, _ = soname.rpartition(".so")
+    return stem + dot_so

@@ -1,0 +1,191 @@
+"""One look at the machine: which mode it calls for, then what that mode needs."""
+
+from cdi_refreshd.core.choices import Choices
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.inventory import Channel, Driver, Gpu, Inventory, Node, Presence
+from cdi_refreshd.core.kernel import integrated_name
+from cdi_refreshd.host import dxcore, kernel, nodes, nvml, pci
+from cdi_refreshd.host.nvml import Answer
+from cdi_refreshd.host.tree import Tree
+from cdi_refreshd.look import files, gpus, tegra, wsl
+from cdi_refreshd.look.fingerprint import fingerprint
+from cdi_refreshd.look.libraries import Libraries, versioned
+from cdi_refreshd.look.request import Request
+
+CHANNEL_DIR = "/dev/nvidia-caps-imex-channels"
+NODES = {
+    "gds": ("/dev/nvidia-fs*",),
+    "gdrcopy": ("/dev/gdrdrv",),
+    "mofed": ("/dev/infiniband/uverbs*", "/dev/infiniband/rdma_cm"),
+    "nvswitch": ("/dev/nvidia-nvswitchctl", "/dev/nvidia-nvswitch*"),
+    "wsl": ("/dev/dxg",),
+    "management": (
+        "/dev/nvidia*",
+        "/dev/nvidia-caps/nvidia-cap*",
+        "/dev/nvidia-modeset",
+        "/dev/nvidia-uvm-tools",
+        "/dev/nvidia-uvm",
+        "/dev/nvidiactl",
+        f"{CHANNEL_DIR}/channel*",
+    ),
+}
+NOT_MANAGEMENT = ("nvidia-fs", "nvidia-nvswitch", "nvidia-nvlink")
+HOOK = "nvidia-cdi-hook"
+
+
+def look(request: Request) -> Inventory:
+    """Raises Fault where the mode cannot be served at all."""
+    choices = request.choices
+    tree = Tree(choices.driver_root)
+    seen = presence(tree)
+    if request.gated and choices.mode in ("auto", "nvml") and not may_open_nvml(seen):
+        return Inventory(mode="nvml", presence=seen)
+    if not tree.is_directory(tree.host("") or "/"):
+        raise Fault("--driver-root", f"{choices.driver_root} is no directory", "name the root of the driver's files")
+    libraries = Libraries(tree, choices.library_search_paths)
+    mark = fingerprint(choices, seen, tree, libraries) if request.gated else ""
+    if mark and mark == request.known_fingerprint and any(function.suspended for function in seen.functions):
+        return Inventory(mode="nvml", presence=seen, fingerprint=mark, unchanged=True)
+    mode, answer = resolved(choices, tree, libraries)
+    base = Inventory(mode=mode, presence=seen, fingerprint=mark, hook_path=hook_path(choices))
+    devices = gpus.Devices(choices.dev_root)
+    full = LOOKS[mode](base._replace(nvml=answer.nvml), choices, libraries, answer, devices)
+    return full._replace(findings=(*answer.findings, *devices.findings, *tree.findings))
+
+
+def presence(tree: Tree) -> Presence:
+    return Presence(
+        sysfs=pci.readable(),
+        functions=pci.functions(),
+        module_version=kernel.module_version(),
+        module_loaded=kernel.module_loaded(),
+        wsl=nodes.node("/dev/dxg") is not None,
+        tegra=tegra.is_tegra(tree),
+    )
+
+
+def may_open_nvml(seen: Presence) -> bool:
+    """Opening NVML may load the driver: not where nobody loaded it, nor where no GPU is bound to it."""
+    bound = any(function.driver == "nvidia" for function in seen.functions)
+    return seen.wsl or seen.tegra or (seen.module_loaded and bound)
+
+
+def resolved(choices: Choices, tree: Tree, libraries: Libraries) -> tuple[str, Answer]:
+    """The mode that `auto` means here, and what NVML said where it was asked."""
+    unasked = Answer(Inventory().nvml)
+    if choices.mode not in ("auto", "nvml", "management", "csv"):
+        return choices.mode, unasked
+    if choices.mode == "auto" and dxcore.can_open(wsl.library(tree)):
+        return "wsl", unasked
+    library = libraries.nvml()
+    if not library and tree.root:
+        answer = Answer(unasked.nvml._replace(code=12, message=f"there is no libnvidia-ml.so.1 under {tree.root}"))
+    else:
+        answer = nvml.ask(library)
+    if choices.mode != "auto":
+        return choices.mode, answer
+    without = answer.nvml.code == 12 and tegra.is_tegra(tree)
+    return ("csv" if without or any(integrated_name(gpu.name) for gpu in answer.gpus) else "nvml"), answer
+
+
+def hook_path(choices: Choices) -> str:
+    """Where the hook program is; the usual place where it is nowhere, since it may be installed later."""
+    wanted = choices.hook_path or HOOK
+    return wanted if wanted.startswith("/") else files.program(Tree("/"), wanted) or f"/usr/bin/{wanted}"
+
+
+def nvml_look(
+    base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
+) -> Inventory:
+    if answer.nvml.code != 0:
+        return base._replace(driver=Driver(files_version=versioned(libraries, "", "", False).version))
+    found = with_gpus(base, answer, devices)
+    return found._replace(nodes=devices.control(), driver=driver(found, choices, libraries, answer))
+
+
+def with_gpus(base: Inventory, answer: Answer, devices: gpus.Devices) -> Inventory:
+    parents = {raw.number: raw for raw in answer.gpus}
+    whole = (devices.gpu(raw) for raw in answer.gpus)
+    migs = (devices.mig(raw, parents[raw.parent]) for raw in answer.migs)
+    return base._replace(gpus=tuple(filter(None, whole)), migs=tuple(filter(None, migs)))
+
+
+def driver(base: Inventory, choices: Choices, libraries: Libraries, answer: Answer) -> Driver:
+    tree = libraries.tree
+    found = versioned(
+        libraries,
+        answer.version,
+        base.presence.module_version,
+        "enable-explicit-driver-libraries" in choices.feature_flags,
+    )
+    ipc = "disable-ipc-discoverer" not in choices.feature_flags
+    found = files.beside(tree, found, choices.config_search_paths, kernel.machine(), ipc)
+    gsp = files.firmware(tree, found.version, kernel.release(), kernel.firmware_path()) if found.version else ()
+    return found._replace(firmware=gsp, cuda_version=answer.cuda_version)
+
+
+def management_look(
+    base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
+) -> Inventory:
+    found = (node for pattern in NODES["management"] for node in nodes.matching(devices.root + pattern))
+    kept = (node for node in found if not node.path.rpartition("/")[2].startswith(NOT_MANAGEMENT))
+    return base._replace(nodes=tuple(dict.fromkeys(kept)), driver=driver(base, choices, libraries, answer))
+
+
+def node_look(base: Inventory, _: Choices, libraries: Libraries, __: Answer, devices: gpus.Devices) -> Inventory:
+    found = (node for pattern in NODES[base.mode] for node in nodes.matching(devices.root + pattern))
+    kept: tuple[Node, ...] = tuple(dict.fromkeys(found))
+    extra: tuple[str, ...] = ()
+    if base.mode == "gds" and kept:
+        tree = libraries.tree
+        extra = tuple(filter(None, (tree.first([tree.host("/run/udev")], tree.is_directory),)))
+        extra += tuple(filter(None, (tree.first([tree.host("/etc/cufile.json")]),)))
+    return base._replace(nodes=kept, files=extra)
+
+
+def imex_look(base: Inventory, choices: Choices, _: Libraries, __: Answer, devices: gpus.Devices) -> Inventory:
+    place = f"{devices.root}{CHANNEL_DIR}"
+    found: dict[str, None] = {}
+    for wanted in choices.device_ids:
+        if wanted in ("all", "channelall"):
+            found.update((node.path, None) for node in nodes.matching(f"{place}/channel*"))
+            break
+        channel = wanted.removeprefix("channel")
+        if not (channel.isascii() and channel.isdigit() and int(channel) < 1 << 20):
+            raise Fault("--device-id", f"{wanted!r} is no IMEX channel", "channels are 0 to 1048575, or all")
+        if nodes.node(f"{place}/channel{channel}") is None:
+            raise Fault(f"{place}/channel{channel}", "there is no such channel", "nvidia-modprobe -i makes it")
+        found[f"{place}/channel{channel}"] = None
+    return base._replace(channels=tuple(Channel(path.rpartition("/channel")[2], path) for path in found))
+
+
+def wsl_look(
+    base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
+) -> Inventory:
+    base = node_look(base, choices, libraries, answer, devices)
+    return base._replace(wsl=wsl.look(libraries.tree))
+
+
+def csv_look(
+    base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
+) -> Inventory:
+    found = tegra.look(libraries.tree, choices, answer)
+    if found.integrated >= 0:
+        ours, other = answer.gpus
+        own = Gpu(ours.number, ours.uuid, 2, ours.pci, ours.name, nodes=nodes.present([f"{devices.root}/dev/nvidia2"]))
+        discrete = tuple(filter(None, [devices.gpu(other)]))
+        base = base._replace(gpus=(own, *discrete), nodes=devices.control())
+    return base._replace(tegra=found, driver=Driver(answer.version, cuda_version=answer.cuda_version))
+
+
+LOOKS = {
+    "nvml": nvml_look,
+    "management": management_look,
+    "imex": imex_look,
+    "csv": csv_look,
+    "wsl": wsl_look,
+    "gds": node_look,
+    "gdrcopy": node_look,
+    "mofed": node_look,
+    "nvswitch": node_look,
+}

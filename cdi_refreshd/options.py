@@ -1,0 +1,178 @@
+"""The options of `nvidia-ctk cdi generate`, by its names, aliases and environment variables, as Choices."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from cdi_refreshd.core.choices import CSV_FILES, FORMATS, Choices, checked, nearest
+from cdi_refreshd.core.findings import UsageFault
+
+TOOLKIT_CONFIG = "/etc/nvidia-container-runtime/config.toml"
+DEFAULTS = Choices()
+E = "NVIDIA_CTK_CDI_GENERATE_"
+
+# Field of Choices, flags, environment variables, help. In a list, commas separate and flags may be repeated.
+LISTS = (
+    ("name_strategies", ["--device-name-strategy"], [E + "DEVICE_NAME_STRATEGIES"], "index, uuid or type-index"),
+    (
+        "device_ids",
+        ["--device-id", "--device-ids", "--device", "--devices"],
+        [E + "DEVICE_IDS"],
+        "index, UUID, GPU:MIG, all or none",
+    ),
+    ("disabled_hooks", ["--disable-hook", "--disable-hooks"], [E + "DISABLED_HOOKS"], "leave this hook out; or all"),
+    ("enabled_hooks", ["--enable-hook", "--enable-hooks"], [E + "ENABLED_HOOKS"], "have this hook in any case"),
+    ("feature_flags", ["--feature-flag", "--feature-flags"], [E + "FEATURE_FLAGS"], "see README"),
+    ("csv_files", ["--csv.file"], [E + "CSV_FILES"], "csv mode: a file that names what containers need"),
+    (
+        "csv_ignore_patterns",
+        ["--csv.ignore-pattern"],
+        [E + "CSV_IGNORE_PATTERNS"],
+        "csv mode: sym entries to pass over",
+    ),
+    (
+        "library_search_paths",
+        ["--library-search-path"],
+        [E + "LIBRARY_SEARCH_PATHS"],
+        "search the driver's libraries here and nowhere else",
+    ),
+    (
+        "config_search_paths",
+        ["--config-search-path"],
+        [E + "CONFIG_SEARCH_PATHS"],
+        "search configuration files here and nowhere else",
+    ),
+)
+WORDS = (
+    (
+        "mode",
+        ["--mode", "--discovery-mode"],
+        [E + "MODE"],
+        "what to describe: auto, nvml, csv, wsl, ... (default auto)",
+    ),
+    ("driver_root", ["--driver-root"], ["NVIDIA_CTK_DRIVER_ROOT"], "where the driver is installed (default /)"),
+    ("dev_root", ["--dev-root"], ["NVIDIA_CTK_DEV_ROOT"], "where /dev is (default: the driver root)"),
+    ("vendor", ["--vendor", "--cdi-vendor"], [E + "VENDOR"], "default nvidia.com"),
+    ("class_name", ["--class", "--cdi-class"], [E + "CLASS"], "default gpu"),
+    (
+        "hook_path",
+        ["--nvidia-cdi-hook-path", "--nvidia-ctk-path"],
+        ["NVIDIA_CTK_CDI_HOOK_PATH"],
+        "the hook program (default: nvidia-cdi-hook, searched)",
+    ),
+    ("ldconfig_path", ["--ldconfig-path"], [E + "LDCONFIG_PATH"], "ldconfig on the host, for the hook"),
+    (
+        "csv_compat_root",
+        ["--csv.compat-container-root"],
+        [E + "CSV_CONTAINER_COMPAT_ROOT"],
+        "csv mode: where containers have CUDA's compat libraries",
+    ),
+)
+OUTPUT_VARIABLE, FORMAT_VARIABLE = "NVIDIA_CTK_CDI_OUTPUT_FILE_PATH", E + "OUTPUT_FORMAT"
+TRUE, FALSE = ("1", "t", "true"), ("0", "f", "false", "")
+
+
+class Parser(argparse.ArgumentParser):
+    """Exit status 2 with one line that names the nearest option, and no page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            word = unknown.split("=")[0].split()[0]
+            known = [flag for action in self._actions for flag in action.option_strings]
+            message = f"there is no {word!r} here; {nearest(word, known)}" if word.startswith("-") else message
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser(verb: str, description: str) -> Parser:
+    made = Parser(prog=f"cdi-refreshd {verb}", description=description, allow_abbrev=False)
+    for field, flags, _, text in LISTS:
+        made.add_argument(*flags, dest=field, action="append", metavar="X", help=text)
+    for field, flags, _, text in WORDS:
+        made.add_argument(*flags, dest=field, metavar="X", help=text)
+    made.add_argument(
+        "--no-all-device", dest="no_all", nargs="?", const="true", metavar="BOOL", help="no device named all"
+    )
+    made.add_argument("--output", metavar="FILE", help="write there, whole; the ending decides between YAML and JSON")
+    made.add_argument("--format", metavar="X", help="yaml or json (default: by the output's name, else yaml)")
+    return made
+
+
+def choices(parsed: argparse.Namespace) -> Choices:
+    """Raises UsageFault where something is asked for that there is not."""
+    given: dict[str, object] = {}
+    for field, _, variables, _ in LISTS:
+        texts = getattr(parsed, field) or _environment(variables)
+        if texts is not None:
+            given[field] = tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
+    for field, _, variables, _ in WORDS:
+        word = getattr(parsed, field)
+        word = word if word is not None else next(iter(_environment(variables) or ()), None)
+        if word is not None:
+            given[field] = word
+    given["all_device"] = not _true("--no-all-device", parsed.no_all or os.environ.get(E + "NO_ALL_DEVICE", ""))
+    driver_root = given.setdefault("driver_root", _toolkit_root(getattr(parsed, "config", None)))
+    given["dev_root"] = given.get("dev_root") or driver_root
+    given["csv_files"] = given.get("csv_files") or CSV_FILES
+    return checked(DEFAULTS._replace(**given))  # type: ignore[arg-type]
+
+
+def output_format(parsed: argparse.Namespace) -> str:
+    word = (parsed.format or os.environ.get(FORMAT_VARIABLE, "") or "").lower()
+    if word and word not in FORMATS:
+        raise UsageFault("--format", f"there is no {word!r}", nearest(word, FORMATS))
+    return word
+
+
+def output(parsed: argparse.Namespace) -> str:
+    return parsed.output if parsed.output is not None else os.environ.get(OUTPUT_VARIABLE, "")
+
+
+def document_path(path: str, wanted: str) -> tuple[str, str, str]:
+    """Path, format, and a warning or "". The ending decides; one that no runtime reads gets another."""
+    stem, dot, ending = path.rpartition(".")
+    if dot and stem and not stem.endswith("/") and ending in ("yaml", "json", "yml"):
+        form = "json" if ending == "json" else "yaml"
+        if wanted and wanted != form:
+            return path, form, f"--format {wanted}: {path} is written as {form}, by its ending"
+        return path, form, f"{path}: runtimes read .yaml and .json, not .yml" if ending == "yml" else ""
+    form = wanted or "yaml"
+    return f"{path}.{form}", form, ""
+
+
+def _environment(variables: Sequence[str]) -> list[str] | None:
+    found = [os.environ[name] for name in variables if os.environ.get(name)]
+    return found[:1] or None
+
+
+def _true(option: str, word: str) -> bool:
+    if word.lower() in TRUE:
+        return True
+    if word.lower() in FALSE:
+        return False
+    raise UsageFault(option, f"{word!r} is neither true nor false")
+
+
+def _toolkit_root(path: str | None) -> str:
+    """The driver root that the NVIDIA container toolkit is configured with. A file that cannot be read is told."""
+    home = os.environ.get("XDG_CONFIG_HOME")
+    beside = f"{home}/nvidia-container-runtime/config.toml" if home else TOOLKIT_CONFIG
+    path = (
+        path or os.environ.get("NVIDIA_CTK_CONFIG_FILE_PATH") or (beside if os.path.exists(beside) else TOOLKIT_CONFIG)
+    )
+    if not os.path.exists(path):
+        return ""
+    try:
+        toml = importlib.import_module("tomllib")  # here, since few hosts have this file
+    except ModuleNotFoundError:
+        toml = importlib.import_module("tomli")  # Python 3.10
+    try:
+        with open(path, "rb") as file:
+            root = toml.load(file).get("nvidia-container-cli", {}).get("root", "")
+    except (OSError, ValueError, AttributeError) as error:
+        print(f"cdi-refreshd: {path}: is passed over ({error})", file=sys.stderr)
+        return ""
+    return root if isinstance(root, str) else ""

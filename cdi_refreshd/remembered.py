@@ -1,0 +1,61 @@
+"""What the last pass saw, kept across processes, so that a sleeping GPU is not woken to be told the same again."""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+from cdi_refreshd import line
+from cdi_refreshd.core import state
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.host import publish
+from cdi_refreshd.line import Outcome
+from cdi_refreshd.look.request import Request
+
+PATH = "/run/cdi-refreshd/looked.json"
+
+
+class Looked(NamedTuple):
+    fingerprint: str = ""
+    path: str = ""
+    """Of the spec."""
+    sha256: str = ""
+    """Of the spec's bytes."""
+    state: str = ""
+    reason: str = ""
+
+
+def passed(request: Request, path: str, form: str) -> Outcome:
+    """One pass, remembered where a GPU of this host may sleep."""
+    known = looked(path)
+    verdict = line.judged(request._replace(known_fingerprint=known.fingerprint))
+    if verdict.action == state.KEEP and verdict.state == "ready":
+        verdict = verdict._replace(state=known.state, reason=f"{known.reason}; {verdict.reason}")
+    outcome = line.carried_out(verdict, path, form)
+    if verdict.fingerprint and outcome.files:
+        remember(Looked(verdict.fingerprint, path, digest(path), outcome.verdict.state, outcome.verdict.reason))
+    return outcome
+
+
+def looked(path: str) -> Looked:
+    """Of the spec that stands at `path`; empty where nothing is known of it, or it is not what was published."""
+    try:
+        with open(PATH, "rb") as file:
+            known = Looked(*json.load(file))
+    except (OSError, ValueError, TypeError):
+        return Looked()
+    return known if known.path == path and known.sha256 == digest(path) else Looked()
+
+
+def remember(looked: Looked) -> None:
+    try:
+        publish.publish(PATH, json.dumps(looked).encode())
+    except Fault:
+        return  # without it the next pass looks again, which costs only a sleeping GPU's rest
+
+
+def digest(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read(1 << 24)).hexdigest()
+    except OSError:
+        return ""

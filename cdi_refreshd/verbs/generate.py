@@ -1,0 +1,46 @@
+"""`cdi-refreshd generate`: print a spec, or write it. A script for `nvidia-ctk cdi generate` works with it."""
+
+import sys
+
+from cdi_refreshd import line, options
+from cdi_refreshd.core import state
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.look.request import Request
+
+DESCRIPTION = """Print a CDI spec of this machine. The options are those of nvidia-ctk cdi generate.
+Exit status: 0 done, 1 failed, 2 usage, 3 driver or libraries not there, 4 they are of different versions,
+5 with --strict: something is left out."""
+
+
+def run(argv: list[str]) -> int:
+    parser = options.parser("generate", DESCRIPTION)
+    parser.add_argument("--strict", action="store_true", help="exit 5 where something is left out")
+    parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
+    parser.add_argument("--quiet", "-q", action="store_true", help="only faults on stderr")
+    parser.add_argument("--debug", "-d", action="store_true", help="minor findings too")
+    parsed = parser.parse_args(argv)
+    choices = options.choices(parsed)
+    wanted = options.output_format(parsed)
+    path = options.output(parsed)
+    verdict = line.judged(Request(choices))
+    told = [f for f in verdict.findings if f.severity != "info" or parsed.debug]
+    if verdict.spec is None:
+        print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
+        # Without a document the status is never 0: scripts redirect the output into a spec file.
+        return state.USAGE if verdict.usage else state.exit_status(verdict.state) or state.EXIT_STATUS["failed"]
+    told += line.hook_findings(verdict.spec)
+    if not parsed.quiet:
+        for finding in told:
+            print(f"cdi-refreshd: {finding}", file=sys.stderr)
+    if not path or path == "-":
+        for _, content in line.documents(verdict.spec, "-", wanted or "yaml"):
+            sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    else:
+        path, form, warning = options.document_path(path, wanted)
+        if warning and not parsed.quiet:
+            print(f"cdi-refreshd: {warning}", file=sys.stderr)
+        outcome = line.carried_out(verdict, path, form)
+        if outcome.verdict.state == "failed":
+            raise Fault(*outcome.verdict.findings[0][1:])
+    return state.exit_status(verdict.state, parsed.strict)

@@ -1,0 +1,90 @@
+"""`cdi-refreshd oneshot`: one pass over the line, published, with the state as exit status."""
+
+import sys
+from collections.abc import Callable
+
+from cdi_refreshd import options, remembered
+from cdi_refreshd.core import state
+from cdi_refreshd.core.findings import UsageFault
+from cdi_refreshd.line import Outcome
+from cdi_refreshd.look.request import Request
+
+DEFAULT_OUTPUT = "/var/run/cdi/nvidia.yaml"
+DESCRIPTION = f"""Look at this machine once and publish its CDI spec ({DEFAULT_OUTPUT} unless --output says else).
+Exit status: 0 published, or no NVIDIA GPU; 1 failed; 2 usage; 3 driver or libraries not there yet; 4 they are of
+different versions; 5 with --strict: published, but something is left out. Other options are those of generate."""
+FIRST_RETRY_S, LAST_RETRY_S = 0.25, 5.0
+DONE = ("no-gpu", "ready", "degraded")
+
+
+def run(argv: list[str]) -> int:
+    parser = options.parser("oneshot", DESCRIPTION)
+    parser.add_argument("--wait", metavar="SECONDS", help="look again until the spec is published, or until then")
+    parser.add_argument("--strict", action="store_true", help="exit 5 where something is left out")
+    parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
+    parsed = parser.parse_args(argv)
+    wait_s = seconds("--wait", parsed.wait)
+    choices = options.choices(parsed)
+    path, form, warning = options.document_path(options.output(parsed) or DEFAULT_OUTPUT, options.output_format(parsed))
+    if warning:
+        tell(warning)
+
+    def once() -> Outcome:
+        return remembered.passed(Request(choices, gated=True), path, form)
+
+    outcome = until_done(once, wait_s) if wait_s else once()
+    report(outcome, path)
+    usage = outcome.verdict.usage
+    return state.USAGE if usage else state.exit_status(outcome.verdict.state, parsed.strict)
+
+
+def until_done(once: Callable[[], Outcome], wait_s: float) -> Outcome:
+    """Passes with growing pauses until one is done, or the time is over. The last outcome."""
+    import tenacity  # noqa: PLC0415 - it costs three interpreters' start, and only who waits needs it
+
+    pause = tenacity.wait_random_exponential(multiplier=FIRST_RETRY_S, max=LAST_RETRY_S)
+    seen: list[Outcome] = []
+
+    def attempt() -> bool:
+        seen.append(once())
+        return seen[-1].verdict.state in DONE or seen[-1].verdict.usage
+
+    tenacity.Retrying(
+        stop=tenacity.stop_after_delay(wait_s),
+        # The last pass is at the very end of the time, not up to a pause after it.
+        wait=lambda call: min(pause(call), max(0.0, wait_s - (call.seconds_since_start or 0.0))),
+        retry=tenacity.retry_if_not_result(bool),
+        retry_error_callback=lambda call: False,
+    )(attempt)
+    return seen[-1]
+
+
+def report(outcome: Outcome, path: str) -> None:
+    """One line for the outcome, one for each thing that is wrong."""
+    verdict = outcome.verdict
+    if verdict.state in ("ready", "degraded"):
+        what = ("published" if outcome.changed else "unchanged") if outcome.files else "no file"
+        what = "withdrawn" if not outcome.files and outcome.changed else what
+    else:
+        what = (
+            "withdrawn" if outcome.changed and not outcome.files else "left as it was" if outcome.files else "no file"
+        )
+    tell(f"{verdict.state}: {verdict.reason}; {path}: {what}")
+    for finding in outcome.findings:
+        if finding.severity != "info" and str(finding) not in verdict.reason:
+            tell(str(finding))
+
+
+def seconds(option: str, word: str | None) -> float:
+    """0 where none is given."""
+    try:
+        value = float(word or 0)
+    except ValueError:
+        value = -1
+    if not 0 <= value < float("inf"):
+        raise UsageFault(option, f"{word!r} is no number of seconds", "write it as in --wait 60")
+    return value
+
+
+def tell(text: str) -> None:
+    print(f"cdi-refreshd: {text}", file=sys.stderr)
