@@ -4,17 +4,16 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from cdi_refreshd import probe
 from cdi_refreshd.core import render, state
 from cdi_refreshd.core.build.coherent import parts
 from cdi_refreshd.core.findings import Fault, Finding
-from cdi_refreshd.core.inventory import Inventory, from_json, to_json
+from cdi_refreshd.core.inventory import from_json
 from cdi_refreshd.core.spec import ContainerEdits, Spec
 from cdi_refreshd.core.state import Verdict
-from cdi_refreshd.host import child, publish
+from cdi_refreshd.host import publish
+from cdi_refreshd.host.child import Child
 from cdi_refreshd.look.request import Request
-
-LOOK_LIMIT_S = 60.0
-"""An 8-GPU host without persistence mode needs several seconds to initialise NVML."""
 
 
 class Outcome(NamedTuple):
@@ -27,20 +26,11 @@ class Outcome(NamedTuple):
     """The verdict's, and what publishing found."""
 
 
-def ask(request: Request, limit_s: float = LOOK_LIMIT_S) -> Inventory:
-    """What the child saw. Raises Fault where it hangs, crashes, or the machine cannot be described."""
-    return from_json(child.answer_of(lambda: _look(request), limit_s))
-
-
-def _look(request: Request) -> bytes:
-    from cdi_refreshd.look import machine  # noqa: PLC0415 - with pynvml: only the child has a use for it
-
-    return to_json(machine.look(request))
-
-
-def judged(request: Request, limit_s: float = LOOK_LIMIT_S) -> Verdict:
+def judged(asked: Child, request: Request, limit_s: float = probe.LIMIT_S) -> Verdict:
+    """Waits for the child's answer and judges it. No fault escapes: each is a verdict."""
     try:
-        return state.judge(ask(request, limit_s), request.choices, request.gated)
+        inventory = from_json(asked.answer(limit_s))
+        return state.judge(inventory, request.choices, request.gated)
     except Fault as fault:
         return state.failed(fault)
 

@@ -88,7 +88,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser(verb: str, description: str) -> Parser:
-    made = Parser(prog=f"cdi-refreshd {verb}", description=description, allow_abbrev=False)
+    # A width of its own spares argparse a look at the terminal, and the import for it.
+    made = Parser(
+        prog=f"cdi-refreshd {verb}",
+        description=description,
+        allow_abbrev=False,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
+    )
     for field, flags, _, text in LISTS:
         made.add_argument(*flags, dest=field, action="append", metavar="X", help=text)
     for field, flags, _, text in WORDS:

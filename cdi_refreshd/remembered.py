@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import NamedTuple
 
-from cdi_refreshd import line
+from cdi_refreshd import line, probe
 from cdi_refreshd.core import state
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.host import publish
@@ -27,7 +27,8 @@ class Looked(NamedTuple):
 def passed(request: Request, path: str, form: str) -> Outcome:
     """One pass, remembered where a GPU of this host may sleep."""
     known = looked(path)
-    verdict = line.judged(request._replace(known_fingerprint=known.fingerprint))
+    request = request._replace(known_fingerprint=known.fingerprint)
+    verdict = line.judged(probe.start(request), request)
     if verdict.action == state.KEEP and verdict.state == "ready":
         verdict = verdict._replace(state=known.state, reason=f"{known.reason}; {verdict.reason}")
     outcome = line.carried_out(verdict, path, form)

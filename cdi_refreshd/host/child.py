@@ -5,7 +5,6 @@ terminal's signals miss it and a kill takes what it started along; it dies with 
 the one it answers by. What NVML prints goes nowhere.
 """
 
-import json
 import os
 import resource
 import select
@@ -96,9 +95,40 @@ class Child:
         if newline and head in (b"answer", b"fault", b"usage") and size == str(len(rest)).encode():
             if head == b"answer":
                 return rest
+            import json  # noqa: PLC0415 - most answers need none
+
             place, fact, cure = json.loads(rest)
             raise (UsageFault if head == b"usage" else Fault)(place, fact, cure)
         raise Fault("probe", f"the child {self._end(answer)}", "see dmesg for NVRM lines")
+
+    def answer(self, limit_s: float) -> bytes:
+        """Waits. Raises Fault after `limit_s`, and as `result` does."""
+        try:
+            poll = select.poll()
+            poll.register(self, select.POLLIN)
+            ends_at = time.monotonic() + limit_s
+            while (left_s := ends_at - time.monotonic()) > 0:
+                if poll.poll(left_s * 1000) and self.read():
+                    break
+            else:
+                self.kill(f"did not answer within {limit_s:g} s")
+            self._await_end()
+            return self.result()
+        finally:
+            self.close()
+
+    def _await_end(self) -> None:
+        ends_at = time.monotonic() + GRACE_S
+        while not self.gone() and (left_s := ends_at - time.monotonic()) > 0:
+            try:
+                descriptor = os.pidfd_open(self.pid)
+            except OSError:  # a kernel before 5.3
+                time.sleep(0.001)
+                continue
+            select.select([descriptor], [], [], left_s)
+            os.close(descriptor)
+        if not self.gone():
+            self.kill(f"did not end within {GRACE_S:g} s of its answer")
 
     def _end(self, answer: bytes) -> str:
         status = self._status
@@ -111,46 +141,6 @@ class Child:
         return f"answered nonsense: {answer[:40]!a}"
 
 
-def answer_of(work: Work, limit_s: float) -> bytes:
-    """The work's answer. Raises Fault after `limit_s`, and as Child.result does."""
-    child = Child(work)
-    try:
-        poll = select.poll()
-        poll.register(child, select.POLLIN)
-        ends_at = time.monotonic() + limit_s
-        done = False
-        while not done:
-            left_s = ends_at - time.monotonic()
-            if left_s <= 0:
-                child.kill(f"did not answer within {limit_s:g} s")
-                break
-            if poll.poll(left_s * 1000):
-                done = child.read()
-        _await_end(child)
-        return child.result()
-    finally:
-        child.close()
-
-
-def _await_end(child: Child) -> None:
-    ends_at = time.monotonic() + GRACE_S
-    try:
-        descriptor = os.pidfd_open(child.pid)
-    except OSError:
-        descriptor = -1  # gone and reaped, or a kernel before 5.3
-    try:
-        while not child.gone() and (left_s := ends_at - time.monotonic()) > 0:
-            if descriptor >= 0:
-                select.select([descriptor], [], [], left_s)
-            else:
-                time.sleep(0.001)
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-    if not child.gone():
-        child.kill(f"did not end within {GRACE_S:g} s of its answer")
-
-
 def _live(work: Work, writer: int, parent: int) -> None:
     """The child's whole life."""
     try:
@@ -158,16 +148,21 @@ def _live(work: Work, writer: int, parent: int) -> None:
         try:
             answer, head = work(), b"answer"
         except Fault as fault:
-            head = b"usage" if isinstance(fault, UsageFault) else b"fault"
-            answer = json.dumps(fault.finding[1:]).encode()
+            answer, head = _told(fault), b"usage" if isinstance(fault, UsageFault) else b"fault"
         except Exception as error:  # whatever it is, the parent is to tell it
-            head, answer = b"fault", json.dumps(["probe", f"{type(error).__name__}: {error}", ""]).encode()
+            answer, head = _told(Fault("probe", f"{type(error).__name__}: {error}")), b"fault"
         rest = memoryview(b"%s %d\n%s" % (head, len(answer), answer))
         while rest:
             rest = rest[os.write(ANSWERS_BY, rest) :]
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def _told(fault: Fault) -> bytes:
+    import json  # noqa: PLC0415
+
+    return json.dumps(fault.finding[1:]).encode()
 
 
 def _leave_parent(writer: int, parent: int) -> None:

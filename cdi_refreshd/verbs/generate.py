@@ -2,8 +2,7 @@
 
 import sys
 
-from cdi_refreshd import line, options
-from cdi_refreshd.core import state
+from cdi_refreshd import options, probe
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.look.request import Request
 
@@ -22,7 +21,12 @@ def run(argv: list[str]) -> int:
     choices = options.choices(parsed)
     wanted = options.output_format(parsed)
     path = options.output(parsed)
-    verdict = line.judged(Request(choices))
+    asked = probe.start(request := Request(choices))
+    # Only now: both sides import what they need at the same time.
+    from cdi_refreshd import line  # noqa: PLC0415
+    from cdi_refreshd.core import state  # noqa: PLC0415
+
+    verdict = line.judged(asked, request)
     told = [f for f in verdict.findings if f.severity != "info" or parsed.debug]
     if verdict.spec is None:
         print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
