@@ -4,11 +4,22 @@ Source: NVIDIA's NVML API reference; pynvml is the module of PyPI's nvidia-ml-py
 """
 
 import ctypes
+import sys
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import pynvml
+# pynvml imports ctypes.util for a function that it calls nowhere on Linux. The real module brings subprocess, shutil
+# and tempfile along, which cost more than asking NVML about eight GPUs; an empty one stands in during this import.
+if "ctypes.util" not in sys.modules:
+    sys.modules["ctypes.util"] = types.ModuleType("ctypes.util")
+    sys.modules["ctypes.util"].find_library = lambda name: None  # type: ignore[attr-defined]
+    import pynvml
+
+    del sys.modules["ctypes.util"]
+else:
+    import pynvml
 
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.inventory import Nvml

@@ -1,5 +1,6 @@
 """The files under a driver root: list, find, resolve, read. A tree remembers what it saw: make one for each look."""
 
+import bisect
 import errno
 import fnmatch
 import os
@@ -10,8 +11,24 @@ from collections.abc import Callable, Iterable, Iterator
 from cdi_refreshd.core import elf
 from cdi_refreshd.core.findings import Finding
 
+WILDCARD = re.compile(r"[*?\[\]]")
 LINKS_AT_MOST = 40
 READ_AT_MOST_BYTES = 16 << 20
+
+
+def matching(names: list[str], patterns: tuple[str, ...]) -> list[str]:
+    """Those of the sorted names that a shell pattern matches. A library directory has thousands, and we have dozens of
+    patterns: what stands before the first and after the last wildcard sorts out nearly all."""
+    found = []
+    for pattern in patterns:
+        head, tail = WILDCARD.split(pattern, 1)[0], WILDCARD.split(pattern)[-1]
+        first = bisect.bisect_left(names, head)
+        for name in names[first:]:
+            if not name.startswith(head):
+                break
+            if name.endswith(tail) and fnmatch.fnmatchcase(name, pattern):
+                found.append(name)
+    return found if len(patterns) == 1 else sorted(set(found))
 
 
 class Tree:
@@ -43,10 +60,9 @@ class Tree:
 
     def find(self, directories: Iterable[str], *patterns: str) -> Iterator[str]:
         """Host paths of what matches by name and is there and no directory; links are not resolved."""
-        match = re.compile("|".join(map(fnmatch.translate, patterns))).match
         for directory in directories:
-            for name in self.names(directory):
-                if match(name) and self.is_file(path := f"{directory.rstrip('/')}/{name}") and self._sane(path):
+            for name in matching(self.names(directory), patterns):
+                if self.is_file(path := f"{directory.rstrip('/')}/{name}") and self._sane(path):
                     yield path
 
     def first(self, paths: Iterable[str], condition: Callable[[str], bool] | None = None) -> str:

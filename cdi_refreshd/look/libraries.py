@@ -36,7 +36,12 @@ class Libraries:
 
     def __init__(self, tree: Tree, search_paths: tuple[str, ...]) -> None:
         self.tree = tree
-        self.directories = search_paths or tuple(tree.host(path) for path in SEARCHED)
+        directories = search_paths or tuple(tree.host(path) for path in SEARCHED)
+        # /lib is a link to /usr/lib nearly everywhere: each directory once, under the name that comes first.
+        once: dict[str, str] = {}
+        for path in directories:
+            once.setdefault(tree.resolve(path), path)
+        self.directories = tuple(once.values())
         self.uses_cache = not search_paths
         self._cached: tuple[str, ...] | None = None
 
