@@ -119,6 +119,7 @@ class Machine:
 
     def close(self) -> None:
         self._inside.close()
+        del self.root  # the descriptor's number will soon be that of something else
 
 
 def canonical(path):
