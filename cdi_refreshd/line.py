@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cdi_refreshd import probe
-from cdi_refreshd.core import render, state
+from cdi_refreshd.core import render, runtimes, state
 from cdi_refreshd.core.build.coherent import parts
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.inventory import from_json
@@ -62,7 +62,7 @@ def _published(verdict: Verdict, spec: Spec, path: str, form: str) -> Outcome:
     if missing:
         # It was there a moment ago: the machine is changing under our feet, and the next look will see how.
         raise Fault(missing[0], "vanished while the spec was made", "look again")
-    found = (*verdict.findings, *hook_findings(spec))
+    found = (*verdict.findings, *hook_findings(spec), *refusals(spec))
     changed = False
     files = []
     for file, content in documents(spec, path, form):
@@ -109,6 +109,15 @@ def absent(spec: Spec) -> list[str]:
     named = {node.host_path or node.path for edits in every_edits(spec) for node in edits.device_nodes}
     named |= {mount.host_path for edits in every_edits(spec) for mount in edits.mounts}
     return sorted(path for path in named if not os.path.exists(path))
+
+
+def refusals(spec: Spec) -> tuple[Finding, ...]:
+    """One for each container runtime of this host that is too old for the spec's version."""
+    if not runtimes.is_newish(spec):
+        return ()
+    from cdi_refreshd.host import runtimes as installed  # noqa: PLC0415 - with subprocess: few specs are that new
+
+    return runtimes.refusals(spec, installed.versions(runtimes.READS))
 
 
 def hook_findings(spec: Spec) -> tuple[Finding, ...]:

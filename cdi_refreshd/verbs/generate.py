@@ -32,7 +32,7 @@ def run(argv: list[str]) -> int:
         print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
         # Without a document the status is never 0: scripts redirect the output into a spec file.
         return state.USAGE if verdict.usage else state.exit_status(verdict.state) or state.EXIT_STATUS["failed"]
-    told += line.hook_findings(verdict.spec)
+    told += (*line.hook_findings(verdict.spec), *line.refusals(verdict.spec))
     if not parsed.quiet:
         for finding in told:
             print(f"cdi-refreshd: {finding}", file=sys.stderr)
