@@ -1,0 +1,13 @@
+"""A reason to look again."""
+
+from typing import NamedTuple
+
+
+class Trigger(NamedTuple):
+    source: str
+    """udev, inotify, mig, sweep, signal, start or retry."""
+    detail: str
+    """A few words for the journal: `pci unbind 0000:65:00.0`, `/run/cdi/nvidia.yaml deleted`."""
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.detail}"
