@@ -96,6 +96,18 @@ def test_a_living_publisher_of_another_process_loses_nothing_to_a_sweep_or_to_an
     assert (os.listdir(shelf), read(spec)) == (["nvidia.yaml"], NEW)
 
 
+def test_a_temporary_is_held_until_the_very_rename(spec, monkeypatch):
+    real, swept = os.rename, []
+
+    def late(*names, **directories):
+        swept.append(sweep(spec))
+        real(*names, **directories)
+
+    monkeypatch.setattr(os, "rename", late)
+    publish(spec, NEW)
+    assert swept == [()]
+
+
 @pytest.mark.parametrize("holds", [False, True], ids=["swept before the lock", "held by the one that sweeps"])
 def test_a_publisher_that_loses_its_temporary_before_it_has_the_lock_takes_another(shelf, spec, monkeypatch, holds):
     real, tried, thief = fcntl.flock, [], []
