@@ -1,7 +1,7 @@
 """The straight line: ask the child, judge, publish. Every verb is this line, cut somewhere."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from cdi_refreshd import probe
@@ -28,9 +28,12 @@ class Outcome(NamedTuple):
 
 def judged(asked: Child, request: Request, limit_s: float = probe.LIMIT_S) -> Verdict:
     """Waits for the child's answer and judges it. No fault escapes: each is a verdict."""
+    return judged_answer(lambda: asked.answer(limit_s), request)
+
+
+def judged_answer(answer: Callable[[], bytes], request: Request) -> Verdict:
     try:
-        inventory = from_json(asked.answer(limit_s))
-        return state.judge(inventory, request.choices, request.gated)
+        return state.judge(from_json(answer()), request.choices, request.gated)
     except Fault as fault:
         return state.failed(fault)
 

@@ -8,6 +8,7 @@ from cdi_refreshd import line, probe
 from cdi_refreshd.core import state
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.host import publish
+from cdi_refreshd.core.state import Verdict
 from cdi_refreshd.line import Outcome
 from cdi_refreshd.look.request import Request
 
@@ -28,13 +29,22 @@ def passed(request: Request, path: str, form: str) -> Outcome:
     """One pass, remembered where a GPU of this host may sleep."""
     known = looked(path)
     request = request._replace(known_fingerprint=known.fingerprint)
-    verdict = line.judged(probe.start(request), request)
-    if verdict.action == state.KEEP and verdict.state == "ready":
-        verdict = verdict._replace(state=known.state, reason=f"{known.reason}; {verdict.reason}")
-    outcome = line.carried_out(verdict, path, form)
-    if verdict.fingerprint and outcome.files:
-        remember(Looked(verdict.fingerprint, path, digest(path), outcome.verdict.state, outcome.verdict.reason))
+    outcome = line.carried_out(recalled(line.judged(probe.start(request), request), known), path, form)
+    note(outcome, path)
     return outcome
+
+
+def recalled(verdict: Verdict, known: Looked) -> Verdict:
+    """What was known, where the child found nothing changed and let a GPU sleep."""
+    if verdict.action != state.KEEP or verdict.state != "ready":
+        return verdict
+    return verdict._replace(state=known.state, reason=f"{known.reason}; {verdict.reason}")
+
+
+def note(outcome: Outcome, path: str) -> None:
+    verdict = outcome.verdict
+    if verdict.fingerprint and outcome.files:
+        remember(Looked(verdict.fingerprint, path, digest(path), verdict.state, verdict.reason))
 
 
 def looked(path: str) -> Looked:

@@ -24,6 +24,13 @@ USAGE = 2
 PUBLISH, KEEP, KEEP_WHILE_TRUE, WITHDRAW = "publish", "keep", "keep while true", "withdraw"
 """What becomes of the spec. `keep while true`: until a path that it names is gone."""
 
+RETRIED = ("failed", "waiting-userspace")
+"""States that nobody tells us the end of: they are looked at again, at growing intervals."""
+SWEPT = ("degraded", "driver-mismatch", "waiting-driver")
+"""States that events end, if all goes well: they are looked at again at each slow sweep."""
+SETTLED = ("no-gpu", "ready", "degraded", "driver-mismatch")
+"""States with which the boot may go on at once: waiting would not change them."""
+
 NVML_DRIVER_NOT_LOADED, NVML_LIBRARY_NOT_FOUND, NVML_MISMATCH = 9, 12, 18
 GPU_MODES = ("nvml", "csv", "wsl")
 
@@ -39,6 +46,8 @@ class Verdict(NamedTuple):
     """What was asked for does not exist: exit status 2."""
     fingerprint: str = ""
     """Of the look that this came from, "" where no GPU may sleep."""
+    seen: Inventory | None = None
+    """What was judged; None where nobody could look, or nobody looked again."""
 
 
 def exit_status(state: str, strict: bool = False) -> int:
@@ -51,6 +60,11 @@ def failed(fault: Fault) -> Verdict:
 
 def judge(inventory: Inventory, choices: Choices, gated: bool = False) -> Verdict:
     """`gated`: absence is decided from sysfs and procfs, as the daemon and the oneshot do; else NVML's word counts."""
+    verdict = _judge(inventory, choices, gated)
+    return verdict if inventory.unchanged else verdict._replace(seen=inventory)
+
+
+def _judge(inventory: Inventory, choices: Choices, gated: bool) -> Verdict:
     if inventory.unchanged:
         asleep = [function.address for function in inventory.presence.functions if function.suspended]
         return Verdict("ready", f"nothing changed, and {', '.join(asleep)} sleeps", KEEP)

@@ -1,0 +1,144 @@
+"""What the journal, systemd and state.json are told of a pass: one record, rendered for each."""
+
+from typing import NamedTuple
+
+from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.inventory import Inventory
+from cdi_refreshd.core.spec import Annotations
+from cdi_refreshd.core.trigger import Trigger
+
+ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
+"""Priorities of syslog."""
+
+PRIORITY = {
+    "no-gpu": INFO,
+    "waiting-driver": NOTICE,
+    "waiting-userspace": NOTICE,
+    "driver-mismatch": WARNING,
+    "ready": INFO,
+    "degraded": WARNING,
+    "failed": ERROR,
+}
+# What `journalctl MESSAGE_ID=...` finds. They never change their meaning.
+MESSAGE_IDS = {
+    "published": "21f4aa7f6a9a4136b946534ed56753a0",
+    "withdrawn": "efa9e86d357540ba9318a54c5b44d70b",
+    "kept": "3606eb5d887d4d22b958436dc4b565a9",
+    "devices": "f97fcbb0851742eb8acc2f79ad810d67",
+    "moved": "27f39f0edb3f489bb0202be5866500e4",
+    "stuck": "c3ac1c7ed4ae43e5baf04557e4bcb22e",
+    "configuration": "d6dadd3ffb5f4772875f7bf547f40411",
+    "started": "7dd361b38bcb4aa3adbcde7fc6499ea3",
+    "stopped": "f531cdda68d14e09b20bf6c575538f66",
+}
+TRIGGERS_TOLD = 3
+
+
+class Line(NamedTuple):
+    """One line of the journal."""
+
+    priority: int
+    text: str
+    kind: str = ""
+    """A key of MESSAGE_IDS, "" for none."""
+    fields: Annotations = ()
+    """Journal fields; a name may come more than once."""
+
+
+class Pass(NamedTuple):
+    """What one pass came to."""
+
+    state: str
+    reason: str
+    path: str = ""
+    """Of the spec."""
+    stands: bool = False
+    """There is a spec now."""
+    changed: bool = False
+    """What is on disk is not what was there before the pass."""
+    sha256: str = ""
+    """Of the spec's bytes, "" where there is none."""
+    findings: tuple[Finding, ...] = ()
+    devices: Annotations = ()
+    """Name by index and UUID of each GPU and MIG device that may be used, sorted."""
+    module_version: str = ""
+    library_version: str = ""
+    triggers: tuple[Trigger, ...] = ()
+    trigger_count: int = 0
+    duration_s: float = 0.0
+
+
+def devices(inventory: Inventory) -> Annotations:
+    whole = [(str(gpu.number), gpu.uuid) for gpu in inventory.gpus if not gpu.mig_enabled]
+    return tuple(sorted(whole + [(f"{mig.parent}:{mig.number}", mig.uuid) for mig in inventory.migs]))
+
+
+def what_became(done: Pass) -> str:
+    """Of the spec, in a word."""
+    if done.stands:
+        return "published" if done.changed else "unchanged" if done.state in ("ready", "degraded") else "kept"
+    return "withdrawn" if done.changed else "no spec"
+
+
+def status(done: Pass, repeated: int = 0, note: str = "") -> str:
+    """STATUS= for `systemctl status`: one sentence in ASCII, since sdnotify sends nothing else."""
+    times = f" (seen {repeated + 1} times)" if repeated else ""
+    text = f"{done.state}: {done.reason}{times}" + (f"; {note}" if note else "")
+    return " ".join(text.encode("ascii", "replace").decode().split())[:400]
+
+
+def lines(done: Pass, before: Pass | None) -> list[Line]:
+    """The outcome where it is news, what changed among the devices, and each finding that is new.
+
+    What was said before and holds still is a debug line: repeated failures are counted, not repeated.
+    """
+    news = before is None or (before.state, before.reason) != (done.state, done.reason) or done.changed
+    fields = _fields(done)
+    became = what_became(done)
+    kind = {"published": "published", "withdrawn": "withdrawn"}.get(became, "kept")
+    text = f"{done.state}: {done.reason}" + (f"; {done.path} {became}" if became != "no spec" else "")
+    told = [Line(PRIORITY[done.state] if news else DEBUG, f"{text} ({because(done)})", kind, fields)]
+    old = dict(before.devices) if before else {}
+    told += _device_lines(old, dict(done.devices), fields) if before and done.state in ("ready", "degraded") else []
+    known = {str(finding) for finding in before.findings} if before else set()
+    for finding in done.findings:
+        new = str(finding) not in known and str(finding) not in done.reason
+        grave = WARNING if finding.severity != "info" else DEBUG
+        told.append(Line(grave if new else DEBUG, str(finding), "", (("CDI_STATE", done.state),)))
+    return told
+
+
+def because(done: Pass) -> str:
+    """The first triggers, how many more, and how long it took."""
+    shown = [str(trigger) for trigger in done.triggers[:TRIGGERS_TOLD]]
+    more = done.trigger_count - len(shown)
+    if more > 0:
+        shown.append(f"{more} more")
+    return f"{', '.join(shown) or 'asked'}; {done.duration_s * 1000:.0f} ms"
+
+
+def _device_lines(before: dict[str, str], after: dict[str, str], fields: Annotations) -> list[Line]:
+    if before == after:
+        return []
+    parts = [f"+ {name} ({uuid})" for name, uuid in after.items() if name not in before]
+    parts += [f"- {name} ({uuid})" for name, uuid in before.items() if name not in after]
+    moved = [(name, before[name], after[name]) for name in after if name in before and before[name] != after[name]]
+    told = [Line(NOTICE, "devices: " + ", ".join(parts), "devices", fields)] if parts else []
+    for name, old, new in moved:
+        text = f"device {name} is another one now: {new}, no longer {old}; whoever names GPUs by index gets it"
+        told.append(Line(WARNING, text, "moved", (*fields, ("GPU_UUID", new))))
+    return told
+
+
+def _fields(done: Pass) -> Annotations:
+    found = [
+        ("CDI_STATE", done.state),
+        ("CDI_REASON", done.reason),
+        ("CDI_SPEC_PATH", done.path),
+        ("CDI_SPEC_SHA256", done.sha256),
+        ("CDI_DURATION_MS", f"{done.duration_s * 1000:.0f}"),
+        *(("CDI_TRIGGER", str(trigger)) for trigger in done.triggers),
+        *(("CDI_DEVICE", name) for name, _ in done.devices),
+        *(("GPU_UUID", uuid) for _, uuid in done.devices),
+    ]
+    return tuple((name, value) for name, value in found if value)

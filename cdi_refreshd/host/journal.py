@@ -1,0 +1,72 @@
+"""Lines for the journal, with fields where journald listens, with `<N>` before them where something else reads.
+
+Source: journald's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): a datagram of NAME=VALUE lines, or of NAME, a
+line end, the length as 64 bits and the value where that has line ends itself.
+"""
+
+import os
+import socket
+import struct
+import sys
+
+from cdi_refreshd.core.report import MESSAGE_IDS, Line
+
+SOCKET = "/run/systemd/journal/socket"
+IDENTIFIER = "cdi-refreshd"
+VALUE_AT_MOST_BYTES = 4096
+
+
+class Journal:
+    """`priority_at_most`: lines of lesser weight (higher numbers) are dropped."""
+
+    def __init__(self, priority_at_most: int = 6) -> None:
+        self.priority_at_most = priority_at_most
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if _stderr_is_journal() else None
+
+    def write(self, line: Line) -> None:
+        if line.priority > self.priority_at_most:
+            return
+        if self._socket and self._send(self._socket, line):
+            return
+        prefix = "cdi-refreshd: " if sys.stderr.isatty() else f"<{line.priority}>"
+        text = line.text.replace("\n", " ")
+        try:
+            print(f"{prefix}{text}", file=sys.stderr, flush=True)
+        except OSError:
+            return  # nobody reads any more, and the spec matters more than the line
+
+    def close(self) -> None:
+        if self._socket:
+            self._socket.close()
+
+    @staticmethod
+    def _send(journal: socket.socket, line: Line) -> bool:
+        try:
+            journal.sendto(datagram(line), SOCKET)
+        except OSError:
+            return False  # journald restarts, or its queue is full: stderr is the second way
+        return True
+
+
+def datagram(line: Line) -> bytes:
+    fields = [("MESSAGE", line.text), ("PRIORITY", str(line.priority)), ("SYSLOG_IDENTIFIER", IDENTIFIER)]
+    if line.kind:
+        fields.append(("MESSAGE_ID", MESSAGE_IDS[line.kind]))
+    return b"".join(_field(name, value) for name, value in (*fields, *line.fields))
+
+
+def _field(name: str, value: str) -> bytes:
+    raw = value.encode("utf-8", "replace")[:VALUE_AT_MOST_BYTES]
+    if b"\n" in raw:
+        return b"%s\n%s%s\n" % (name.encode(), struct.pack("<Q", len(raw)), raw)
+    return b"%s=%s\n" % (name.encode(), raw)
+
+
+def _stderr_is_journal() -> bool:
+    """systemd tells by device and inode which stream is the journal's; a redirection makes it another."""
+    told = os.environ.get("JOURNAL_STREAM", "")
+    try:
+        seen = os.fstat(2)
+    except OSError:
+        return False
+    return told == f"{seen.st_dev}:{seen.st_ino}" and os.path.exists(SOCKET)

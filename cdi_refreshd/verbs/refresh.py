@@ -1,0 +1,43 @@
+"""`cdi-refreshd refresh`: ask the running daemon for a full pass, and wait until it is done. For scripts and hooks."""
+
+import os
+import select
+import signal
+import sys
+import time
+
+from cdi_refreshd import statefile
+from cdi_refreshd.core import state
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.options import Parser
+from cdi_refreshd.verbs.oneshot import seconds
+
+DESCRIPTION = """Have the running daemon read its configuration again and look at the machine, and wait until it has.
+Exit status: that of the state, as for oneshot; 1 where no daemon runs or it does not answer in time."""
+POLL_S = 0.02
+
+
+def run(argv: list[str]) -> int:
+    parser = Parser(prog="cdi-refreshd refresh", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--no-block", action="store_true", help="do not wait")
+    parser.add_argument("--timeout", metavar="SECONDS", default="75", help="how long to wait (default 75)")
+    parsed = parser.parse_args(argv)
+    limit_s = seconds("--timeout", parsed.timeout)
+    before = statefile.read()
+    pid = before.get("pid")
+    if not statefile.is_daemon(pid):
+        raise Fault("cdi-refreshd", "no daemon runs", "systemctl start cdi-refreshd, or use cdi-refreshd oneshot")
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except PermissionError:
+        raise Fault(f"daemon (pid {pid})", "may not be signalled by you", "use sudo") from None
+    if parsed.no_block:
+        return 0
+    ends_at = time.monotonic() + limit_s
+    while time.monotonic() < ends_at:
+        told = statefile.read()
+        if told["counters"]["reloads"] > before["counters"]["reloads"] or told["pid"] != pid:
+            print(f"cdi-refreshd: {told['state']}: {told['reason']}", file=sys.stderr)
+            return state.EXIT_STATUS.get(told["state"], 1)
+        select.select([], [], [], POLL_S)
+    raise Fault(f"daemon (pid {pid})", f"has not looked within {limit_s:g} s", "see cdi-refreshd status")
