@@ -7,8 +7,8 @@ from typing import NamedTuple
 from cdi_refreshd import line, probe
 from cdi_refreshd.core import state
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.host import publish
 from cdi_refreshd.core.state import Verdict
+from cdi_refreshd.host import publish
 from cdi_refreshd.line import Outcome
 from cdi_refreshd.look.request import Request
 

@@ -24,7 +24,7 @@ def run(argv: list[str]) -> int:
     parsed = parser.parse_args(argv)
     limit_s = seconds("--timeout", parsed.timeout)
     before = statefile.read()
-    pid = before.get("pid")
+    pid = int(before.get("pid") or 0)
     if not statefile.is_daemon(pid):
         raise Fault("cdi-refreshd", "no daemon runs", "systemctl start cdi-refreshd, or use cdi-refreshd oneshot")
     try:

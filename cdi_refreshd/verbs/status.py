@@ -9,7 +9,7 @@ from cdi_refreshd.core import state, statedoc
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.options import Parser
 
-DESCRIPTION = """Tell the daemon's state, and why. Exit status: that of the state, as for oneshot (0 ready, degraded or no
+DESCRIPTION = """Tell the daemon's state, and why. Exit status: that of the state, as for oneshot (0 ready, degraded, no
 GPU; 3 waiting; 4 driver and libraries differ; 1 failed), or 1 where the daemon does not run."""
 
 
