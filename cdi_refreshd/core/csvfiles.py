@@ -21,7 +21,7 @@ def parse(texts: Iterable[str]) -> Entries:
         for line in text.splitlines():
             kind, comma, path = (part.strip() for part in line.partition(","))
             if comma and kind in found and path:
-                found[kind][path] = None
+                found[kind]["/" + path.lstrip("/")] = None  # never relative to whatever directory we are in
     return Entries(*(tuple(found[kind]) for kind in TYPES))
 
 

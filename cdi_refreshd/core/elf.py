@@ -28,7 +28,7 @@ def soname(read: Read) -> str | None:
 
 def _sonames(read: Read) -> list[str]:
     head = read(0, 64)
-    if head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
+    if len(head) < 52 or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
         raise ValueError("not an ELF file")
     wide, order = head[4] == 2, "<" if head[5] == 1 else ">"
     if wide:

@@ -1,9 +1,10 @@
 """Texts that NVIDIA's drivers give, read: procfs files, versions, GPU names."""
 
 import re
+from collections.abc import Iterable
 
-CAPABILITY = re.compile(r"(config|monitor|gpu\d+/gi\d+/access|gpu\d+/gi\d+/ci\d+/access) (\d+)")
-VERSION = re.compile(r"\d+(?:\.\d+)+")
+CAPABILITY = re.compile(r"(config|monitor|gpu\d+/gi\d+/access|gpu\d+/gi\d+/ci\d+/access) (\d{1,7})", re.ASCII)
+VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9})+", re.ASCII)
 
 
 def module_version(text: str) -> str:
@@ -30,13 +31,14 @@ def mig_minors(text: str) -> tuple[dict[str, int], list[str]]:
 
 def device_file_minor(text: str) -> int | None:
     """Out of /proc/driver/nvidia/capabilities/.../access."""
-    found = re.search(r"^DeviceFileMinor:\s*(\d+)\s*$", text, re.MULTILINE)
+    found = re.search(r"^DeviceFileMinor:\s*(\d{1,7})\s*$", text, re.MULTILINE | re.ASCII)
     return int(found[1]) if found else None
 
 
-def version_key(version: str) -> tuple[tuple[int, str], ...]:
-    """Orders versions by their numbers: 550.1.2 before 550.90.07 before 580.95.05. What is no number comes first."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in version.split("."))
+def highest_version(words: Iterable[str]) -> str:
+    """By their numbers: 99.1 before 550.1.2 before 580.95.05. "" where none of the words is a version."""
+    versions = filter(VERSION.fullmatch, words)
+    return max(versions, key=lambda version: tuple(map(int, version.split("."))), default="")
 
 
 def integrated_name(name: str) -> bool:

@@ -20,6 +20,15 @@ def node(path: str) -> Node | None:
     return Node(path, os.major(device), os.minor(device), stat.S_IMODE(seen.st_mode), seen.st_uid, seen.st_gid)
 
 
+def problem(path: str) -> str:
+    """What keeps `path` from being a device node that a container can be given."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return "is missing"
+    return "is a symbolic link, not a device node" if stat.S_ISLNK(mode) else "is no character device"
+
+
 def present(paths: Iterable[str]) -> tuple[Node, ...]:
     return tuple(found for path in paths if (found := node(path)))
 
@@ -31,7 +40,9 @@ def matching(pattern: str) -> Iterator[Node]:
         names = sorted(os.listdir(directory or "/"))
     except OSError:
         return
-    yield from present(f"{directory}/{entry}" for entry in names if fnmatch.fnmatchcase(entry, name))
+    # A name that is not printable cannot be written into a spec, and no driver gives one.
+    found = (entry for entry in names if fnmatch.fnmatchcase(entry, name) and entry.isprintable())
+    yield from present(f"{directory}/{entry}" for entry in found)
 
 
 def links(paths: Iterable[str]) -> tuple[Link, ...]:

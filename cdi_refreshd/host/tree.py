@@ -58,6 +58,15 @@ class Tree:
                     self._find(directory, f"cannot be read: {os.strerror(error.errno or 0)}")
         return self._names[directory]
 
+    def real(self, paths: Iterable[str]) -> list[str]:
+        """Where these files really are, each once; what leads nowhere, or to a name that no spec can hold, is not."""
+        return [path for path in dict.fromkeys(map(self.resolve, paths)) if path and self._sane(path)]
+
+    def astray(self, path: str) -> str:
+        """The real path of a file that the host, which knows nothing of the root, would not find by `path`; else ""."""
+        real = self.resolve(path) if self.root else ""
+        return real if real and os.path.realpath(path) != os.path.realpath(real) else ""
+
     def find(self, directories: Iterable[str], *patterns: str) -> Iterator[str]:
         """Host paths of what matches by name and is there and no directory; links are not resolved."""
         for directory in directories:

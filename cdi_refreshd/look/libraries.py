@@ -1,7 +1,6 @@
 """The driver's libraries: where they are, which version, what links stand beside them."""
 
 import fnmatch
-from collections.abc import Iterable
 
 from cdi_refreshd.core import kernel, ldcache
 from cdi_refreshd.core.findings import Finding
@@ -47,22 +46,19 @@ class Libraries:
 
     def find(self, pattern: str) -> list[str]:
         """Real paths, each once, in the order of the directories."""
-        found = self._real(self.tree.find(self.directories, pattern))
+        found = self.tree.real(self.tree.find(self.directories, pattern))
         return found or self._in_cache(pattern)
 
     def nvml(self) -> str:
         """The file to open, "" where there is none."""
         return next(iter(self.find(NVML)), "")
 
-    def _real(self, paths: Iterable[str]) -> list[str]:
-        return [path for path in dict.fromkeys(map(self.tree.resolve, paths)) if path]
-
     def _in_cache(self, pattern: str) -> list[str]:
         found = []
         for path in self._cache():
             if any(fnmatch.fnmatchcase(name.rpartition("/")[2], pattern) for name in self._chain(path)):
                 found.append(path)
-        return [path for path in self._real(found) if self.tree.is_file(path)]
+        return [path for path in self.tree.real(found) if self.tree.is_file(path)]
 
     def _chain(self, path: str) -> list[str]:
         """The path and every link's target on the way: a pattern may match any of them."""
@@ -101,12 +97,11 @@ def versioned(libraries: Libraries, nvml_version: str, module_version: str, expl
     paths += tree.find(directories, "libnvidia-nvvm70.so.*")
     if explicit:
         paths += (path for name in EXPLICIT for path in tree.find(directories, name))
-    real = dict.fromkeys(filter(None, map(tree.resolve, paths)))
     egl = dict.fromkeys(path for pattern in EGL_PLATFORMS for path in libraries.find(pattern))
     return Driver(
         version=version,
         library_dirs=directories,
-        libraries=tuple(inspected(tree, path) for path in real),
+        libraries=tuple(inspected(tree, path) for path in tree.real(paths)),
         graphics_libraries=tuple(Library(path) for path in egl),
         allocator=tuple(libraries.find(f"libnvidia-allocator.so.{version}")),
         vulkan_producer=tuple(libraries.find(f"libnvidia-vulkan-producer.so.{version}")),
@@ -120,8 +115,8 @@ def inferred_version(libraries: Libraries, module_version: str) -> str:
         versions = {name[len(stem) :] for name in names if name.startswith(stem)}
         if module_version in versions:
             return module_version
-        if versions:
-            return max(versions, key=kernel.version_key)
+        if highest := kernel.highest_version(versions):
+            return highest
     return ""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cdi_refreshd.core import csvfiles
-from cdi_refreshd.core.choices import Choices
+from cdi_refreshd.core.choices import CSV_FILES, Choices
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.inventory import Link, Node, Tegra
 from cdi_refreshd.core.kernel import integrated_name
@@ -41,9 +41,9 @@ def look(tree: Tree, choices: Choices, answer: Answer) -> Tegra:
     works = answer.nvml.code == 0
     return Tegra(
         nodes=_nodes(dev_root, entries.dev),
-        directories=tuple(path for entry in entries.dir if tree.is_directory(path := tree.host(entry))),
-        libraries=tuple(inspected(tree, path) for path in _real(tree, libraries)),
-        symlinks=tuple(inspected(tree, path) for path in _real(tree, links)),
+        directories=tuple(p for entry in entries.dir if (p := tree.first([tree.host(entry)], tree.is_directory))),
+        libraries=tuple(inspected(tree, path) for path in tree.real(libraries)),
+        symlinks=tuple(inspected(tree, path) for path in tree.real(links)),
         chains=tuple(dict.fromkeys(chains)),
         files=tuple(path for path in [tree.host(RELEASE)] if tree.is_file(path)),
         nvml_works=works,
@@ -55,13 +55,16 @@ def look(tree: Tree, choices: Choices, answer: Answer) -> Tegra:
 def _texts(tree: Tree, files: tuple[str, ...]) -> Iterator[str]:
     """The CSV files are the host's own, whatever the driver root."""
     read = 0
+    host = Tree("/")
     for file in files:
-        text = Tree("/").read(file)
-        if text is None:
-            tree.findings.append(Finding("info", file, "is not there, so it names nothing"))
-        else:
+        text = host.read(file)
+        if text is not None:
             read += 1
             yield text.decode("utf-8", "surrogateescape")
+        elif not any(finding.place == file for finding in host.findings):
+            severity = "info" if file in CSV_FILES else "degraded"  # few systems have all the usual ones
+            host.findings.append(Finding(severity, file, "is no file that can be read, so it names nothing"))
+    tree.findings += host.findings
     if not read:
         raise Fault(", ".join(files) or "--csv.file", "no CSV file can be read", "name the right ones with --csv.file")
 
@@ -73,13 +76,7 @@ def _nodes(dev_root: str, patterns: tuple[str, ...]) -> tuple[Node, ...]:
 
 def _located(tree: Tree, directories: list[str], entry: str) -> Iterator[str]:
     directory, _, name = entry.rpartition("/")
-    yield from tree.find(
-        (f"{base}{directory if directory.startswith('/') else '/' + directory}" for base in directories), name
-    )
-
-
-def _real(tree: Tree, paths: list[str]) -> dict[str, None]:
-    return dict.fromkeys(filter(None, map(tree.resolve, paths)))
+    yield from tree.find((f"{base}{directory}" for base in directories), name)
 
 
 def _chain(tree: Tree, path: str) -> Iterator[Link]:
