@@ -33,9 +33,9 @@ def run(argv: list[str]) -> int:
         return 0
     try:
         if verb not in VERBS:
-            from cdi_refreshd.core.choices import nearest  # noqa: PLC0415
+            from cdi_refreshd.core.choices import nearest, quoted  # noqa: PLC0415
 
-            raise UsageFault(verb, "there is no such verb", nearest(verb, tuple(VERBS)))
+            raise UsageFault(quoted(verb), "there is no such verb", nearest(verb, tuple(VERBS)))
         module = importlib.import_module(f"cdi_refreshd.verbs.{verb}")
         status: int = module.run(argv[1:])
         return status

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cdi_refreshd.core.choices import CSV_FILES, FORMATS, Choices, checked, nearest
+from cdi_refreshd.core.choices import CSV_FILES, FORMATS, Choices, absolute, checked, nearest, printable, quoted
 from cdi_refreshd.core.findings import UsageFault
 
 TOOLKIT_CONFIG = "/etc/nvidia-container-runtime/config.toml"
@@ -71,6 +71,7 @@ WORDS = (
         "csv mode: where containers have CUDA's compat libraries",
     ),
 )
+CONFIG_VARIABLES = ["NVIDIA_CTK_CONFIG", "NVIDIA_CTK_CONFIG_FILE_PATH"]
 OUTPUT_VARIABLE, FORMAT_VARIABLE = "NVIDIA_CTK_CDI_OUTPUT_FILE_PATH", E + "OUTPUT_FORMAT"
 TRUE, FALSE = ("1", "t", "true"), ("0", "f", "false", "")
 
@@ -81,9 +82,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
-            word = unknown.split("=")[0].split()[0]
+            word = unknown.partition(" ")[0].partition("=")[0]
             known = [flag for action in self._actions for flag in action.option_strings]
-            message = f"there is no {word!r} here; {nearest(word, known)}" if word.startswith("-") else message
+            cure = f"; {nearest(word, known)}" if word.startswith("-") else ""
+            message = f"there is no {quoted(word)} here{cure}"
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
@@ -120,25 +122,29 @@ def choices(parsed: argparse.Namespace) -> Choices:
         if word is not None:
             given[field] = word
     given["all_device"] = not _true("--no-all-device", parsed.no_all or os.environ.get(E + "NO_ALL_DEVICE", ""))
-    driver_root = given.setdefault("driver_root", _toolkit_root(getattr(parsed, "config", None)))
-    given["dev_root"] = given.get("dev_root") or driver_root
-    given["csv_files"] = given.get("csv_files") or CSV_FILES
+    if "driver_root" not in given:
+        given["driver_root"] = _toolkit_root(getattr(parsed, "config", None))
+    given["dev_root"] = given.get("dev_root") or given["driver_root"]
+    given["csv_files"] = tuple(map(os.path.abspath, given.get("csv_files") or CSV_FILES))  # type: ignore[call-overload]
     return checked(DEFAULTS._replace(**given))  # type: ignore[arg-type]
 
 
 def output_format(parsed: argparse.Namespace) -> str:
     word = (parsed.format or os.environ.get(FORMAT_VARIABLE, "") or "").lower()
     if word and word not in FORMATS:
-        raise UsageFault("--format", f"there is no {word!r}", nearest(word, FORMATS))
+        raise UsageFault("--format", f"there is no {quoted(word)}", nearest(word, FORMATS))
     return word
 
 
 def output(parsed: argparse.Namespace) -> str:
-    return parsed.output if parsed.output is not None else os.environ.get(OUTPUT_VARIABLE, "")
+    path = parsed.output if parsed.output is not None else os.environ.get(OUTPUT_VARIABLE, "")
+    return printable("--output", path)
 
 
 def document_path(path: str, wanted: str) -> tuple[str, str, str]:
     """Path, format, and a warning or "". The ending decides; one that no runtime reads gets another."""
+    if path.rpartition("/")[2] in ("", ".", ".."):
+        raise UsageFault("--output", f"{path} is a directory, not a file", f"write {path.rstrip('/.')}/nvidia.yaml")
     stem, dot, ending = path.rpartition(".")
     if dot and stem and not stem.endswith("/") and ending in ("yaml", "json", "yml"):
         form = "json" if ending == "json" else "yaml"
@@ -159,17 +165,18 @@ def _true(option: str, word: str) -> bool:
         return True
     if word.lower() in FALSE:
         return False
-    raise UsageFault(option, f"{word!r} is neither true nor false")
+    raise UsageFault(option, f"{quoted(word)} is neither true nor false")
 
 
 def _toolkit_root(path: str | None) -> str:
     """The driver root that the NVIDIA container toolkit is configured with. A file that cannot be read is told."""
     home = os.environ.get("XDG_CONFIG_HOME")
     beside = f"{home}/nvidia-container-runtime/config.toml" if home else TOOLKIT_CONFIG
-    path = (
-        path or os.environ.get("NVIDIA_CTK_CONFIG_FILE_PATH") or (beside if os.path.exists(beside) else TOOLKIT_CONFIG)
-    )
-    if not os.path.exists(path):
+    named = path or next(iter(_environment(CONFIG_VARIABLES) or ()), "")
+    path = named or (beside if os.path.exists(beside) else TOOLKIT_CONFIG)
+    if not os.path.isfile(path):
+        if named:
+            print(f"cdi-refreshd: {quoted(path)}: is passed over (no such file)", file=sys.stderr)
         return ""
     try:
         toml = importlib.import_module("tomllib")  # here, since few hosts have this file
@@ -179,6 +186,6 @@ def _toolkit_root(path: str | None) -> str:
         with open(path, "rb") as file:
             root = toml.load(file).get("nvidia-container-cli", {}).get("root", "")
     except (OSError, ValueError, AttributeError) as error:
-        print(f"cdi-refreshd: {path}: is passed over ({error})", file=sys.stderr)
+        print(f"cdi-refreshd: {quoted(path)}: is passed over ({error})", file=sys.stderr)
         return ""
-    return root if isinstance(root, str) else ""
+    return absolute(f"{path}: nvidia-container-cli.root", root) if isinstance(root, str) else ""

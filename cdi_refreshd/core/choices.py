@@ -28,6 +28,7 @@ FEATURE_FLAGS = (
     *IGNORED_FEATURE_FLAGS,
 )
 FORMATS = ("yaml", "json")
+QUOTED_AT_MOST, NAMED_AT_MOST = 60, 10
 CSV_DIR = "/etc/nvidia-container-runtime/host-files-for-container.d"
 CSV_FILES = tuple(f"{CSV_DIR}/{name}.csv" for name in ("devices", "drivers", "l4t"))
 
@@ -56,17 +57,32 @@ class Choices(NamedTuple):
     config_search_paths: tuple[str, ...] = ()
 
 
+def quoted(word: str) -> str:
+    """For a message, which is to stay one line whatever somebody typed."""
+    return ascii(word if len(word) <= QUOTED_AT_MOST else f"{word[:QUOTED_AT_MOST]}...")
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
-    """A cure that names what there is, the likeliest first."""
+    """A cure that names what there is: the likeliest one, else the first few."""
     import difflib  # noqa: PLC0415 - only a mistake needs it
 
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else "known: " + ", ".join(known)
+    close = difflib.get_close_matches(word[:QUOTED_AT_MOST], known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]}?"
+    more = f" and {len(known) - NAMED_AT_MOST} more" if len(known) > NAMED_AT_MOST else ""
+    return f"known: {', '.join(known[:NAMED_AT_MOST])}{more}"
 
 
 def one_of(option: str, word: str, known: Sequence[str]) -> str:
     if word not in known:
-        raise UsageFault(option, f"there is no {word!r}", nearest(word, known))
+        raise UsageFault(option, f"there is no {quoted(word)}", nearest(word, known))
+    return word
+
+
+def printable(option: str, word: str) -> str:
+    """What goes into the spec, or into a message, as it is."""
+    if not word.isprintable():
+        raise UsageFault(option, f"{quoted(word)} is not printable UTF-8", "a spec can hold nothing else")
     return word
 
 
@@ -74,11 +90,11 @@ def absolute(option: str, path: str) -> str:
     """A root as everything here expects it. An empty one is `/`, as for `nvidia-ctk`."""
     if not path:
         return "/"
-    if not path.startswith("/"):
-        raise UsageFault(option, f"{path!r} is not an absolute path", "write it from / on")
+    if not printable(option, path).startswith("/"):
+        raise UsageFault(option, f"{quoted(path)} is not an absolute path", "write it from / on")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise UsageFault(option, f"{path!r} contains ..", "write the path that is meant")
+        raise UsageFault(option, f"{quoted(path)} contains ..", "write the path that is meant")
     return "/" + "/".join(parts)
 
 
@@ -102,6 +118,11 @@ def checked(choices: Choices) -> Choices:
     for option, label in (("--vendor", choices.vendor), ("--class", choices.class_name)):
         if problem := label_problem(label):
             raise UsageFault(option, problem)
+    printable("--ldconfig-path", choices.ldconfig_path)
+    printable("--csv.compat-container-root", choices.csv_compat_root)
+    hook = printable("--nvidia-cdi-hook-path", choices.hook_path)
+    if "/" in hook and not hook.startswith("/"):
+        raise UsageFault("--nvidia-cdi-hook-path", f"{hook!r} is neither a name nor absolute", "write it from / on")
     return choices._replace(
         mode=choices.mode.lower(),
         driver_root=absolute("--driver-root", choices.driver_root),

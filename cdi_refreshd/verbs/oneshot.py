@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from cdi_refreshd import options, remembered
 from cdi_refreshd.core import state
+from cdi_refreshd.core.choices import quoted
 from cdi_refreshd.core.findings import UsageFault
 from cdi_refreshd.line import Outcome
 from cdi_refreshd.look.request import Request
@@ -82,7 +83,7 @@ def seconds(option: str, word: str | None) -> float:
     except ValueError:
         value = -1
     if not 0 <= value < float("inf"):
-        raise UsageFault(option, f"{word!r} is no number of seconds", "write it as in --wait 60")
+        raise UsageFault(option, f"{quoted(word or '')} is no number of seconds", "write it as in --wait 60")
     return value
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from cdi_refreshd.core.build.edits import below, merged, nodes
 from cdi_refreshd.core.build.hooks import Hooks
-from cdi_refreshd.core.choices import Choices, nearest
+from cdi_refreshd.core.choices import Choices, nearest, quoted
 from cdi_refreshd.core.findings import Fault, UsageFault
 from cdi_refreshd.core.inventory import Gpu, Inventory, Link, MigDevice
 from cdi_refreshd.core.spec import ContainerEdits, Device
@@ -59,7 +59,7 @@ def unknown(word: str, inventory: Inventory, known: list[str]) -> Fault:
     for finding in inventory.findings:
         if finding.place.split(" (")[0] in (f"GPU {word}", f"MIG device {word}") or f"({word})" in finding.place:
             return Fault(f"--device-id {word}", finding.fact, finding.cure)
-    return UsageFault("--device-id", f"there is no device {word!r}", nearest(word, known) if known else "")
+    return UsageFault("--device-id", f"there is no device {quoted(word)}", nearest(word, known) if known else "")
 
 
 def names(item: Gpu | MigDevice, choices: Choices) -> Iterator[str]:

@@ -6,7 +6,7 @@ from cdi_refreshd.core.build.driver import VOID
 from cdi_refreshd.core.build.edits import below, merged, mount, nodes
 from cdi_refreshd.core.build.gpus import by_path_links, names
 from cdi_refreshd.core.build.hooks import Hooks, library_folders, library_links
-from cdi_refreshd.core.choices import Choices, nearest
+from cdi_refreshd.core.choices import Choices, nearest, quoted
 from cdi_refreshd.core.findings import UsageFault
 from cdi_refreshd.core.inventory import Gpu, Inventory, Link
 from cdi_refreshd.core.spec import ContainerEdits, Device
@@ -32,7 +32,9 @@ def wanted(gpus: tuple[Gpu, ...], choices: Choices) -> list[Gpu]:
     table = {name: gpu for gpu in gpus for name in (str(gpu.number), gpu.uuid, gpu.uuid.removeprefix("GPU-")) if name}
     for word in choices.device_ids:
         if word not in table:
-            raise UsageFault("--device-id", f"there is no device {word!r} in csv mode", nearest(word, list(table)))
+            raise UsageFault(
+                "--device-id", f"there is no device {quoted(word)} in csv mode", nearest(word, list(table))
+            )
     return [table[word] for word in choices.device_ids]
 
 
