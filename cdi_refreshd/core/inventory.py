@@ -117,6 +117,8 @@ class Driver(NamedTuple):
     sockets: tuple[str, ...] = ()
     binaries: tuple[str, ...] = ()
     graphics_binaries: tuple[str, ...] = ()
+    astray: tuple[Link, ...] = ()
+    """Of the paths above: those whose own links lead the host, which knows no driver root, elsewhere; and the file."""
 
 
 class Nvml(NamedTuple):

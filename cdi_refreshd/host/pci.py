@@ -8,6 +8,9 @@ NVIDIA = "0x10de"
 DISPLAY = "0x03"
 """VGA, 3D and other display controllers: not the card's audio, USB or bridge functions."""
 
+BY_PATH = ("card", "render")
+"""How the names of udev's links to a function's DRM nodes end."""
+
 
 def readable(sysfs: str = "/sys") -> bool:
     """Whether sysfs is there at all: without it nothing can be said about absence."""

@@ -79,7 +79,7 @@ def configs(tree: Tree, search_paths: tuple[str, ...], machine: str) -> tuple[Co
     for name in vulkan:
         places = (*directories, tree.host(""))
         found.append(Config(tree.first(f"{d}/vulkan/{name}" for d in places), f"/etc/vulkan/{name}"))
-    return tuple(config for config in found if config.path)
+    return tuple(config._replace(path=tree.astray(config.path) or config.path) for config in found if config.path)
 
 
 def firmware(tree: Tree, version: str, release: str, administrators: str) -> tuple[str, ...]:

@@ -11,12 +11,15 @@ from cdi_refreshd.host.tree import Tree
 from cdi_refreshd.look import files
 from cdi_refreshd.look.libraries import Libraries, versioned
 
-NODES = ("/dev/nvidia*", "/dev/nvidia-caps/*", "/dev/dri/*")
+MODES = ("auto", "nvml", "management")
+"""Those that ask NVML, and whose inputs are all below."""
+NODES = ("/dev/nvidia*", "/dev/nvidia-caps/*", "/dev/nvidia-caps-imex-channels/*", "/dev/dri/*")
 
 
-def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Libraries) -> str:
+def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Libraries, hook: str) -> str:
     """ "" where no GPU may sleep: then there is nothing to spare, and the look is the better answer."""
-    if not any(function.may_suspend for function in seen.functions):
+    sleepy = any(function.may_suspend for function in seen.functions)
+    if not sleepy or choices.mode not in MODES or seen.tegra or seen.wsl:
         return ""
     dev_root = "" if choices.dev_root == "/" else choices.dev_root
     explicit = "enable-explicit-driver-libraries" in choices.feature_flags
@@ -32,8 +35,7 @@ def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Librari
         [node for pattern in NODES for node in nodes.matching(dev_root + pattern)],
         [pci.drm_names(function.address) for function in seen.functions],
         kernel.mig_instances(),
-        files.program(Tree("/"), choices.hook_path)
-        if choices.hook_path
-        else files.program(Tree("/"), "nvidia-cdi-hook"),
+        nodes.links(f"{dev_root}/dev/dri/by-path/pci-{f.address}-{k}" for f in seen.functions for k in pci.BY_PATH),
+        (hook, Tree("/").is_executable(hook)),
     )
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

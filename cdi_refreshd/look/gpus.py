@@ -26,18 +26,18 @@ class Devices:
             ("nvidia-uvm-tools", "nvidia_uvm", "info", "profilers want it"),
             ("nvidia-modeset", "nvidia_modeset", "info", "Vulkan and EGL want it"),
         ):
-            if nodes.node(f"{self.root}/dev/{name}") is None:
+            if nodes.node(path := f"{self.root}/dev/{name}") is None:
                 loaded = kernel.module_present(module)
                 cure = "nvidia-modprobe makes it" if loaded else f"modprobe {module.replace('_', '-')}"
                 grave = "degraded" if loaded else severity
-                self.findings.append(Finding(grave, f"{self.root}/dev/{name}", f"is missing; {matters}", cure))
+                self.findings.append(Finding(grave, path, f"{nodes.problem(path)}; {matters}", cure))
         return nodes.present(self.root + path for path in CONTROL)
 
     def gpu(self, raw: RawGpu) -> Gpu | None:
         """None where the GPU has no node of its own: DRM nodes alone are of no use to anybody."""
-        own = nodes.node(f"{self.root}/dev/nvidia{raw.minor}")
+        own = nodes.node(path := f"{self.root}/dev/nvidia{raw.minor}")
         if own is None:
-            self._left_out(f"GPU {raw.number} ({raw.uuid})", f"{self.root}/dev/nvidia{raw.minor} is missing")
+            self._left_out(f"GPU {raw.number} ({raw.uuid})", f"{path} {nodes.problem(path)}")
             return None
         drm, links = self._drm(raw.pci)
         return Gpu(
@@ -47,9 +47,9 @@ class Devices:
     def mig(self, raw: RawMig, parent: RawGpu) -> MigDevice | None:
         """None unless the GPU's node and both access nodes are there: with less, CUDA would see no device."""
         place = f"MIG device {raw.parent}:{raw.number} ({raw.uuid})"
-        own = nodes.node(f"{self.root}/dev/nvidia{parent.minor}")
+        own = nodes.node(path := f"{self.root}/dev/nvidia{parent.minor}")
         if own is None:
-            self._left_out(place, f"{self.root}/dev/nvidia{parent.minor} is missing")
+            self._left_out(place, f"{path} {nodes.problem(path)}")
             return None
         access = []
         for ci in (None, raw.ci):
@@ -58,7 +58,8 @@ class Devices:
             found = nodes.node(path) if minor is not None else None
             if found is None:
                 what = "GPU instance" if ci is None else "compute instance"
-                why = f"{path} is missing" if minor is not None else f"the driver tells no minor for its {what}"
+                known = minor is not None
+                why = f"{path} {nodes.problem(path)}" if known else f"the driver tells no minor for its {what}"
                 self._left_out(place, why)
                 return None
             access.append(found)
@@ -70,7 +71,7 @@ class Devices:
         found = nodes.present(f"{self.root}/dev/dri/{name}" for name in names)
         paths = {node.path for node in found}
         by_path = f"{self.root}/dev/dri/by-path"
-        links = nodes.links(f"{by_path}/pci-{address}-{kind}" for kind in ("card", "render"))
+        links = nodes.links(f"{by_path}/pci-{address}-{kind}" for kind in pci.BY_PATH)
         return found, tuple(link for link in links if joined(by_path, link.target) in paths)
 
     def _capability(self, gpu_minor: int, gi: int, ci: int | None) -> int | None:

@@ -1,8 +1,10 @@
 """One look at the machine: which mode it calls for, then what that mode needs."""
 
-from cdi_refreshd.core.choices import Choices
-from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.inventory import Channel, Driver, Gpu, Inventory, Node, Presence
+import os
+
+from cdi_refreshd.core.choices import Choices, quoted
+from cdi_refreshd.core.findings import Fault, Finding, UsageFault
+from cdi_refreshd.core.inventory import Channel, Driver, Gpu, Inventory, Link, Node, Presence
 from cdi_refreshd.core.kernel import integrated_name
 from cdi_refreshd.host import dxcore, kernel, nodes, nvml, pci
 from cdi_refreshd.host.nvml import Answer
@@ -31,6 +33,7 @@ NODES = {
 }
 NOT_MANAGEMENT = ("nvidia-fs", "nvidia-nvswitch", "nvidia-nvlink")
 HOOK = "nvidia-cdi-hook"
+NO_SYSFS = Finding("degraded", "/sys", "cannot be read, so DRM nodes are left out", "mount it")
 
 
 def look(request: Request) -> Inventory:
@@ -40,17 +43,20 @@ def look(request: Request) -> Inventory:
     seen = presence(tree)
     if request.gated and choices.mode in ("auto", "nvml") and not may_open_nvml(seen):
         return Inventory(mode="nvml", presence=seen)
-    if not tree.is_directory(tree.host("") or "/"):
-        raise Fault("--driver-root", f"{choices.driver_root} is no directory", "name the root of the driver's files")
+    for option, root in (("--driver-root", choices.driver_root), ("--dev-root", choices.dev_root)):
+        if not os.path.isdir(root):
+            raise Fault(option, f"{root} is no directory", "name the directory that its paths are below")
     libraries = Libraries(tree, choices.library_search_paths)
-    mark = fingerprint(choices, seen, tree, libraries) if request.gated else ""
+    hook = hook_path(choices)
+    mark = fingerprint(choices, seen, tree, libraries, hook) if request.gated else ""
     if mark and mark == request.known_fingerprint and any(function.suspended for function in seen.functions):
         return Inventory(mode="nvml", presence=seen, fingerprint=mark, unchanged=True)
-    mode, answer = resolved(choices, tree, libraries)
-    base = Inventory(mode=mode, presence=seen, fingerprint=mark, hook_path=hook_path(choices))
+    mode, answer = resolved(choices, tree, libraries, not request.gated or may_open_nvml(seen))
+    base = Inventory(mode=mode, presence=seen, fingerprint=mark, hook_path=hook)
     devices = gpus.Devices(choices.dev_root)
     full = LOOKS[mode](base._replace(nvml=answer.nvml), choices, libraries, answer, devices)
-    return full._replace(findings=(*answer.findings, *devices.findings, *tree.findings))
+    blind = () if seen.sysfs or mode != "nvml" else (NO_SYSFS,)
+    return full._replace(findings=(*answer.findings, *devices.findings, *tree.findings, *blind))
 
 
 def presence(tree: Tree) -> Presence:
@@ -70,10 +76,10 @@ def may_open_nvml(seen: Presence) -> bool:
     return seen.wsl or seen.tegra or (seen.module_loaded and bound)
 
 
-def resolved(choices: Choices, tree: Tree, libraries: Libraries) -> tuple[str, Answer]:
+def resolved(choices: Choices, tree: Tree, libraries: Libraries, may_ask: bool) -> tuple[str, Answer]:
     """The mode that `auto` means here, and what NVML said where it was asked."""
     unasked = Answer(Inventory().nvml)
-    if choices.mode not in ("auto", "nvml", "management", "csv"):
+    if choices.mode not in ("auto", "nvml", "management", "csv") or not may_ask:
         return choices.mode, unasked
     if choices.mode == "auto" and dxcore.can_open(wsl.library(tree)):
         return "wsl", unasked
@@ -121,7 +127,9 @@ def driver(base: Inventory, choices: Choices, libraries: Libraries, answer: Answ
     ipc = "disable-ipc-discoverer" not in choices.feature_flags
     found = files.beside(tree, found, choices.config_search_paths, kernel.machine(), ipc)
     gsp = files.firmware(tree, found.version, kernel.release(), kernel.firmware_path()) if found.version else ()
-    return found._replace(firmware=gsp, cuda_version=answer.cuda_version)
+    unresolved = (*gsp, *found.xorg, *found.sockets, *found.binaries, *found.graphics_binaries)
+    astray = tuple(Link(path, real) for path in unresolved if (real := tree.astray(path)))
+    return found._replace(firmware=gsp, astray=astray, cuda_version=answer.cuda_version)
 
 
 def management_look(
@@ -148,15 +156,20 @@ def imex_look(base: Inventory, choices: Choices, _: Libraries, __: Answer, devic
     found: dict[str, None] = {}
     for wanted in choices.device_ids:
         if wanted in ("all", "channelall"):
-            found.update((node.path, None) for node in nodes.matching(f"{place}/channel*"))
+            paths = (node.path for node in nodes.matching(f"{place}/channel*"))
+            found.update((path, None) for path in paths if is_channel(path.rpartition("/channel")[2]))
             break
         channel = wanted.removeprefix("channel")
-        if not (channel.isascii() and channel.isdigit() and int(channel) < 1 << 20):
-            raise Fault("--device-id", f"{wanted!r} is no IMEX channel", "channels are 0 to 1048575, or all")
+        if not is_channel(channel):
+            raise UsageFault("--device-id", f"{quoted(wanted)} is no IMEX channel", "channels are 0 to 1048575, or all")
         if nodes.node(f"{place}/channel{channel}") is None:
             raise Fault(f"{place}/channel{channel}", "there is no such channel", "nvidia-modprobe -i makes it")
         found[f"{place}/channel{channel}"] = None
     return base._replace(channels=tuple(Channel(path.rpartition("/channel")[2], path) for path in found))
+
+
+def is_channel(number: str) -> bool:
+    return number.isascii() and number.isdigit() and int(number.lstrip("0")[:8] or "0") < 1 << 20
 
 
 def wsl_look(

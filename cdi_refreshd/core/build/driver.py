@@ -1,10 +1,10 @@
 """Spec-level edits: what every container with a GPU gets of the driver."""
 
-from cdi_refreshd.core.build.edits import SOCKET, below, config_mount, merged, mount
+from cdi_refreshd.core.build.edits import READ_ONLY, SOCKET, below, config_mount, merged, mount
 from cdi_refreshd.core.build.hooks import Hooks, graphics_links, library_folders, library_links
 from cdi_refreshd.core.choices import Choices
 from cdi_refreshd.core.inventory import Driver
-from cdi_refreshd.core.spec import ContainerEdits
+from cdi_refreshd.core.spec import ContainerEdits, Mount
 
 # The container runtime of NVIDIA would inject GPUs a second time, were this not set.
 VOID = ContainerEdits(env=("NVIDIA_VISIBLE_DEVICES=void",))
@@ -24,7 +24,7 @@ def common(driver: Driver, choices: Choices, hooks: Hooks, with_graphics: bool) 
 def graphics(driver: Driver, choices: Choices, hooks: Hooks) -> ContainerEdits:
     root = choices.driver_root
     paths = (*(library.path for library in driver.graphics_libraries), *driver.xorg, *driver.graphics_binaries)
-    mounts = (*(mount(root, path) for path in paths), *map(config_mount, driver.configs))
+    mounts = (*(found(driver, root, path) for path in paths), *map(config_mount, driver.configs))
     return ContainerEdits(mounts=mounts, hooks=hooks.links(graphics_links(driver, root)))
 
 
@@ -47,6 +47,12 @@ def libraries(driver: Driver, choices: Choices, hooks: Hooks) -> ContainerEdits:
 
 def beside(driver: Driver, choices: Choices) -> ContainerEdits:
     root = choices.driver_root
-    sockets = (mount(root, path, SOCKET) for path in driver.sockets)
-    files = (mount(root, path) for path in (*driver.firmware, *driver.binaries))
+    sockets = (found(driver, root, path, SOCKET) for path in driver.sockets)
+    files = (found(driver, root, path) for path in (*driver.firmware, *driver.binaries))
     return ContainerEdits(mounts=(*sockets, *files))
+
+
+def found(driver: Driver, root: str, path: str, options: tuple[str, ...] = READ_ONLY) -> Mount:
+    """In the container by the path where it was found; from the host by one that the host can follow."""
+    real = next((link.target for link in driver.astray if link.path == path), path)
+    return mount(root, path, options)._replace(host_path=real)
