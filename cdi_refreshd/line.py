@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cdi_refreshd import probe
 from cdi_refreshd.core import render, runtimes, state
-from cdi_refreshd.core.build.coherent import parts
+from cdi_refreshd.core.build.coherent import NAMES, parts
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.inventory import from_json
 from cdi_refreshd.core.spec import ContainerEdits, Spec
@@ -52,7 +52,7 @@ def carried_out(verdict: Verdict, path: str, form: str) -> Outcome:
         if verdict.action == state.PUBLISH and verdict.spec:
             return _published(verdict, verdict.spec, path, form)
         if verdict.action == state.WITHDRAW:
-            return Outcome(verdict, (), publish.withdraw(path), verdict.findings)
+            return Outcome(verdict, (), _withdrawn(path), verdict.findings)
         if verdict.action == state.KEEP_WHILE_TRUE:
             return _kept_while_true(verdict, path)
     except Fault as fault:
@@ -71,6 +71,7 @@ def _published(verdict: Verdict, spec: Spec, path: str, form: str) -> Outcome:
     for file, content in documents(spec, path, form):
         changed |= publish.publish(file, content)
         files.append(file)
+    changed |= _parts_withdrawn(path, files)
     return Outcome(degraded(verdict, found), tuple(files), changed, found)
 
 
@@ -86,15 +87,43 @@ def _kept_while_true(verdict: Verdict, path: str) -> Outcome:
     """The last good spec outlives a driver that is being exchanged only while containers could start with it."""
     if not _standing(path):
         return Outcome(verdict, (), False, verdict.findings)
+    spec = _read(path)
+    gone = absent(spec) if spec else []
+    if spec and not gone:
+        return Outcome(verdict, (path,), False, verdict.findings)
+    what = f"named {gone[0]}, which is gone" if gone else "is damaged"
+    why = f"{verdict.reason}; the spec {what}, so it is withdrawn"
+    return Outcome(verdict._replace(reason=why), (), _withdrawn(path), verdict.findings)
+
+
+def _read(path: str) -> Spec | None:
+    """None where it is no document that runtimes would take."""
     from cdi_refreshd.core.decode import decode  # noqa: PLC0415 - with PyYAML: few passes come here
     from cdi_refreshd.host import documents as reader  # noqa: PLC0415
 
-    spec, _ = decode(reader.read(path))
-    gone = absent(spec) if spec else [path]
-    if not gone:
-        return Outcome(verdict, (path,), False, verdict.findings)
-    why = f"{verdict.reason}; the spec named {gone[0]}, which is gone, so it is withdrawn"
-    return Outcome(verdict._replace(reason=why), (), publish.withdraw(path), verdict.findings)
+    try:
+        return decode(reader.read(path))[0]
+    except Fault:
+        return None
+
+
+def _withdrawn(path: str) -> bool:
+    """True if there was anything."""
+    parts = _parts_withdrawn(path, [])
+    return publish.withdraw(path) or parts
+
+
+def _parts_withdrawn(path: str, wanted: list[str]) -> bool:
+    """Takes away what `documents` once wrote beside `path` and would not any more. True if there was any."""
+    stem, dot, ending = path.rpartition(".")
+    changed = False
+    for name in NAMES.values():
+        part = f"{stem}.{name}{dot}{ending}"
+        if part not in wanted and os.path.exists(part):
+            spec = _read(part)
+            ours = spec is not None and spec.class_name.endswith(f".{name}")
+            changed |= ours and publish.withdraw(part)
+    return changed
 
 
 def _standing(path: str) -> tuple[str, ...]:
