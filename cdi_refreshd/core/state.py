@@ -129,7 +129,8 @@ def nvml_trouble(inventory: Inventory) -> Verdict | None:
 
 def nothing_to_describe(inventory: Inventory) -> Verdict:
     grave = [finding for finding in inventory.findings if finding.severity != "info"]
-    if any(gpu.mig_enabled for gpu in inventory.gpus) and not grave:
+    left_out = any(finding.place.startswith(("GPU ", "MIG device")) for finding in grave)
+    if any(gpu.mig_enabled for gpu in inventory.gpus) and not left_out:
         return Verdict("ready", "MIG mode is on and there is no MIG device: nothing to publish", WITHDRAW)
     if grave:
         return Verdict("failed", f"no GPU can be used: {grave[0]}", KEEP)
@@ -139,7 +140,8 @@ def nothing_to_describe(inventory: Inventory) -> Verdict:
 def summary(inventory: Inventory, spec: Spec) -> str:
     if inventory.mode not in GPU_MODES:
         return f"{inventory.mode} mode, {counted(len(spec.devices), 'device')}"
-    whole = sum(not gpu.mig_enabled for gpu in inventory.gpus) if inventory.mode == "nvml" else 1
+    whole = sum(not gpu.mig_enabled for gpu in inventory.gpus)
+    whole = whole if inventory.mode == "nvml" else whole or 1
     parts = [counted(whole, "GPU")] if whole else []
     parts += [counted(len(inventory.migs), "MIG device")] if inventory.migs else []
     parts += [f"driver {inventory.driver.version}"] if inventory.driver.version else []

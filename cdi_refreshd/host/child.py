@@ -150,7 +150,8 @@ def _live(work: Work, writer: int, parent: int) -> None:
         except Fault as fault:
             answer, head = _told(fault), b"usage" if isinstance(fault, UsageFault) else b"fault"
         except Exception as error:  # whatever it is, the parent is to tell it
-            answer, head = _told(Fault("probe", f"{type(error).__name__}: {error}")), b"fault"
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            answer, head = _told(Fault("probe", text)), b"fault"
         rest = memoryview(b"%s %d\n%s" % (head, len(answer), answer))
         while rest:
             rest = rest[os.write(ANSWERS_BY, rest) :]

@@ -1,9 +1,11 @@
 """`cdi-refreshd generate`: print a spec, or write it. A script for `nvidia-ctk cdi generate` works with it."""
 
+import os
 import sys
+from collections.abc import Iterable
 
 from cdi_refreshd import options, probe
-from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.look.request import Request
 
 DESCRIPTION = """Print a CDI spec of this machine. The options are those of nvidia-ctk cdi generate.
@@ -20,7 +22,8 @@ def run(argv: list[str]) -> int:
     parsed = parser.parse_args(argv)
     choices = options.choices(parsed)
     wanted = options.output_format(parsed)
-    path = options.output(parsed)
+    path = options.output(parsed) or "-"
+    path, form, warning = options.document_path(path, wanted) if path != "-" else (path, wanted or "yaml", "")
     asked = probe.start(request := Request(choices))
     # Only now: both sides import what they need at the same time.
     from cdi_refreshd import line  # noqa: PLC0415
@@ -30,21 +33,34 @@ def run(argv: list[str]) -> int:
     told = [f for f in verdict.findings if f.severity != "info" or parsed.debug]
     if verdict.spec is None:
         print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
+        tell(() if parsed.quiet else [finding for finding in told if str(finding) not in verdict.reason])
         # Without a document the status is never 0: scripts redirect the output into a spec file.
         return state.USAGE if verdict.usage else state.exit_status(verdict.state) or state.EXIT_STATUS["failed"]
-    told += (*line.hook_findings(verdict.spec), *line.refusals(verdict.spec))
-    if not parsed.quiet:
-        for finding in told:
-            print(f"cdi-refreshd: {finding}", file=sys.stderr)
-    if not path or path == "-":
-        for _, content in line.documents(verdict.spec, "-", wanted or "yaml"):
-            sys.stdout.buffer.write(content)
-        sys.stdout.flush()
+    found = (*line.hook_findings(verdict.spec), *line.refusals(verdict.spec))
+    tell(() if parsed.quiet else (*told, *found))
+    if path == "-":
+        write(content for _, content in line.documents(verdict.spec, path, form))
     else:
-        path, form, warning = options.document_path(path, wanted)
         if warning and not parsed.quiet:
             print(f"cdi-refreshd: {warning}", file=sys.stderr)
         outcome = line.carried_out(verdict, path, form)
         if outcome.verdict.state == "failed":
             raise Fault(*outcome.verdict.findings[0][1:])
-    return state.exit_status(verdict.state, parsed.strict)
+    return state.exit_status(line.degraded(verdict, found).state, parsed.strict)
+
+
+def tell(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        print(f"cdi-refreshd: {finding}", file=sys.stderr)
+
+
+def write(contents: Iterable[bytes]) -> None:
+    try:
+        for content in contents:
+            sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter tries again as it ends
+        raise Fault("standard output", f"cannot be written: {error.strerror}") from None
