@@ -1,5 +1,3 @@
-import sys
-
 from cdi_refreshd.cli import main
 
-sys.exit(main())
+main()
