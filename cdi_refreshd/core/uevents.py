@@ -1,0 +1,114 @@
+"""Which uevents are a reason to look again, and in what words.
+
+No event of runtime power management is: it would come from every GPU that falls asleep or wakes.
+"""
+
+from typing import NamedTuple
+
+NVIDIA = "10DE"
+SUBSYSTEMS = ("pci", "drm", "module", "drivers", "misc", "vmbus", "platform", "host1x")
+"""What to ask the kernel for; misc and vmbus are WSL's, platform and host1x Tegra's."""
+MODULES = (
+    "nvidia",
+    "nvidia_current",
+    "nvidia_uvm",
+    "nvidia_modeset",
+    "nvidia_drm",
+    "nvidia_peermem",
+    "nvidia_fs",
+    "gdrdrv",
+    "nvgpu",
+    "dxgkrnl",
+)
+DRIVERS = ("/bus/pci/drivers/nvidia", "/bus/platform/drivers/gk20a", "/bus/vmbus/drivers/dxgkrnl")
+TEGRA_DRIVERS = ("gk20a", "nvgpu")
+DXG_CHANNELS = (
+    "vmbus:c0cbe9dd605036449448ea1254a5d177",  # the virtual machine's own
+    "vmbus:182d386e36334b4facc42b7703d4df4a",  # one for each GPU
+)
+NO_GPU_CLASSES = ("403", "C03", "C80")
+"""The card's sound, USB and USB-C functions, by the first digits of PCI_CLASS."""
+COME_AND_GO = ("add", "remove")
+BIND = ("add", "remove", "bind", "unbind")
+
+
+class Uevent(NamedTuple):
+    action: str
+    subsystem: str
+    name: str
+    """The last part of the path: 0000:65:00.0, card1, nvidia_uvm."""
+    path: str
+    """Below /sys: /devices/pci0000:64/0000:64:00.0/0000:65:00.0."""
+    driver: str = ""
+    """"" on unbind: the kernel has forgotten it by then."""
+    pci_id: str = ""
+    """10DE:2330; "" where it is not told."""
+    pci_class: str = ""
+    """30200: in hexadecimal, without zeros in front."""
+    modalias: str = ""
+    display: bool = False
+    """It is about a screen: a plug, a lease. The node stays what it was."""
+    parent_pci_id: str = ""
+    """Of a DRM node's PCI function; "" where there is none, or none any more."""
+
+
+def interesting(event: Uevent) -> str:
+    """A few words for the journal, "" where the event changes nothing for a spec."""
+    test = TESTS.get(event.subsystem)
+    if test is None or not test(event):
+        return ""
+    words = f"{event.subsystem} {event.action} {event.name}"
+    return f"{words} ({event.driver})" if event.driver else words
+
+
+def _pci(event: Uevent) -> bool:
+    vendor = event.pci_id.partition(":")[0].upper()
+    gpu_class = event.pci_class.upper().zfill(6)[:4].lstrip("0")
+    return vendor == NVIDIA and gpu_class not in NO_GPU_CLASSES and event.action in (*BIND, "change")
+
+
+def _drm(event: Uevent) -> bool:
+    """Connectors (card1-DP-1) are DRM devices, too, but have no node."""
+    number = event.name.removeprefix("renderD").removeprefix("card")
+    if not number.isdigit() or number == event.name or event.display:
+        return False
+    others = event.parent_pci_id and not event.parent_pci_id.upper().startswith(f"{NVIDIA}:")
+    return not others and event.action in (*COME_AND_GO, "change")
+
+
+def _module(event: Uevent) -> bool:
+    return event.name in MODULES and event.action in COME_AND_GO
+
+
+def _drivers(event: Uevent) -> bool:
+    return event.path in DRIVERS and event.action in COME_AND_GO
+
+
+def _misc(event: Uevent) -> bool:
+    return event.name == "dxg" and event.action in COME_AND_GO
+
+
+def _vmbus(event: Uevent) -> bool:
+    return event.action in BIND and (event.driver == "dxgkrnl" or event.modalias in DXG_CHANNELS)
+
+
+def _platform(event: Uevent) -> bool:
+    """17000000.gpu on Orin, 57000000.gpu on older ones, gpu.0 on the oldest."""
+    gpu = event.driver in TEGRA_DRIVERS or event.name.endswith(".gpu") or event.name.startswith("gpu.")
+    return gpu and event.action in BIND
+
+
+def _host1x(event: Uevent) -> bool:
+    return event.action in BIND
+
+
+TESTS = {
+    "pci": _pci,
+    "drm": _drm,
+    "module": _module,
+    "drivers": _drivers,
+    "misc": _misc,
+    "vmbus": _vmbus,
+    "platform": _platform,
+    "host1x": _host1x,
+}
