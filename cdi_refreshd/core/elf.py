@@ -41,7 +41,11 @@ def _sonames(read: Read) -> list[str]:
     dynamic = next((s for s in segments if s[0] == PT_DYNAMIC), None)
     if dynamic is None:
         return []
-    entries = _entries(read(dynamic[1], min(dynamic[3], DYNAMIC_AT_MOST_BYTES)), order, wide)
+    size = min(dynamic[3], DYNAMIC_AT_MOST_BYTES)
+    raw = read(dynamic[1], size)
+    if len(raw) < size:
+        raise ValueError("half a file")
+    entries = _entries(raw, order, wide)
     strings = next((value for tag, value in entries if tag == DT_STRTAB), None)
     return [_string(read, segments, strings, value) for tag, value in entries if tag == DT_SONAME]
 

@@ -1,0 +1,36 @@
+import pytest
+
+from cdi_refreshd.core import csvfiles
+
+
+def test_each_kind_of_line_is_kept_once_and_in_order():
+    found = csvfiles.parse(["dev, /dev/nvmap\nlib ,/usr/lib/a.so\n", "dev,/dev/nvhost-*\ndev,/dev/nvmap\n"])
+    assert found == csvfiles.Entries(dev=("/dev/nvmap", "/dev/nvhost-*"), lib=("/usr/lib/a.so",))
+
+
+def test_other_lines_are_comments():
+    assert csvfiles.parse(["# dev,/x\nDEV,/x\nfoo,/x\ndev\ndev,\n,/x\n\n"]) == csvfiles.Entries()
+
+
+def test_a_path_with_a_comma_is_whole():
+    assert csvfiles.parse(["sym,/a,b"]).sym == ("/a,b",)
+
+
+def test_a_relative_path_starts_at_the_root():
+    assert csvfiles.parse(["dir,etc/x"]).dir == ("/etc/x",)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hit"),
+    [
+        ("/usr/lib/libnvdla.so", True),
+        ("/usr/lib/libnv*", True),
+        ("/usr/*", False),
+        ("**/libnvdla.so", True),
+        ("**/*.so", True),
+        ("**/lib", False),
+        ("libnvdla.so", False),
+    ],
+)
+def test_a_pattern_matches_a_path_and_with_stars_before_it_a_name(pattern, hit):
+    assert csvfiles.ignored("/usr/lib/libnvdla.so", [pattern]) is hit

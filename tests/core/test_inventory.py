@@ -1,0 +1,51 @@
+"""What the child answers is an inventory, or a fault."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.inventory import Channel, Inventory, Link, Tegra, Wsl, from_json, to_json
+
+from .inventories import gpu, inventory, mig
+
+FULL = inventory(
+    gpu(drm=True, coherent=True),
+    gpu(1, coherent=False),
+    migs=(mig(),),
+    channels=(Channel("007", "/dev/x"),),
+    tegra=Tegra(chains=(Link("/a", "b"),), files=("/x",)),
+    wsl=Wsl(libraries=("/x",)),
+    findings=(Finding("degraded", "GPU 2", "does not answer", "see"),),
+)
+
+
+def test_an_inventory_survives_its_journey():
+    assert from_json(to_json(FULL)) == FULL
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"{}", b"[]", b"[1]", b"null", b"\xff", b'"x"', b"[" * 100_000, to_json(FULL)[:-1], to_json(FULL) + b"]"],
+)
+def test_what_is_no_inventory_is_one_fault(answer):
+    with pytest.raises(Fault, match="^probe: the child's answer is not an inventory"):
+        from_json(answer)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+)
+
+
+@given(st.integers(0, len(Inventory._fields) - 1), json_values)
+def test_a_field_of_the_wrong_kind_is_a_fault_and_nothing_else(field, value):
+    answer = json.loads(to_json(FULL))
+    answer[field] = value
+    try:
+        assert isinstance(from_json(json.dumps(answer).encode()), Inventory)
+    except Fault:
+        pass
