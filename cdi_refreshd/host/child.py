@@ -118,7 +118,12 @@ class Child:
             self.close()
 
     def _await_end(self) -> None:
-        ends_at = time.monotonic() + GRACE_S
+        if not self._gone_within(GRACE_S):
+            self.kill(f"did not end within {GRACE_S:g} s of its answer")
+            self._gone_within(GRACE_S)
+
+    def _gone_within(self, limit_s: float) -> bool:
+        ends_at = time.monotonic() + limit_s
         while not self.gone() and (left_s := ends_at - time.monotonic()) > 0:
             try:
                 descriptor = os.pidfd_open(self.pid)
@@ -127,8 +132,7 @@ class Child:
                 continue
             select.select([descriptor], [], [], left_s)
             os.close(descriptor)
-        if not self.gone():
-            self.kill(f"did not end within {GRACE_S:g} s of its answer")
+        return self.gone()
 
     def _end(self, answer: bytes) -> str:
         status = self._status

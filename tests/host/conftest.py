@@ -1,0 +1,27 @@
+import os
+from pathlib import Path
+
+import pytest
+
+
+def descriptors():
+    """Numbers of what is open, but for the listing's own."""
+    return {name: os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if exists(name)}
+
+
+def exists(name):
+    return os.path.lexists(f"/proc/self/fd/{name}")
+
+
+def children():
+    """Also those that are dead and that nobody reaped."""
+    tasks = Path("/proc/self/task")
+    return {pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """No test here leaves a child, a zombie or a descriptor."""
+    before = descriptors(), children()
+    yield
+    assert (descriptors(), children()) == before

@@ -1,0 +1,234 @@
+"""The probe's child: whatever it does, its parent gets one answer or one fault, and nothing is left of it."""
+
+import contextlib
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cdi_refreshd.core.findings import Fault, UsageFault
+from cdi_refreshd.host import child
+from cdi_refreshd.host.child import ANSWERS_BY, Child
+
+FOREVER_S = 1000
+SOON_S = 0.2
+LONG_S = 30
+"""For what is to end by itself: its length is never reached."""
+
+
+def answer(work, limit_s=LONG_S):
+    return Child(work).answer(limit_s)
+
+
+def hang():
+    time.sleep(FOREVER_S)
+    return b""
+
+
+def fault_of(work, limit_s=LONG_S):
+    with pytest.raises(Fault) as fault:
+        answer(work, limit_s)
+    assert "\n" not in str(fault.value)
+    return str(fault.value)
+
+
+def write_answer(text, status=0):
+    def work():
+        os.write(ANSWERS_BY, text)
+        os._exit(status)
+
+    return work
+
+
+def gone(pid):
+    """Waits until a process that is no child of ours is dead."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    with contextlib.closing(os.fdopen(descriptor)):
+        return bool(select.select([descriptor], [], [], LONG_S)[0])
+
+
+def test_an_answer_arrives_whole_whatever_its_size():
+    text = os.urandom(3 << 20)
+    assert answer(lambda: text) == text
+
+
+def test_an_empty_answer_is_an_answer():
+    assert answer(lambda: b"") == b""
+
+
+def test_a_fault_arrives_as_it_was_raised():
+    def work():
+        raise Fault("/dev/x", "is odd\u2028", "mend it")
+
+    with pytest.raises(Fault) as fault:
+        answer(work)
+    assert fault.value.finding[1:] == ("/dev/x", "is odd\u2028", "mend it")
+    assert not isinstance(fault.value, UsageFault)
+
+
+def test_a_usage_fault_stays_one():
+    def work():
+        raise UsageFault("--mode", "there is no such thing")
+
+    with pytest.raises(UsageFault, match="^--mode: there is no such thing$"):
+        answer(work)
+
+
+def test_any_other_exception_is_told_in_one_line():
+    def work():
+        raise RuntimeError("first\nsecond")
+
+    assert fault_of(work) == "probe: RuntimeError: first second"
+
+
+def test_one_that_hangs_is_killed_at_the_limit():
+    assert "did not answer within 0.2 s" in fault_of(hang, SOON_S)
+
+
+def test_one_that_ignores_every_signal_is_killed_all_the_same():
+    def work():
+        for number in range(1, signal.NSIG):
+            with contextlib.suppress(OSError, ValueError):
+                signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, range(1, signal.NSIG))
+        return hang()
+
+    assert "did not answer within" in fault_of(work, SOON_S)
+
+
+def test_one_that_answers_and_then_does_not_end_is_killed(monkeypatch):
+    monkeypatch.setattr(child, "GRACE_S", SOON_S)
+
+    def work():
+        os.write(ANSWERS_BY, b"answer 2\nok")
+        os.close(ANSWERS_BY)
+        return hang()
+
+    assert "did not end within 0.2 s of its answer" in fault_of(work)
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGSEGV, "SIGSEGV"), (signal.SIGKILL, "SIGKILL")])
+def test_one_that_crashes_is_told_by_the_signals_name(number, name):
+    assert f"died by {name}" in fault_of(lambda: os.kill(os.getpid(), number))
+
+
+def test_one_that_crashes_leaves_no_core_file():
+    assert answer(lambda: repr(resource.getrlimit(resource.RLIMIT_CORE)).encode()) == b"(0, 0)"
+
+
+@pytest.mark.parametrize("status", [0, 1, 77])
+def test_one_that_ends_without_a_word_is_told(status):
+    assert "ended without an answer" in fault_of(lambda: os._exit(status))
+
+
+@pytest.mark.parametrize(
+    "text", [b"junk", b"answer", b"answer 5\nfour", b"answer 3\nfour", b"answer x\nfour", b"other 4\nfour", b"\n", b"#\xff" * 99]
+)
+def test_junk_instead_of_an_answer_is_told(text):
+    assert "answered nonsense" in fault_of(write_answer(text))
+
+
+def test_junk_before_the_answer_is_told():
+    def work():
+        os.write(ANSWERS_BY, b"# not an answer\n")
+        return b"ok"
+
+    assert "answered nonsense" in fault_of(work)
+
+
+def test_what_it_prints_goes_nowhere(capfd):
+    def work():
+        for descriptor in (1, 2):
+            os.write(descriptor, b"junk")
+        return os.read(0, 10)
+
+    assert answer(work) == b""
+    assert capfd.readouterr() == ("", "")
+
+
+def test_one_that_floods_is_stopped(monkeypatch):
+    monkeypatch.setattr(child, "ANSWER_AT_MOST_BYTES", 1 << 20)
+
+    def work():
+        while True:
+            os.write(ANSWERS_BY, bytes(1 << 16))
+
+    assert "answered more than 1 MiB" in fault_of(work)
+
+
+def test_it_has_a_session_of_its_own():
+    sessions = answer(lambda: b"%d %d" % (os.getsid(0), os.getpid())).split()
+    assert sessions[0] == sessions[1] != b"%d" % os.getsid(0)
+
+
+def test_it_keeps_no_descriptor_but_the_one_for_its_answer(tmp_path):
+    with open(tmp_path / "inherited", "w") as file:
+        os.set_inheritable(file.fileno(), True)
+        names = answer(lambda: " ".join(os.listdir("/proc/self/fd")).encode()).split()
+    listing = 1
+    assert len(names) == 4 + listing
+    assert {b"0", b"1", b"2", b"3"} <= set(names)
+
+
+def test_it_is_stopped_by_signals_that_its_parent_handles():
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        assert "died by SIGTERM" in fault_of(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_what_it_started_is_killed_with_it():
+    reader, writer = os.pipe()
+
+    def work():
+        grandchild = os.fork()
+        if grandchild:
+            with open(f"/proc/{os.getppid()}/fd/{writer}", "wb") as pipe:
+                pipe.write(b"%d\n" % grandchild)
+        return hang()
+
+    try:
+        assert "did not answer" in fault_of(work, SOON_S)
+        assert gone(int(os.read(reader, 100)))
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_one_that_is_killed_early_is_told_with_the_reason():
+    conversation = Child(hang)
+    conversation.kill("is in the way")
+    assert gone(conversation.pid)
+    conversation.close()
+    with pytest.raises(Fault, match="is in the way;"):
+        conversation.result()
+
+
+def test_it_dies_with_its_parent():
+    program = """if True:
+        import os, time
+        from cdi_refreshd.host.child import Child
+        reader, writer = os.pipe()
+        def work():
+            with open(f"/proc/{os.getppid()}/fd/{writer}", "wb") as pipe:
+                pipe.write(b"%d" % os.getpid())
+            time.sleep(1000)
+        Child(work)
+        print(os.read(reader, 100).decode(), flush=True)
+        time.sleep(1000)
+    """
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        assert os.path.exists(f"/proc/{pid}")
+        parent.kill()
+        assert gone(pid)
