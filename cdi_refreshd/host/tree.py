@@ -131,12 +131,16 @@ class Tree:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 self._find(path, f"cannot be read: {os.strerror(error.errno or 0)}")
             return None
-        with os.fdopen(descriptor, "rb") as file:
-            try:
-                return file.read(READ_AT_MOST_BYTES) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
-            except OSError as error:
-                self._find(path, f"cannot be read: {error.strerror}")
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(READ_AT_MOST_BYTES)
+        except OSError as error:
+            self._find(path, f"cannot be read: {error.strerror}")
+            return None
+        finally:
+            os.close(descriptor)
 
     def soname(self, path: str) -> str | None:
         """As core.elf.soname tells it; None also for a file that may not be read."""

@@ -48,7 +48,8 @@ def test_every_hook_and_feature_flag_is_known():
 
 
 @pytest.mark.parametrize(
-    ("path", "tidy"), [("", "/"), ("/", "/"), ("//", "/"), ("/x/", "/x"), ("/run//nvidia/./driver/", "/run/nvidia/driver")]
+    ("path", "tidy"),
+    [("", "/"), ("/", "/"), ("//", "/"), ("/x/", "/x"), ("/run//nvidia/./driver/", "/run/nvidia/driver")],
 )
 def test_a_root_has_no_slash_at_its_end(path, tidy):
     assert absolute("--driver-root", path) == tidy

@@ -130,7 +130,17 @@ def test_one_that_ends_without_a_word_is_told(status):
 
 
 @pytest.mark.parametrize(
-    "text", [b"junk", b"answer", b"answer 5\nfour", b"answer 3\nfour", b"answer x\nfour", b"other 4\nfour", b"\n", b"#\xff" * 99]
+    "text",
+    [
+        b"junk",
+        b"answer",
+        b"answer 5\nfour",
+        b"answer 3\nfour",
+        b"answer x\nfour",
+        b"other 4\nfour",
+        b"\n",
+        b"#\xff" * 99,
+    ],
 )
 def test_junk_instead_of_an_answer_is_told(text):
     assert "answered nonsense" in fault_of(write_answer(text))

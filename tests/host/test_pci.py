@@ -1,0 +1,66 @@
+"""NVIDIA's display functions out of sysfs."""
+
+import pytest
+
+from cdi_refreshd.core.inventory import PciFunction
+from cdi_refreshd.host import pci
+
+
+@pytest.fixture
+def sysfs(tmp_path):
+    def add(address, vendor="0x10de", kind="0x030200", driver="", control="on", status="active"):
+        path = tmp_path / "bus/pci/devices" / address
+        (path / "power").mkdir(parents=True)
+        for name, text in (("vendor", vendor), ("class", kind), ("power/control", control)):
+            (path / name).write_text(f"{text}\n")
+        (path / "power/runtime_status").write_text(f"{status}\n")
+        if driver:
+            (path / "driver").symlink_to(f"../../../bus/pci/drivers/{driver}")
+
+    add.path = str(tmp_path)
+    return add
+
+
+def test_display_functions_of_nvidia_are_told_by_address(sysfs):
+    sysfs("0000:65:00.0", driver="nvidia")
+    sysfs("0000:17:00.0", kind="0x030000", driver="vfio-pci")
+    sysfs("0000:18:00.0", kind="0x038000")
+    assert pci.functions(sysfs.path) == (
+        PciFunction("0000:17:00.0", "vfio-pci"),
+        PciFunction("0000:18:00.0", ""),
+        PciFunction("0000:65:00.0", "nvidia"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("vendor", "kind"),
+    [("0x10de", "0x040300"), ("0x10de", "0x0c0330"), ("0x10de", "0x068000"), ("0x8086", "0x030000"), ("", "")],
+)
+def test_audio_usb_bridges_and_others_gpus_are_none(sysfs, vendor, kind):
+    sysfs("0000:65:00.1", vendor, kind)
+    assert pci.functions(sysfs.path) == ()
+
+
+@pytest.mark.parametrize(
+    ("control", "status", "may_suspend", "suspended"),
+    [("on", "active", False, False), ("auto", "active", True, False), ("auto", "suspended", True, True)],
+)
+def test_power_management_is_told(sysfs, control, status, may_suspend, suspended):
+    sysfs("0000:65:00.0", control=control, status=status)
+    (function,) = pci.functions(sysfs.path)
+    assert (function.may_suspend, function.suspended) == (may_suspend, suspended)
+
+
+def test_without_sysfs_there_is_nothing_and_that_is_told(tmp_path, sysfs):
+    sysfs("0000:65:00.0")
+    assert pci.readable(sysfs.path)
+    assert not pci.readable(str(tmp_path / "none"))
+    assert pci.functions(str(tmp_path / "none")) == ()
+    assert pci.drm_names("0000:65:00.0", str(tmp_path / "none")) == ()
+
+
+def test_drm_nodes_are_told_by_name(sysfs, tmp_path):
+    sysfs("0000:65:00.0")
+    for name in ("renderD128", "card1"):
+        (tmp_path / "bus/pci/devices/0000:65:00.0/drm" / name).mkdir(parents=True)
+    assert pci.drm_names("0000:65:00.0", sysfs.path) == ("card1", "renderD128")

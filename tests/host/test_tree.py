@@ -1,0 +1,135 @@
+"""Files below a driver root, seen as whoever runs with that root as / will see them."""
+
+import os
+
+import pytest
+
+from cdi_refreshd.host.tree import Tree
+from tests.machine.elf import shared_library
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/real").write_text("#!/bin/sh\n")
+    (tmp_path / "usr/bin/real").chmod(0o755)
+    return tmp_path
+
+
+def link(root, path, target):
+    place = root / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(target)
+    return str(place)
+
+
+@pytest.mark.parametrize(
+    ("target", "real"),
+    [
+        ("real", "usr/bin/real"),
+        ("/usr/bin/real", "usr/bin/real"),
+        ("../../usr/bin/real", "usr/bin/real"),
+        ("../../../../../../../../usr/bin/real", "usr/bin/real"),
+        ("./real", "usr/bin/real"),
+        ("missing", ""),
+        ("/usr/bin/missing", ""),
+        ("a", ""),
+        ("a" * 255, ""),
+    ],
+)
+def test_a_link_is_followed_inside_the_root(root, target, real):
+    path = link(root, "usr/bin/a", target)
+    assert Tree(str(root)).resolve(path) == (str(root / real) if real else "")
+
+
+def test_a_link_that_already_names_the_root_is_followed(root):
+    path = link(root, "usr/bin/a", root / "usr/bin/real")
+    assert Tree(str(root)).resolve(path) == str(root / "usr/bin/real")
+
+
+def test_a_chain_of_links_through_directories_is_followed(root):
+    link(root, "lib", "/usr/lib")
+    link(root, "usr/lib", "bin")
+    link(root, "etc/alternatives/a", "/lib/real")
+    assert Tree(str(root)).resolve(link(root, "usr/a", "/etc/alternatives/a")) == str(root / "usr/bin/real")
+
+
+def test_links_in_a_circle_lead_nowhere(root):
+    link(root, "usr/b", "c")
+    tree = Tree(str(root))
+    assert tree.resolve(link(root, "usr/c", "b")) == ""
+    assert not tree.is_file(str(root / "usr/c"))
+
+
+def test_a_name_outside_the_root_is_followed_from_the_hosts_root(root, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "file").write_text("")
+    assert Tree(str(root)).resolve(link(outside, "a", outside / "file")) == str(outside / "file")
+
+
+def test_a_root_whose_name_only_begins_alike_is_another(root):
+    beside = root.parent / f"{root.name}x"
+    beside.mkdir()
+    (beside / "file").write_text("")
+    assert Tree(str(root)).resolve(str(beside / "file")) == str(beside / "file")
+
+
+@pytest.mark.parametrize(("target", "leads_astray"), [("real", False), ("/usr/bin/real", True)])
+def test_what_the_host_would_not_find_is_told_by_its_real_path(root, target, leads_astray):
+    path = link(root, "usr/bin/a", target)
+    assert Tree(str(root)).astray(path) == (str(root / "usr/bin/real") if leads_astray else "")
+    assert Tree("/").astray(path) == ""
+
+
+def test_only_what_matches_and_is_there_is_found_in_order(root):
+    folder = root / "usr/lib"
+    folder.mkdir()
+    for name in ("libcuda.so.2.0", "libcuda.so.1.1", "libcuda.so.1", "xlibcuda.so.1.1", "libcudart.so.1.1"):
+        (folder / name).write_text("")
+    (folder / "libcuda.so.3.0").mkdir()
+    link(root, "usr/lib/libcuda.so.4.0", "nowhere")
+    found = Tree(str(root)).find([str(folder), str(root / "none")], "libcuda.so.*.*")
+    assert [os.path.basename(path) for path in found] == ["libcuda.so.1.1", "libcuda.so.2.0"]
+
+
+@pytest.mark.parametrize("name", [b"a\nb.so", b"a\xff.so", b"a\x1b.so", "a\u2028.so".encode()])
+def test_a_name_that_no_spec_can_hold_is_left_out_and_told(root, name):
+    with open(os.path.join(os.fsencode(root), name), "w"):
+        pass
+    tree = Tree(str(root))
+    assert list(tree.find([str(root)], "*.so")) == []
+    assert [finding.fact for finding in tree.findings] == ["its name is not printable UTF-8, so it is left out"]
+    assert str(tree.findings[0]).isprintable()
+
+
+def test_a_link_to_such_a_name_is_left_out_and_told(root):
+    with open(os.path.join(os.fsencode(root), b"odd\xff"), "w"):
+        pass
+    tree = Tree(str(root))
+    assert tree.real([link(root, "a", b"odd\xff".decode("utf-8", "surrogateescape"))]) == []
+    assert len(tree.findings) == 1
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "missing"])
+def test_only_a_regular_file_is_read_and_nothing_is_waited_for(root, kind):
+    path = str(root / "odd")
+    {"directory": os.mkdir, "fifo": os.mkfifo, "missing": str}[kind](path)
+    tree = Tree(str(root))
+    assert tree.read(path) is None
+    assert tree.findings == []
+
+
+def test_executables_are_regular_files_that_somebody_may_execute(root):
+    tree = Tree(str(root))
+    assert tree.is_executable(str(root / "usr/bin/real"))
+    (root / "data").write_text("")
+    assert not tree.is_executable(str(root / "data"))
+    assert not tree.is_executable(str(root / "usr"))
+
+
+def test_the_soname_of_what_is_no_library_is_none(root):
+    (root / "libmade.so").write_bytes(shared_library("libmade.so.1"))
+    os.mkfifo(root / "fifo")
+    tree = Tree(str(root))
+    assert tree.soname(str(root / "libmade.so")) == "libmade.so.1"
+    assert [tree.soname(str(root / name)) for name in ("usr/bin/real", "missing", "usr", "fifo")] == [None] * 4
