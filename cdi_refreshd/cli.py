@@ -13,8 +13,9 @@ VERBS = {
     "generate": "print a spec (the options of nvidia-ctk cdi generate)",
     "validate": "is a file a valid CDI spec?",
     "list": "the devices that a container runtime would find, and where",
+    "config": "the configuration that is in force, and where each value came from",
 }
-FAILED, USAGE = 1, 2
+FAILED, USAGE, BROKEN_CONFIGURATION = 1, 2, 78
 
 
 def main() -> NoReturn:
@@ -51,12 +52,20 @@ def run(argv: list[str]) -> int:
         return status
     except Fault as fault:
         print(f"cdi-refreshd: {fault}", file=sys.stderr)
-        return USAGE if isinstance(fault, UsageFault) else FAILED
+        return status_of(fault)
     except BrokenPipeError:  # the reader of our output has left: nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return FAILED
     except KeyboardInterrupt:
         return 130
+
+
+def status_of(fault: Fault) -> int:
+    if not isinstance(fault, UsageFault):
+        return FAILED
+    from cdi_refreshd.core.settings import BrokenConfiguration  # noqa: PLC0415 - only a mistake needs it
+
+    return BROKEN_CONFIGURATION if isinstance(fault, BrokenConfiguration) else USAGE
 
 
 def help_text() -> str:

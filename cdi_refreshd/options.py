@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cdi_refreshd.core.choices import CSV_FILES, FORMATS, Choices, absolute, checked, nearest, printable, quoted
+from cdi_refreshd.core.choices import FORMATS, Choices, absolute, checked, nearest, printable, quoted
 from cdi_refreshd.core.findings import UsageFault
 
 TOOLKIT_CONFIG = "/etc/nvidia-container-runtime/config.toml"
-DEFAULTS = Choices()
+DEFAULTS = Choices(driver_root="", dev_root="")
 E = "NVIDIA_CTK_CDI_GENERATE_"
 
 # Field of Choices, flags, environment variables, help. In a list, commas separate and flags may be repeated.
@@ -73,6 +73,7 @@ WORDS = (
 )
 CONFIG_VARIABLES = ["NVIDIA_CTK_CONFIG", "NVIDIA_CTK_CONFIG_FILE_PATH"]
 OUTPUT_VARIABLE, FORMAT_VARIABLE = "NVIDIA_CTK_CDI_OUTPUT_FILE_PATH", E + "OUTPUT_FORMAT"
+NO_ALL_VARIABLE = E + "NO_ALL_DEVICE"
 TRUE, FALSE = ("1", "t", "true"), ("0", "f", "false", "")
 
 
@@ -109,36 +110,54 @@ def parser(verb: str, description: str) -> Parser:
     return made
 
 
-def choices(parsed: argparse.Namespace) -> Choices:
-    """Raises UsageFault where something is asked for that there is not."""
+def choices(parsed: argparse.Namespace | None, base: Choices | None = None) -> Choices:
+    """The command line (None: there is none), else the environment, else `base`, where an empty root says nothing.
+
+    Raises UsageFault where something is asked for that there is not.
+    """
+    base = base or DEFAULTS
     given: dict[str, object] = {}
     for field, _, variables, _ in LISTS:
-        texts = getattr(parsed, field) or _environment(variables)
+        texts = getattr(parsed, field, None) or _environment(variables)
         if texts is not None:
             given[field] = tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
     for field, _, variables, _ in WORDS:
-        word = getattr(parsed, field)
+        word = getattr(parsed, field, None)
         word = word if word is not None else next(iter(_environment(variables) or ()), None)
         if word is not None:
             given[field] = word
-    given["all_device"] = not _true("--no-all-device", parsed.no_all or os.environ.get(E + "NO_ALL_DEVICE", ""))
+    if no_all := getattr(parsed, "no_all", None) or os.environ.get(NO_ALL_VARIABLE, ""):
+        given["all_device"] = not _true("--no-all-device", no_all)
     if "driver_root" not in given:
-        given["driver_root"] = _toolkit_root(getattr(parsed, "config", None))
-    given["dev_root"] = given.get("dev_root") or given["driver_root"]
-    given["csv_files"] = tuple(map(os.path.abspath, given.get("csv_files") or CSV_FILES))  # type: ignore[call-overload]
-    return checked(DEFAULTS._replace(**given))  # type: ignore[arg-type]
+        given["driver_root"] = base.driver_root or _toolkit_root(getattr(parsed, "config", None))
+    given["dev_root"] = given.get("dev_root") or base.dev_root or given["driver_root"]
+    csv_files = given.get("csv_files") or base.csv_files
+    given["csv_files"] = tuple(map(os.path.abspath, csv_files))  # type: ignore[call-overload]
+    return checked(base._replace(**given))  # type: ignore[arg-type]
 
 
-def output_format(parsed: argparse.Namespace) -> str:
-    word = (parsed.format or os.environ.get(FORMAT_VARIABLE, "") or "").lower()
+def variables() -> dict[str, str]:
+    """The environment variable that is set, by the field of Choices that it decides, and by `output`."""
+    tables = [(field, names) for field, _, names, _ in (*LISTS, *WORDS)]
+    tables += [("all_device", [NO_ALL_VARIABLE]), ("output", [OUTPUT_VARIABLE])]
+    return {field: name for field, names in tables for name in reversed(names) if os.environ.get(name)}
+
+
+def destination(parsed: argparse.Namespace | None, base: str) -> tuple[str, str, str]:
+    """As `document_path`: from the command line, else the environment, else `base`."""
+    return document_path(output(parsed) or base, output_format(parsed))
+
+
+def output_format(parsed: argparse.Namespace | None) -> str:
+    word = (getattr(parsed, "format", None) or os.environ.get(FORMAT_VARIABLE, "") or "").lower()
     if word and word not in FORMATS:
         raise UsageFault("--format", f"there is no {quoted(word)}", nearest(word, FORMATS))
     return word
 
 
-def output(parsed: argparse.Namespace) -> str:
-    path = parsed.output if parsed.output is not None else os.environ.get(OUTPUT_VARIABLE, "")
-    return printable("--output", path)
+def output(parsed: argparse.Namespace | None) -> str:
+    path = getattr(parsed, "output", None)
+    return printable("--output", os.environ.get(OUTPUT_VARIABLE, "") if path is None else path)
 
 
 def document_path(path: str, wanted: str) -> tuple[str, str, str]:

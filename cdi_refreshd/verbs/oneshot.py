@@ -3,17 +3,19 @@
 import sys
 from collections.abc import Callable
 
-from cdi_refreshd import options, remembered
+from cdi_refreshd import config, options, remembered
 from cdi_refreshd.core import state
 from cdi_refreshd.core.choices import quoted
 from cdi_refreshd.core.findings import UsageFault
+from cdi_refreshd.core.settings import Settings
 from cdi_refreshd.line import Outcome
 from cdi_refreshd.look.request import Request
 
-DEFAULT_OUTPUT = "/var/run/cdi/nvidia.yaml"
-DESCRIPTION = f"""Look at this machine once and publish its CDI spec ({DEFAULT_OUTPUT} unless --output says else).
-Exit status: 0 published, or no NVIDIA GPU; 1 failed; 2 usage; 3 driver or libraries not there yet; 4 they are of
-different versions; 5 with --strict: published, but something is left out. Other options are those of generate."""
+DEFAULT_OUTPUT = Settings().output
+DESCRIPTION = f"""Look at this machine once and publish its CDI spec ({DEFAULT_OUTPUT}, unless --output or the
+configuration says else). Exit status: 0 published, or no NVIDIA GPU; 1 failed; 2 usage; 3 driver or libraries not there
+yet; 4 they are of different versions; 5 with --strict: published, but something is left out; 78 the configuration is
+broken. Other options are those of generate, and go before the configuration; see cdi-refreshd config."""
 FIRST_RETRY_S, LAST_RETRY_S = 0.25, 5.0
 DONE = ("no-gpu", "ready", "degraded")
 
@@ -23,12 +25,15 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--wait", metavar="SECONDS", help="look again until the spec is published, or until then")
     parser.add_argument("--strict", action="store_true", help="exit 5 where something is left out")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
+    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
     parsed = parser.parse_args(argv)
     wait_s = seconds("--wait", parsed.wait)
-    choices = options.choices(parsed)
-    path, form, warning = options.document_path(options.output(parsed) or DEFAULT_OUTPUT, options.output_format(parsed))
-    if warning:
-        tell(warning)
+    loaded = config.read(parsed.config_file)
+    choices = options.choices(parsed, loaded.settings.choices)
+    path, form, warning = options.destination(parsed, loaded.settings.output)
+    for text in (*map(str, loaded.findings), warning):
+        if text:
+            tell(text)
 
     def once() -> Outcome:
         return remembered.passed(Request(choices, gated=True), path, form)
