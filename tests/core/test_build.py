@@ -259,14 +259,14 @@ def test_a_management_container_may_modify_device_nodes_unless_told_otherwise():
 
 @pytest.mark.parametrize("mode", ["gds", "gdrcopy", "mofed", "nvswitch", "wsl", "management", "imex"])
 def test_a_mode_without_its_nodes_is_a_fault_that_names_them(mode):
-    with pytest.raises(Fault, match="^/dev/"):
+    with pytest.raises(Fault, match=r"^/dev/"):
         spec_of(inventory(mode=mode, nodes=()))
 
 
 def test_coherent_gpus_get_specs_of_their_own():
     seen = inventory(gpu(coherent=True), gpu(1, coherent=False), gpu(2), migs=(mig(3),))
     spec = spec_of(seen, feature_flags=("enable-coherent-annotations",), name_strategies=("index",))
-    found = {name: part for name, part in parts(spec)}
+    found = dict(parts(spec))
     assert {name: (part.kind, names(part)) for name, part in found.items()} == {
         "": ("nvidia.com/gpu", ["0", "1", "2", "3:0", "all"]),
         "coherent": ("nvidia.com/gpu.coherent", ["0", "all"]),

@@ -78,7 +78,7 @@ def test_a_usage_fault_stays_one():
     def work():
         raise UsageFault("--mode", "there is no such thing")
 
-    with pytest.raises(UsageFault, match="^--mode: there is no such thing$"):
+    with pytest.raises(UsageFault, match=r"^--mode: there is no such thing$"):
         answer(work)
 
 

@@ -36,9 +36,9 @@ def test_a_failure_to_list_is_told_with_its_status(tmp_path):
 
 
 def test_a_library_without_the_calls_is_told(tmp_path):
-    with pytest.raises(Fault, match="libm.so.6: does not tell where the driver is .*wsl --update"):
+    with pytest.raises(Fault, match=r"libm.so.6: does not tell where the driver is .*wsl --update"):
         stores("libm.so.6")
-    with pytest.raises(Fault, match="/nowhere/libdxcore.so: "):
+    with pytest.raises(Fault, match=r"/nowhere/libdxcore.so: "):
         stores("/nowhere/libdxcore.so")
 
 
