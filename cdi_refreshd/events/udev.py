@@ -101,10 +101,16 @@ def _told(device: "pyudev.Device") -> Uevent:
     try:
         properties = device.properties
         event = Uevent(
-            device.action or "", device.subsystem or "", device.sys_name, device.device_path,
-            *(properties.get(key, "") for key in ("DRIVER", "PCI_ID", "PCI_CLASS", "MODALIAS")),
+            action=device.action or "",
+            subsystem=device.subsystem or "",
+            name=device.sys_name,
+            path=device.device_path,
+            driver=properties.get("DRIVER", ""),
+            pci_id=properties.get("PCI_ID", ""),
+            pci_class=properties.get("PCI_CLASS", ""),
+            modalias=properties.get("MODALIAS", ""),
             display="HOTPLUG" in properties or "LEASE" in properties,
-        )  # fmt: skip
+        )
         if event.subsystem != "drm":
             return event
         parent = device.find_parent("pci")

@@ -1,48 +1,23 @@
-"""What belongs to the driver beside its libraries: configuration, firmware, sockets, programs, Xorg's modules.
-
-The directories are fixed. The caller's PATH, XDG_DATA_DIRS and working directory have no say: the daemon and a login
-shell must see the same machine.
-"""
+"""What belongs to the driver beside its libraries: configuration, firmware, sockets, programs, Xorg's modules."""
 
 from collections.abc import Iterable
 
 from cdi_refreshd.core.inventory import Config, Driver
+from cdi_refreshd.core.places import (
+    CONFIG_DIRS,
+    CONFIGS,
+    FIRMWARE_DIRS,
+    GRAPHICS_PROGRAMS,
+    MPS,
+    PROGRAM_DIRS,
+    PROGRAMS,
+    SOCKET_DIRS,
+    SOCKETS,
+    VULKAN,
+    XORG_DIRS,
+    XORG_MODULES,
+)
 from cdi_refreshd.host.tree import Tree
-
-PROGRAM_DIRS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-PROGRAMS = (
-    "nvidia-smi",
-    "nvidia-debugdump",
-    "nvidia-persistenced",
-    "nvidia-cuda-mps-control",
-    "nvidia-cuda-mps-server",
-    "nvidia-imex",
-    "nvidia-imex-ctl",
-)
-SOCKET_DIRS = ("/run", "/var/run")
-SOCKETS = ("nvidia-persistenced/socket", "nvidia-fabricmanager/socket")
-MPS = "/tmp/nvidia-mps"  # noqa: S108 - where NVIDIA's MPS daemon has its pipes
-CONFIG_DIRS = ("/etc", "/usr/local/share", "/usr/share")
-CONFIGS = (
-    *(
-        ("/usr/share", name)
-        for name in (
-            "glvnd/egl_vendor.d/10_nvidia.json",
-            "egl/egl_external_platform.d/15_nvidia_gbm.json",
-            "egl/egl_external_platform.d/10_nvidia_wayland.json",
-            "egl/egl_external_platform.d/09_nvidia_wayland2.json",
-            "egl/egl_external_platform.d/20_nvidia_xcb.json",
-            "egl/egl_external_platform.d/20_nvidia_xlib.json",
-            "nvidia/nvoptix.bin",
-            "X11/xorg.conf.d/10-nvidia.conf",
-            "X11/xorg.conf.d/nvidia-drm-outputclass.conf",
-        )
-    ),
-    ("/etc", "OpenCL/vendors/nvidia.icd"),
-)
-VULKAN = ("icd.d/nvidia_icd.json", "icd.d/nvidia_layers.json", "implicit_layer.d/nvidia_layers.json")
-XORG_DIRS = ("/usr/lib/xorg", "/usr/lib64/xorg", "/usr/X11R6/lib", "/usr/X11R6/lib64")
-XORG_MODULES = ("modules/drivers", "modules/extensions", "modules/updates/drivers", "modules/updates/extensions")
 
 
 def beside(tree: Tree, driver: Driver, config_search_paths: tuple[str, ...], machine: str, ipc: bool) -> Driver:
@@ -52,7 +27,7 @@ def beside(tree: Tree, driver: Driver, config_search_paths: tuple[str, ...], mac
         configs=configs(tree, config_search_paths, machine),
         sockets=sockets(tree) if ipc else (),
         binaries=programs(tree, PROGRAMS),
-        graphics_binaries=programs(tree, ("nvidia-xconfig",)),
+        graphics_binaries=programs(tree, GRAPHICS_PROGRAMS),
     )
 
 
@@ -84,7 +59,7 @@ def configs(tree: Tree, search_paths: tuple[str, ...], machine: str) -> tuple[Co
 
 def firmware(tree: Tree, version: str, release: str, administrators: str) -> tuple[str, ...]:
     """`administrators` is the directory that the firmware loader was told, `release` the kernel's."""
-    usual = (f"/lib/firmware/updates/{release}", "/lib/firmware/updates", f"/lib/firmware/{release}", "/lib/firmware")
+    usual = tuple(place for directory in FIRMWARE_DIRS for place in (f"{directory}/{release}", directory))
     places = (administrators, *usual) if administrators else usual
     return tuple(tree.find((tree.host(f"{place}/nvidia/{version}") for place in places), "gsp*.bin"))
 

@@ -5,21 +5,9 @@ import fnmatch
 from cdi_refreshd.core import kernel, ldcache
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.inventory import Driver, Library
+from cdi_refreshd.core.places import LIBRARY_DIRS, LOADER_CACHE
 from cdi_refreshd.host.tree import Tree
 
-SEARCHED = (
-    "/",
-    "/usr/lib64",
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu/nvidia/current",
-    "/usr/lib/aarch64-linux-gnu/nvidia/current",
-    "/lib64",
-    "/lib/x86_64-linux-gnu",
-    "/lib/aarch64-linux-gnu",
-    "/lib/x86_64-linux-gnu/nvidia/current",
-    "/lib/aarch64-linux-gnu/nvidia/current",
-)
 EGL_PLATFORMS = tuple(
     f"libnvidia-egl-{name}.so.*.*" for name in ("gbm", "wayland", "wayland2", "xcb", "xlib")
 )  # own version numbers, not the driver's
@@ -35,7 +23,7 @@ class Libraries:
 
     def __init__(self, tree: Tree, search_paths: tuple[str, ...]) -> None:
         self.tree = tree
-        directories = search_paths or tuple(tree.host(path) for path in SEARCHED)
+        directories = search_paths or tuple(tree.host(path) for path in LIBRARY_DIRS)
         # /lib is a link to /usr/lib nearly everywhere: each directory once, under the name that comes first.
         once: dict[str, str] = {}
         for path in directories:
@@ -63,7 +51,7 @@ class Libraries:
     def _chain(self, path: str) -> list[str]:
         """The path and every link's target on the way: a pattern may match any of them."""
         chain = [path]
-        while self.tree.is_link(chain[-1]) and len(chain) < len(SEARCHED):
+        while self.tree.is_link(chain[-1]) and len(chain) < len(LIBRARY_DIRS):
             text = self.tree.link_text(chain[-1])
             chain.append(self.tree.host(text) if text.startswith("/") else f"{chain[-1].rpartition('/')[0]}/{text}")
         return chain
@@ -72,7 +60,7 @@ class Libraries:
         """Only what looks like NVIDIA's: the chain of every library of a host would be long to follow."""
         if self._cached is None:
             self._cached = ()
-            path = self.tree.host("/etc/ld.so.cache")
+            path = self.tree.host(LOADER_CACHE)
             raw = self.tree.read(path) if self.uses_cache else None
             if raw is not None:
                 try:

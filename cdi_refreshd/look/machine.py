@@ -6,6 +6,7 @@ from cdi_refreshd.core.choices import Choices, quoted
 from cdi_refreshd.core.findings import Fault, Finding, UsageFault
 from cdi_refreshd.core.inventory import Channel, Driver, Gpu, Inventory, Link, Node, Presence
 from cdi_refreshd.core.kernel import integrated_name
+from cdi_refreshd.core.places import CHANNEL_DIR, HOOK, NODES
 from cdi_refreshd.host import dxcore, kernel, nodes, nvml, pci
 from cdi_refreshd.host.nvml import Answer
 from cdi_refreshd.host.tree import Tree
@@ -14,25 +15,7 @@ from cdi_refreshd.look.fingerprint import fingerprint
 from cdi_refreshd.look.libraries import Libraries, versioned
 from cdi_refreshd.look.request import Request
 
-CHANNEL_DIR = "/dev/nvidia-caps-imex-channels"
-NODES = {
-    "gds": ("/dev/nvidia-fs*",),
-    "gdrcopy": ("/dev/gdrdrv",),
-    "mofed": ("/dev/infiniband/uverbs*", "/dev/infiniband/rdma_cm"),
-    "nvswitch": ("/dev/nvidia-nvswitchctl", "/dev/nvidia-nvswitch*"),
-    "wsl": ("/dev/dxg",),
-    "management": (
-        "/dev/nvidia*",
-        "/dev/nvidia-caps/nvidia-cap*",
-        "/dev/nvidia-modeset",
-        "/dev/nvidia-uvm-tools",
-        "/dev/nvidia-uvm",
-        "/dev/nvidiactl",
-        f"{CHANNEL_DIR}/channel*",
-    ),
-}
 NOT_MANAGEMENT = ("nvidia-fs", "nvidia-nvswitch", "nvidia-nvlink")
-HOOK = "nvidia-cdi-hook"
 NO_SYSFS = Finding("degraded", "/sys", "cannot be read, so DRM nodes are left out", "mount it")
 
 

@@ -7,19 +7,19 @@ from cdi_refreshd.core.choices import CSV_FILES, Choices
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.inventory import Link, Node, Tegra
 from cdi_refreshd.core.kernel import integrated_name
+from cdi_refreshd.core.places import TEGRA_RELEASE
 from cdi_refreshd.host import nodes
 from cdi_refreshd.host.nvml import Answer, RawGpu
 from cdi_refreshd.host.tree import Tree
 from cdi_refreshd.look.gpus import CONTROL
 from cdi_refreshd.look.libraries import inspected
 
-RELEASE = "/etc/nv_tegra_release"
 ORIN = "Orin (nvgpu)"
 
 
 def is_tegra(tree: Tree) -> bool:
     family = tree.read(tree.host("/sys/devices/soc0/family")) or b""
-    return tree.is_file(tree.host(RELEASE)) or family.lower().startswith(b"tegra")
+    return tree.is_file(tree.host(TEGRA_RELEASE)) or family.lower().startswith(b"tegra")
 
 
 def integrated(gpu: RawGpu) -> bool:
@@ -45,7 +45,7 @@ def look(tree: Tree, choices: Choices, answer: Answer) -> Tegra:
         libraries=tuple(inspected(tree, path) for path in tree.real(libraries)),
         symlinks=tuple(inspected(tree, path) for path in tree.real(links)),
         chains=tuple(dict.fromkeys(chains)),
-        files=tuple(path for path in [tree.host(RELEASE)] if tree.is_file(path)),
+        files=tuple(path for path in [tree.host(TEGRA_RELEASE)] if tree.is_file(path)),
         nvml_works=works,
         orin=works and any(ORIN in gpu.name for gpu in answer.gpus),
         integrated=_beside_discrete(choices, answer, tree),

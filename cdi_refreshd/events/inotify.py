@@ -1,0 +1,251 @@
+"""Directories under watch, there or not: what comes, goes and changes in them, and they themselves.
+
+Every part of a directory's path is watched, too, for the next part's coming and going: so one that is missing is found
+when it is made, however many levels at once, and one that is moved away, replaced, or reached through a symbolic link
+that changes is found again. A mount over one tells inotify nothing, so the kernel's list of mounts is listened to.
+
+What we publish ourselves comes back as an event: the path stands in the trigger, and whoever published compares the
+file with what it was then. Our temporaries begin with a dot, which no pattern for specs does.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fnmatch
+import os
+import select
+import stat
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from cdi_refreshd.core.trigger import Trigger
+from cdi_refreshd.core.watching import EACH, NONE, Watch
+
+OVERFLOW = "overflow: events are lost, so everything is looked at again"
+MOUNTS = "/proc/self/mountinfo"
+LINKS_AT_MOST = 40
+READ_BYTES = 1 << 16
+READS_AT_MOST = 64
+"""In one `read`: the kernel's queue holds less, so that only who sends without end gets there."""
+NAMED_AT_MOST = 8
+
+_CLOEXEC, _NONBLOCK = os.O_CLOEXEC, os.O_NONBLOCK  # as IN_CLOEXEC and IN_NONBLOCK are defined
+_MODIFY, _ATTRIB, _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
+_CREATE, _DELETE, _DELETE_SELF, _MOVE_SELF = 0x100, 0x200, 0x400, 0x800
+_UNMOUNT, _Q_OVERFLOW, _IGNORED = 0x2000, 0x4000, 0x8000
+_ONLYDIR, _DONT_FOLLOW, _MASK_ADD = 0x01000000, 0x02000000, 0x20000000
+
+COMES_OR_GOES = _CREATE | _DELETE | _MOVED_FROM | _MOVED_TO
+ITSELF = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
+WRITTEN = _MODIFY | _CLOSE_WRITE
+VERBS = (
+    (_DELETE, "deleted"),
+    (_MOVED_FROM, "moved away"),
+    (_MOVED_TO, "put in place"),
+    (_CREATE, "created"),
+    (WRITTEN, "written"),
+    (_ATTRIB, "has other permissions or times"),
+)
+CURES = {
+    errno.ENOSPC: "raise fs.inotify.max_user_watches",
+    errno.EMFILE: "raise fs.inotify.max_user_instances, or LimitNOFILE",
+    errno.EACCES: "run as root",
+}
+_HEAD = struct.Struct("iIII")
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
+
+
+class _Event(NamedTuple):
+    number: int
+    mask: int
+    name: str
+
+
+class _Place:
+    """A directory that the kernel watches for us: for parts of paths, for watches, or both."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.parts: set[str] = set()
+        self.watches: list[Watch] = []
+
+
+class DirectoryWatches:
+    """`fileno()` stays the same for life. `faults` says what cannot be watched, a line each: the sweep covers it."""
+
+    def __init__(self) -> None:
+        self.overflows = 0
+        self.faults: tuple[str, ...] = ()
+        self._epoll = select.epoll()
+        self._inotify = -1
+        self._wanted: tuple[Watch, ...] = ()
+        self._places: dict[int, _Place] = {}
+        self._reached: dict[Watch, int] = {}
+        self._pending: dict[str, None] = {}
+        # Polling a list of mounts takes its news away. One is there to wake us, the other to be asked.
+        self._mounts = [os.open(MOUNTS, os.O_RDONLY | os.O_CLOEXEC) for _ in range(2)] if os.path.exists(MOUNTS) else []
+        self._mounted = select.poll()
+        if self._mounts:
+            self._epoll.register(self._mounts[0], select.EPOLLPRI)
+            self._mounted.register(self._mounts[1], select.POLLPRI)
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    def watch(self, wanted: tuple[Watch, ...]) -> None:
+        """From now on these and no others. What was there before is not told: look once after this."""
+        self._wanted = wanted
+        self._arm()
+
+    def read(self) -> list[Trigger]:
+        moved = bool(self._mounted.poll(0))
+        for event in self._events():
+            if event.mask & _Q_OVERFLOW:
+                self.overflows += 1
+                self._pending[OVERFLOW] = None
+                moved = True
+                continue
+            place = self._places.get(event.number)
+            if place is None:
+                continue  # of a watch that we have given up since
+            moved |= bool(event.mask & ITSELF) or (event.name in place.parts and bool(event.mask & COMES_OR_GOES))
+            self._tell(place, event)
+        if moved:
+            self._arm()
+        told, self._pending = self._pending, {}
+        return [Trigger("inotify", words) for words in told]
+
+    def close(self) -> None:
+        self._epoll.close()
+        for descriptor in (self._inotify, *self._mounts):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._inotify, self._mounts = -1, []
+
+    def _events(self) -> Iterator[_Event]:
+        for _ in range(READS_AT_MOST):
+            try:
+                raw = os.read(self._inotify, READ_BYTES)
+            except OSError:  # nothing more, or nothing ever: without a queue the descriptor is -1
+                return
+            at = 0
+            while at < len(raw):
+                number, mask, _, size = _HEAD.unpack_from(raw, at)
+                at += _HEAD.size + size
+                yield _Event(number, mask, os.fsdecode(raw[at - size : at].rstrip(b"\0")))
+
+    def _tell(self, place: _Place, event: _Event) -> None:
+        verb = next((words for mask, words in VERBS if event.mask & mask), "")
+        for watch in place.watches:
+            counts = event.mask & (_kernel_mask(watch) & ~ITSELF)
+            if verb and counts and _matches(watch, event.name):
+                self._pending[f"{_shown(watch, event.name)} {verb} ({watch.what})"] = None
+                return  # one event, one trigger, even where two paths lead there
+
+    # Setting up
+
+    def _arm(self) -> None:
+        """Follow every path anew, and tell of directories that are not what they were."""
+        faults: dict[str, None] = {}
+        places: dict[int, _Place] = {}
+        reached: dict[Watch, int] = {}
+        if self._open(faults):
+            numbers: dict[tuple[str, int], int] = {}
+            for watch in self._wanted:
+                reached[watch] = self._follow(watch, places, numbers, faults)
+            for number in self._places.keys() - places.keys():
+                libc.inotify_rm_watch(self._inotify, number)  # fails where the kernel was faster: as good
+        for watch, number in reached.items():
+            if self._reached.get(watch, number) != number:
+                self._pending.update(dict.fromkeys(_changed(watch, self._reached[watch], number)))
+        self._places, self._reached, self.faults = places, reached, tuple(faults)
+
+    def _open(self, faults: dict[str, None]) -> bool:
+        if self._inotify < 0:
+            self._inotify = libc.inotify_init1(_CLOEXEC | _NONBLOCK)
+            if self._inotify < 0:
+                code = ctypes.get_errno()
+                faults[f"inotify: cannot be had: {os.strerror(code)}; {CURES.get(code, '')}".rstrip("; ")] = None
+                return False
+            self._epoll.register(self._inotify, select.EPOLLIN)
+        return True
+
+    def _follow(
+        self, watch: Watch, places: dict[int, _Place], numbers: dict[tuple[str, int], int], faults: dict[str, None]
+    ) -> int:
+        """The kernel's number for the directory, 0 where it is not there (yet) or cannot be watched."""
+
+        def place(path: str, mask: int) -> _Place | None:
+            if (path, mask) not in numbers:
+                numbers[path, mask] = self._add(path or "/", mask, faults)
+            number = numbers[path, mask]
+            return places.setdefault(number, _Place(path)) if number > 0 else None
+
+        here, links, parts = "", 0, watch.directory.split("/")[::-1]
+        while parts:
+            part = parts.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                here = here.rpartition("/")[0]
+                continue
+            above = place(here, COMES_OR_GOES | _DELETE_SELF | _MOVE_SELF)
+            if above:  # before the look at the part: what comes in between is an event
+                above.parts.add(part)
+            try:
+                target = os.readlink(f"{here}/{part}") if stat.S_ISLNK(os.lstat(f"{here}/{part}").st_mode) else ""
+            except OSError:
+                return 0
+            if not target:
+                here = f"{here}/{part}"
+                continue
+            links += 1
+            if links > LINKS_AT_MOST:
+                return 0
+            here = "" if target.startswith("/") else here
+            parts.extend(target.split("/")[::-1])
+        found = place(here, _kernel_mask(watch))
+        if not found:
+            return 0
+        found.watches.append(watch)
+        return numbers[here, _kernel_mask(watch)]
+
+    def _add(self, path: str, mask: int, faults: dict[str, None]) -> int:
+        how = mask | _ONLYDIR | _DONT_FOLLOW | _MASK_ADD
+        number: int = libc.inotify_add_watch(self._inotify, os.fsencode(path), how)
+        code = ctypes.get_errno()
+        if number < 0 and code not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            place = "inotify" if code == errno.ENOSPC else path  # the limit is one fault, not fifty
+            fact = f"{place}: cannot be watched: {os.strerror(code)}"
+            faults[f"{fact}; {CURES[code]}" if code in CURES else fact] = None
+        return number
+
+
+def _kernel_mask(watch: Watch) -> int:
+    mask = COMES_OR_GOES | _ATTRIB | _DELETE_SELF | _MOVE_SELF
+    if watch.writes == NONE:
+        return mask
+    return mask | (WRITTEN if watch.writes == EACH else _CLOSE_WRITE)
+
+
+def _matches(watch: Watch, name: str) -> bool:
+    return bool(name) and (not watch.names or any(fnmatch.fnmatchcase(name, pattern) for pattern in watch.names))
+
+
+def _shown(watch: Watch, name: str) -> str:
+    path = f"{watch.directory}/{name}"
+    return path if path.isprintable() else ascii(path)
+
+
+def _changed(watch: Watch, before: int, now: int) -> Iterator[str]:
+    """What to say of a directory that went, came, or is another one. An empty one that comes is no news."""
+    if before:
+        yield f"{watch.directory} is {'another directory' if now else 'gone'} ({watch.what})"
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names = sorted(os.listdir(watch.directory)) if now else []
+    for name in [name for name in names if _matches(watch, name)][:NAMED_AT_MOST]:
+        yield f"{_shown(watch, name)} is there ({watch.what})"
