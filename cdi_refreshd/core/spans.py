@@ -16,7 +16,7 @@ _UNITS_US = {
     "d day days": 86_400 * US_PER_S,
 }
 UNITS_US = {name: size for names, size in _UNITS_US.items() for name in names.split()}
-SHOWN_IN = ("min", "s", "ms", "us")
+SHOWN_IN = ("d", "h", "min", "s", "ms", "us")
 _PART = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([a-zµμ]*)")
 
 
