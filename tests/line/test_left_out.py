@@ -1,0 +1,207 @@
+"""One bad GPU does not take the others with it."""
+
+import pytest
+
+from .hosts import GPU, UUID, case, lines, state_of
+
+pytestmark = pytest.mark.root
+
+THREE = case(GPU, {"drm": [2, 129]}, {"drm": [3, 130]})
+MIG = {"mig": [[1, 0], [2, 0]]}
+OTHERS = ["0", "2", UUID.format(0), UUID.format(2), "all"]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "nvmlDeviceGetHandleByIndex_v2",
+        "nvmlDeviceGetName",
+        "nvmlDeviceGetUUID",
+        "nvmlDeviceGetMinorNumber",
+        "nvmlDeviceGetPciInfo_v3",
+        "nvmlDeviceGetMigMode",
+    ],
+)
+@pytest.mark.parametrize("code", [15, 999])
+def test_a_gpu_that_does_not_answer_is_left_out_and_named_and_the_others_are_published(host, function, code):
+    host.become(THREE | {"nvml": [f"fail {function} {code} 1"]})
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (0, "degraded")
+    assert "GPU 1: does not answer NVML: " in lines(done)[0]
+    assert f"(NVML error {code}), so it is left out; see dmesg" in lines(done)[0]
+    assert host.published().names() == OTHERS
+
+
+@pytest.mark.parametrize("code", [3, 13])
+def test_a_gpu_that_knows_no_mig_is_whole(host, code):
+    host.become(THREE | {"nvml": [f"fail nvmlDeviceGetMigMode {code} 1"]})
+    assert state_of(host.oneshot()) == "ready"
+    assert "1" in host.published().names()
+
+
+def test_a_gpu_without_its_node_is_left_out_although_it_has_others(host):
+    host.become(THREE | {"gpus": [GPU, {"drm": [2, 129], "node": False}, {"drm": [3, 130]}]})
+    done = host.oneshot("--strict")
+    assert (done.returncode, state_of(done)) == (5, "degraded")
+    assert f"GPU 1 ({UUID.format(1)}): /dev/nvidia1 is missing, so it is left out" in lines(done)[0]
+    assert host.published().names() == OTHERS
+
+
+@pytest.mark.parametrize(
+    ("command", "called"),
+    [
+        ("ln -s nvidia0 /dev/nvidia1", "is a symbolic link, not a device node"),
+        ("touch /dev/nvidia1", "is no character device"),
+        ("mknod /dev/nvidia1 b 7 7", "is no character device"),
+    ],
+)
+def test_a_node_that_is_no_character_device_is_called_what_it_is(host, command, called):
+    host.become(THREE | {"gpus": [GPU, {"node": False}, {}]})
+    host.shell(command)
+    try:
+        assert f"/dev/nvidia1 {called}, so it is left out" in lines(host.oneshot())[0]
+        assert host.published().names() == OTHERS
+    finally:
+        host.shell("rm /dev/nvidia1")
+
+
+def test_each_of_several_is_named_in_a_line_of_its_own(host):
+    host.become(THREE | {"nvml": ["fail nvmlDeviceGetUUID 15 1", "fail nvmlDeviceGetName 15 2"]})
+    first, second = lines(host.oneshot())
+    assert "GPU 1: does not answer" in first
+    assert first.endswith("(and 1 more); /var/run/cdi/nvidia.yaml: published")
+    assert second.startswith("GPU 2: does not answer")
+
+
+def test_where_every_gpu_fails_the_last_good_spec_stays(host):
+    host.become(THREE)
+    host.oneshot()
+    before = host.identity()
+    host.become(THREE | {"nvml": ["fail nvmlDeviceGetUUID 15"]})
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (1, "failed")
+    assert "no GPU can be used: GPU 0: does not answer" in lines(done)[0]
+    assert len(lines(done)) == 3
+    assert host.identity() == before
+
+
+def test_a_left_out_gpu_that_is_asked_for_says_why(host):
+    host.become(THREE | {"gpus": [GPU, {"node": False}]})
+    for word in ("1", UUID.format(1)):
+        assert host.refused("--device-id", word)[0].startswith(f"--device-id {word}: /dev/nvidia1 is missing")
+
+
+def test_a_left_out_gpu_is_named_by_generate_and_the_rest_is_printed(host):
+    host.become(THREE | {"nvml": ["fail nvmlDeviceGetUUID 15 1"]})
+    done = host.run("generate")
+    assert done.returncode == 0
+    assert "cdiVersion" in done.stdout
+    assert lines(done)[0].startswith("GPU 1: does not answer NVML")
+    assert host.run("generate", "--strict").returncode == 5
+    assert host.run("generate", "--quiet").stderr == ""
+
+
+def test_a_mig_device_without_its_capability_nodes_is_left_out(host):
+    host.become(case(GPU, {"mig": [[1, 0]], "mig_nodes": False}))
+    done = host.oneshot()
+    assert "MIG device 1:0 (MIG-00000001-0000-4000-8000-000000000000): /dev/nvidia-caps/nvidia-cap147" in lines(done)[0]
+    assert state_of(done) == "degraded"
+    assert host.published().names() == ["0", UUID.format(0), "all"]
+
+
+@pytest.mark.parametrize("instance", ["GPU instance", "compute instance"])
+def test_both_access_nodes_are_needed(host, instance):
+    host.become(case(GPU, MIG))
+    node = host.path(
+        "/dev/nvidia-caps/nvidia-cap147" if instance == "GPU instance" else "/dev/nvidia-caps/nvidia-cap148"
+    )
+    away = node.with_name("away")
+    node.rename(away)
+    try:
+        assert f"{node.name} is missing, so it is left out" in lines(host.oneshot())[0]
+        assert host.published().names() == ["0", "1:1", UUID.format(0), f"MIG-{1:08x}-0000-4000-8000-{1:012x}", "all"]
+    finally:
+        away.rename(node)
+
+
+@pytest.mark.parametrize(
+    "function", ["nvmlDeviceGetMigDeviceHandleByIndex", "nvmlDeviceGetGpuInstanceId", "nvmlDeviceGetComputeInstanceId"]
+)
+def test_a_mig_device_that_does_not_answer_is_left_out(host, function):
+    host.become(case(GPU, MIG, nvml=[f"fail {function} 15 1"]))
+    done = host.oneshot()
+    assert state_of(done) == "degraded"
+    assert "MIG device 1:0: does not answer NVML" in lines(done)[0]
+    assert host.published().names() == ["0", UUID.format(0), "all"]
+
+
+def test_mig_devices_that_cannot_be_counted_are_told(host):
+    host.become(case(GPU, MIG, nvml=["fail nvmlDeviceGetMaxMigDeviceCount 15 1"]))
+    assert "MIG devices of GPU 1: NVML does not count them" in lines(host.oneshot())[0]
+
+
+@pytest.mark.parametrize("profile", [0x11, 0x2A])
+@pytest.mark.parametrize(
+    "broken", [[], ["fail nvmlDeviceGetGpuInstanceById 999"], ["fail nvmlGpuInstanceGetInfo 999"]], ids=str
+)
+def test_a_profile_that_nobody_knows_is_no_obstacle(host, profile, broken):
+    host.become(case(GPU, {"mig": [[1, 0, profile]]}, nvml=broken))
+    assert state_of(host.oneshot()) == "ready"
+    assert host.published().nodes("1:0") == [
+        "/dev/nvidia1",
+        "/dev/nvidia-caps/nvidia-cap147",
+        "/dev/nvidia-caps/nvidia-cap148",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("profile", "drm"), [(0, []), (0x0A, ["card2", "renderD129"]), (0x11, ["card2", "renderD129"])]
+)
+def test_a_mig_device_has_drm_nodes_where_its_profile_does_graphics(host, profile, drm):
+    host.become(case(GPU, {"mig": [[1, 0, profile]], "drm": [2, 129]}))
+    host.oneshot()
+    spec = host.published()
+    assert [path for path in spec.nodes("1:0") if "dri" in path] == [f"/dev/dri/{name}" for name in drm]
+    assert (spec.hook("create-symlinks", "1:0") is None) == (not drm)
+
+
+def test_mig_mode_without_instances_is_no_error_beside_other_gpus(host):
+    host.become(case(GPU, {"mig": []}))
+    done = host.oneshot("--strict")
+    assert (done.returncode, state_of(done)) == (0, "ready")
+    assert host.published().names() == ["0", UUID.format(0), "all"]
+
+
+def test_mig_mode_without_instances_alone_is_ready_without_a_spec(host):
+    host.become(case(GPU))
+    host.oneshot()
+    assert host.published()
+    host.become(case({"mig": []}))
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (0, "ready")
+    assert lines(done) == [
+        "ready: MIG mode is on and there is no MIG device: nothing to publish; /var/run/cdi/nvidia.yaml: withdrawn"
+    ]
+    assert host.published() is None
+    assert host.refused() == ["MIG mode is on and there is no MIG device: nothing to publish"]
+
+
+@pytest.mark.parametrize(
+    ("node", "state"),
+    [("nvidiactl", "degraded"), ("nvidia-uvm", "degraded"), ("nvidia-uvm-tools", "ready"), ("nvidia-modeset", "ready")],
+)
+def test_a_missing_control_node_is_told_by_its_weight(host, node, state):
+    kinds = {"nvidiactl": "ctl", "nvidia-uvm": "uvm", "nvidia-uvm-tools": "uvm-tools", "nvidia-modeset": "modeset"}
+    host.become(case(GPU, nodes=[kind for name, kind in kinds.items() if name != node]))
+    done = host.oneshot()
+    assert state_of(done) == state
+    assert (f"/dev/{node}: is missing" in done.stderr) == (state == "degraded")
+    assert f"/dev/{node}: is missing" in host.run("generate", "--debug").stderr
+    assert f"/dev/{node}" not in [n["path"] for n in host.published()["containerEdits"]["deviceNodes"]]
+
+
+def test_a_control_node_whose_module_is_loaded_is_missed_whatever_its_weight(host):
+    host.become(case(GPU, nodes=["ctl", "uvm", "uvm-tools"], add={"/sys/module/nvidia_modeset/x": ""}))
+    assert (
+        "/dev/nvidia-modeset: is missing; Vulkan and EGL want it; nvidia-modprobe makes it" in lines(host.oneshot())[0]
+    )

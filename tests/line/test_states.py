@@ -1,0 +1,259 @@
+"""oneshot: every state, its exit status, and what becomes of the spec. The table is in README's and design's words."""
+
+import subprocess
+import time
+
+import pytest
+
+from .hosts import GPU, PROGRAM, PUBLISHED, VERSION, case, lines, state_of
+
+pytestmark = pytest.mark.root
+
+VFIO = {"bdf": "0000:01:00.0", "driver": "vfio-pci"}
+AUDIO = {"bdf": "0000:01:00.1", "class": "0x040300", "driver": "snd_hda_intel"}
+LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
+
+
+@pytest.fixture
+def published(host):
+    """A host with a spec; gives back what the file was."""
+    host.become(case(GPU))
+    assert host.oneshot().returncode == 0
+    return host.identity()
+
+
+def test_a_healthy_host_is_ready_and_says_so_in_one_line(host):
+    host.become(case(GPU))
+    done = host.oneshot("--strict")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert lines(done) == [f"ready: 1 GPU, driver {VERSION}; {PUBLISHED}: published"]
+
+
+def test_a_second_pass_touches_nothing(host, published):
+    done = host.oneshot()
+    assert lines(done) == [f"ready: 1 GPU, driver {VERSION}; {PUBLISHED}: unchanged"]
+    assert host.identity() == published
+
+
+def test_a_spec_that_was_damaged_is_made_whole(host, published):
+    host.path(PUBLISHED).write_text("damaged")
+    assert lines(host.oneshot())[0].endswith(": published")
+    assert host.identity()[2] == published[2]
+
+
+@pytest.mark.parametrize("unbound", [[], [AUDIO]], ids=["none", "audio"])
+def test_without_a_gpu_the_old_spec_goes_and_nothing_is_wrong(host, published, unbound):
+    host.become(case(unbound=unbound))
+    done = host.oneshot("--strict")
+    assert done.returncode == 0
+    assert lines(done) == [f"no-gpu: no NVIDIA GPU; {PUBLISHED}: withdrawn"]
+    assert host.published() is None
+    assert lines(host.oneshot()) == [f"no-gpu: no NVIDIA GPU; {PUBLISHED}: no file"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        (case(GPU, no_module=True), "the nvidia module is not loaded; GPUs: 0000:01:00.0 (no driver)"),
+        (
+            case(unbound=[VFIO], version_file=True),
+            "no GPU is bound to the nvidia driver; GPUs: 0000:01:00.0 (vfio-pci)",
+        ),
+        (case(unbound=[VFIO | {"driver": "nouveau"}]), "the nvidia module is not loaded; GPUs: 0000:01:00.0 (nouveau)"),
+    ],
+    ids=["no module", "vfio", "nouveau"],
+)
+def test_without_a_driver_the_spec_goes_and_nvml_stays_closed(host, published, changed, why):
+    opens = host.machine.nvml_opens()
+    host.become(changed)
+    done = host.oneshot()
+    assert done.returncode == 3
+    assert lines(done) == [f"waiting-driver: {why}; {PUBLISHED}: withdrawn"]
+    assert host.published() is None
+    assert host.machine.nvml_opens() == opens
+
+
+def test_management_mode_does_not_load_a_driver_either(host):
+    host.become(case(GPU, no_module=True, extra_nodes={"nvidia0": [195, 0]}))
+    assert state_of(host.oneshot("--mode", "management")) == "ready"
+    assert host.machine.nvml_opens() == 0
+
+
+def test_who_types_generate_wants_nvml_tried(host):
+    host.become(case(GPU, no_module=True))
+    (said,) = host.refused(status=3)
+    assert "NVML says that the driver is not loaded" in said
+    assert host.machine.nvml_opens() == 1
+
+
+def test_nvml_that_says_not_loaded_keeps_the_spec(host, published):
+    host.become(case(GPU, nvml=["fail nvmlInit_v2 9"]))
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (3, "waiting-driver")
+    assert host.identity() == published
+
+
+def test_without_the_library_the_spec_stays_while_its_files_do(host, published):
+    link, away = host.path(LIBRARY), host.path(LIBRARY + ".away")
+    link.rename(away)  # no path of the spec
+    try:
+        host.machine.ldconfig()
+        link.unlink(missing_ok=True)  # which ldconfig made anew
+        done = host.oneshot()
+        assert (done.returncode, state_of(done)) == (3, "waiting-userspace")
+        assert f"module {VERSION}; version {VERSION} is there; run ldconfig" in lines(done)[0]
+        assert lines(done)[0].endswith("left as it was")
+        assert host.identity() == published
+    finally:
+        away.rename(link)
+        host.machine.ldconfig()
+
+
+def test_without_the_libraries_the_spec_goes(host, published):
+    host.become(case(GPU, files=False))
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (3, "waiting-userspace")
+    assert "install them; the spec named /" in lines(done)[0]
+    assert lines(done)[0].endswith("which is gone, so it is withdrawn; /var/run/cdi/nvidia.yaml: withdrawn")
+    assert host.published() is None
+    assert lines(host.oneshot())[0].endswith("install them; /var/run/cdi/nvidia.yaml: no file")
+
+
+def test_a_module_of_another_version_is_told_with_both_and_the_spec_stays(host, published):
+    host.become(case(GPU, module_version="570.1"))
+    done = host.oneshot()
+    assert done.returncode == 4
+    assert lines(done) == [
+        f"driver-mismatch: the loaded nvidia module is 570.1, the libraries are {VERSION}; reboot, or reload the module;"
+        f" {PUBLISHED}: left as it was"
+    ]
+    assert host.identity() == published
+
+
+def test_libraries_of_another_version_withdraw_a_spec_that_names_the_old_ones(host, published):
+    host.become(case(GPU, files_version="590.1", module_version=VERSION, driver="590.1"))
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (4, "driver-mismatch")
+    assert f"module is {VERSION}, the libraries are 590.1" in lines(done)[0]
+    assert "the spec named /" in lines(done)[0]
+    assert host.published() is None
+
+
+def test_one_path_that_is_gone_is_enough(host, published):
+    (mounted,) = [path for path in host.published().mounts().values() if path.endswith("/nvidia-smi")]
+    host.become(case(GPU, module_version="570.1", remove=[mounted]))
+    assert f"the spec named {mounted}, which is gone" in lines(host.oneshot())[0]
+    assert host.published() is None
+
+
+def test_a_damaged_spec_does_not_outlive_a_mismatch(host, published):
+    host.path(PUBLISHED).write_text("kind: [")
+    host.become(case(GPU, module_version="570.1"))
+    done = host.oneshot()
+    assert (done.returncode, "the spec is damaged, so it is withdrawn" in lines(done)[0]) == (4, True)
+    assert host.published() is None
+
+
+@pytest.mark.parametrize("function", ["nvmlInit_v2", "nvmlDeviceGetCount_v2"])
+def test_nvml_that_fails_leaves_the_spec(host, published, function):
+    host.become(case(GPU, nvml=[f"fail {function} 999"]))
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (1, "failed")
+    assert "(NVML error 999); see dmesg for NVRM lines" in lines(done)[0]
+    assert host.identity() == published
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("crash nvmlDeviceGetUUID", "died by SIGSEGV"),
+        ("flood nvmlDeviceGetUUID", "answered more than 16 MiB"),
+    ],
+)
+def test_nvml_that_kills_its_process_leaves_the_spec(host, published, script, said):
+    host.become(case(GPU, nvml=[script]))
+    done = host.oneshot(timeout=120)
+    assert (done.returncode, state_of(done)) == (1, "failed")
+    assert said in lines(done)[0]
+    assert host.identity() == published
+
+
+def test_what_nvml_prints_does_not_reach_the_document(host):
+    host.become(case(GPU, nvml=["print # junk"]))
+    assert "junk" not in host.run("generate", check=True).stdout
+
+
+def test_a_missing_hook_program_degrades(host):
+    host.become({"gpus": [GPU]})
+    done = host.oneshot("--strict")
+    assert done.returncode == 5
+    assert "/usr/bin/nvidia-cdi-hook: cannot be run, so no container will start; install" in lines(done)[0]
+    assert host.run("generate", "--strict").returncode == 5
+
+
+def without_sysfs(host, verb):
+    command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys && exec "$@"', "sh", *PROGRAM, verb]
+    return host.machine.run(command)
+
+
+def test_without_sysfs_nothing_is_decided(host, published):
+    done = without_sysfs(host, "oneshot")
+    assert (done.returncode, state_of(done)) == (1, "failed")
+    assert "/sys is not readable, so nothing can be said about GPUs; mount it" in lines(done)[0]
+    assert host.identity() == published
+
+
+def test_without_sysfs_generate_says_what_is_left_out(host):
+    host.become(case(GPU))
+    done = without_sysfs(host, "generate")
+    assert done.returncode == 0
+    assert lines(done) == ["/sys: cannot be read, so DRM nodes are left out; mount it"]
+    assert "/dev/nvidia0" in done.stdout
+    assert "/dev/dri" not in done.stdout
+
+
+@pytest.mark.parametrize("seconds", ["x", "-1", "nan", "inf"])
+def test_a_wait_that_is_no_time_is_refused(host, seconds):
+    done = host.oneshot(f"--wait={seconds}")
+    assert done.returncode == 2
+    assert lines(done) == [f"--wait: '{seconds}' is no number of seconds; write it as in --wait 60"]
+
+
+def test_a_wait_ends_at_its_deadline_with_the_state_of_then(host):
+    host.become(case(GPU, nvml=["fail nvmlInit_v2 9"]))
+    done = host.oneshot("--wait", "0.3")
+    assert (done.returncode, state_of(done)) == (3, "waiting-driver")
+    assert len(lines(done)) == 1
+    assert host.machine.nvml_opens() > 1
+
+
+@pytest.mark.parametrize("waits_for", ["driver", "module"])
+def test_a_wait_ends_as_soon_as_the_spec_is_published(host, waits_for):
+    changed = case(GPU, nvml=["fail nvmlInit_v2 9"]) if waits_for == "driver" else case(GPU, no_module=True)
+    host.become(changed)
+    strace = ["strace", "-f", "-qq", "-e", "trace=clock_nanosleep", "-o", "/run/trace"]
+    host.path("/run/trace").unlink(missing_ok=True)
+    command = [*strace, *PROGRAM, "oneshot", "--wait", "600"]
+    with host.machine.popen(command, stderr=subprocess.PIPE, text=True) as waiting:
+        until(lambda: "clock_nanosleep" in read(host.path("/run/trace")), waiting)
+        host.become(case(GPU))
+        _, said = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0
+    assert said == f"cdi-refreshd: ready: 1 GPU, driver {VERSION}; {PUBLISHED}: published\n"
+
+
+def read(path):
+    return path.read_text() if path.exists() else ""
+
+
+def until(happened, process):
+    ends_at = time.monotonic() + 60
+    while not happened():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < ends_at
+
+
+def test_a_wait_does_not_wait_for_what_will_not_come(host):
+    assert host.oneshot("--wait", "600").returncode == 0  # no GPU
+    host.become(case(GPU))
+    assert host.oneshot("--wait", "600", "--device-id", "7").returncode == 2
