@@ -38,7 +38,7 @@ class Watch(NamedTuple):
     """A word for the journal: spec, node, library, ..."""
     writes: str = CLOSED
     """`none` for nodes and sockets: every end of a CUDA program closes a node that it had open for writing, and so
-    does our own look. `closed` when a writer is done. `each` also where none ever closes it: truncate(2) opens nothing."""
+    does our own look. `closed` when a writer is done. `each` also where nobody closes: truncate(2) opens nothing."""
 
 
 def watches(

@@ -29,6 +29,8 @@ READ_BYTES = 1 << 16
 READS_AT_MOST = 64
 """In one `read`: the kernel's queue holds less, so that only who sends without end gets there."""
 NAMED_AT_MOST = 8
+PAUSE_NS = 50_000_000
+"""After events that were none of our business: /tmp can have thousands in a second, and shall not wake us for each."""
 
 _CLOEXEC, _NONBLOCK = os.O_CLOEXEC, os.O_NONBLOCK  # as IN_CLOEXEC and IN_NONBLOCK are defined
 _MODIFY, _ATTRIB, _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
@@ -53,6 +55,7 @@ CURES = {
     errno.EACCES: "run as root",
 }
 _HEAD = struct.Struct("iIII")
+_CLOCK_MONOTONIC = 1
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
@@ -81,6 +84,9 @@ class DirectoryWatches:
         self.faults: tuple[str, ...] = ()
         self._epoll = select.epoll()
         self._inotify = -1
+        self._timer = libc.timerfd_create(_CLOCK_MONOTONIC, _CLOEXEC | _NONBLOCK)
+        if self._timer >= 0:
+            self._epoll.register(self._timer, select.EPOLLIN)
         self._wanted: tuple[Watch, ...] = ()
         self._places: dict[int, _Place] = {}
         self._reached: dict[Watch, int] = {}
@@ -102,6 +108,8 @@ class DirectoryWatches:
 
     def read(self) -> list[Trigger]:
         moved = bool(self._mounted.poll(0))
+        self._pause(False)
+        event = None
         for event in self._events():
             if event.mask & _Q_OVERFLOW:
                 self.overflows += 1
@@ -116,14 +124,23 @@ class DirectoryWatches:
         if moved:
             self._arm()
         told, self._pending = self._pending, {}
+        if event and not told:
+            self._pause(True)
         return [Trigger("inotify", words) for words in told]
 
     def close(self) -> None:
         self._epoll.close()
-        for descriptor in (self._inotify, *self._mounts):
+        for descriptor in (self._inotify, self._timer, *self._mounts):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._inotify, self._mounts = -1, []
+        self._inotify, self._timer, self._mounts = -1, -1, []
+
+    def _pause(self, begins: bool) -> None:
+        """Let what comes wait in the kernel's queue for a moment, or no longer."""
+        if self._inotify >= 0 and self._timer >= 0:
+            self._epoll.modify(self._inotify, 0 if begins else select.EPOLLIN)
+            once = (ctypes.c_long * 4)(0, 0, 0, PAUSE_NS if begins else 0)  # no period; seconds, nanoseconds
+            libc.timerfd_settime(self._timer, 0, once, None)
 
     def _events(self) -> Iterator[_Event]:
         for _ in range(READS_AT_MOST):

@@ -1,0 +1,68 @@
+"""MIG instances, as the driver lists them in procfs, where nothing tells of changes: no uevent, no inotify.
+
+Directories are listed and no file in them is opened: that wakes no GPU.
+"""
+
+import math
+import os
+
+from cdi_refreshd.core.trigger import Trigger
+
+CAPABILITIES = "/proc/driver/nvidia/capabilities"
+IDLE_S = 60.0
+"""Between two looks for a GPU that can do MIG where there was none. `begin` finds it at once."""
+NAMED_AT_MOST = 4
+
+
+class MigPoll:
+    """Times are of one monotonic clock, in seconds."""
+
+    def __init__(self, interval_s: float, capabilities: str = CAPABILITIES) -> None:
+        self._interval_s = interval_s
+        self._top = capabilities
+        self._due = -math.inf
+        self._seen: tuple[str, ...] = ()
+
+    def due_at(self, now: float) -> float:
+        return max(self._due, now)
+
+    def begin(self, now: float) -> None:
+        """A pass begins: it will see what is there now, so that only what comes after is news."""
+        self._seen = self._listing()
+        self._next(now)
+
+    def poll(self, now: float) -> list[Trigger]:
+        """Nothing before it is due."""
+        if now < self._due:
+            return []
+        before, self._seen = self._seen, self._listing()
+        self._next(now)
+        words = _difference(set(before), set(self._seen))
+        return [Trigger("mig", words)] if words else []
+
+    def _next(self, now: float) -> None:
+        self._due = now + (self._interval_s if self._seen else max(IDLE_S, self._interval_s))
+
+    def _listing(self) -> tuple[str, ...]:
+        """Such as gpu0/mig, gpu0/mig/gi1, gpu0/mig/gi1/ci0. Empty where no GPU can do MIG."""
+        found = []
+        for gpu in _names(self._top, "gpu"):
+            for mig in _names(f"{self._top}/{gpu}", "mig"):
+                found.append(f"{gpu}/{mig}")
+                for gi in _names(f"{self._top}/{gpu}/{mig}", "gi"):
+                    found.append(f"{gpu}/{mig}/{gi}")
+                    found += (f"{gpu}/{mig}/{gi}/{ci}" for ci in _names(f"{self._top}/{gpu}/{mig}/{gi}", "ci"))
+        return tuple(sorted(found))
+
+
+def _names(directory: str, prefix: str) -> list[str]:
+    try:
+        return [name for name in os.listdir(directory) if name.startswith(prefix)]
+    except OSError:  # not there, or on its way out
+        return []
+
+
+def _difference(before: set[str], now: set[str]) -> str:
+    changed = [f"+{name}" for name in sorted(now - before)] + [f"-{name}" for name in sorted(before - now)]
+    more = f" and {len(changed) - NAMED_AT_MOST} more" if len(changed) > NAMED_AT_MOST else ""
+    return " ".join(changed[:NAMED_AT_MOST]) + more

@@ -1,0 +1,59 @@
+import os
+import select
+import time
+
+import pytest
+
+from cdi_refreshd.core.watching import EACH, Watch
+from cdi_refreshd.events.inotify import DirectoryWatches
+
+LIMIT_S = 20
+
+
+class Watched:
+    """Directory watches in a test's hands, with one directory more, whose events say that all before them are told."""
+
+    def __init__(self, top):
+        self.marks = top / "marks"
+        self.marks.mkdir()
+        self.source = DirectoryWatches()
+
+    def watch(self, *wanted):
+        self.source.watch((Watch(str(self.marks), (), "mark"), *wanted))
+
+    def spec_dir(self, directory):
+        self.watch(Watch(str(directory), ("nvidia*.yaml",), "spec", EACH))
+
+    def told(self):
+        """All that is told of what happened until now."""
+        mark = self.marks / f"{time.monotonic_ns()}"
+        mark.touch()
+        told = []
+        for more in until(self.source):
+            told += more
+            if any(mark.name in words for words in more):
+                return [words for words in told if str(self.marks) not in words]
+        raise AssertionError(f"the mark is not told, but {told}")
+
+
+def until(source, limit_s=LIMIT_S):
+    """What the source tells, each time that it has something to tell, until the deadline."""
+    poll, deadline = select.poll(), time.monotonic() + limit_s
+    poll.register(source.fileno(), select.POLLIN)
+    while time.monotonic() < deadline:
+        if poll.poll(max(0, (deadline - time.monotonic()) * 1000)):
+            yield [trigger.detail for trigger in source.read()]
+
+
+@pytest.fixture
+def watched(tmp_path):
+    made = Watched(tmp_path)
+    yield made
+    made.source.close()
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_is_left():
+    before = len(os.listdir("/proc/self/fd"))
+    yield
+    assert len(os.listdir("/proc/self/fd")) == before
