@@ -9,10 +9,13 @@ from typing import NoReturn
 from cdi_refreshd.core.findings import Fault, UsageFault
 
 VERBS = {
+    "run": "the daemon: follow the machine (systemd starts this)",
     "oneshot": "look once, publish the spec, exit by what was found",
     "generate": "print a spec (the options of nvidia-ctk cdi generate)",
     "validate": "is a file a valid CDI spec?",
     "list": "the devices that a container runtime would find, and where",
+    "status": "what the daemon last said of this host",
+    "refresh": "have the daemon look now, and wait until it has",
     "config": "the configuration that is in force, and where each value came from",
 }
 FAILED, USAGE, BROKEN_CONFIGURATION = 1, 2, 78

@@ -52,7 +52,7 @@ def carried_out(verdict: Verdict, path: str, form: str) -> Outcome:
         if verdict.action == state.PUBLISH and verdict.spec:
             return _published(verdict, verdict.spec, path, form)
         if verdict.action == state.WITHDRAW:
-            return Outcome(verdict, (), _withdrawn(path), verdict.findings)
+            return Outcome(verdict, (), withdrawn(path), verdict.findings)
         if verdict.action == state.KEEP_WHILE_TRUE:
             return _kept_while_true(verdict, path)
     except Fault as fault:
@@ -93,7 +93,7 @@ def _kept_while_true(verdict: Verdict, path: str) -> Outcome:
         return Outcome(verdict, (path,), False, verdict.findings)
     what = f"named {gone[0]}, which is gone" if gone else "is damaged"
     why = f"{verdict.reason}; the spec {what}, so it is withdrawn"
-    return Outcome(verdict._replace(reason=why), (), _withdrawn(path), verdict.findings)
+    return Outcome(verdict._replace(reason=why), (), withdrawn(path), verdict.findings)
 
 
 def _read(path: str) -> Spec | None:
@@ -107,7 +107,7 @@ def _read(path: str) -> Spec | None:
         return None
 
 
-def _withdrawn(path: str) -> bool:
+def withdrawn(path: str) -> bool:
     """True if there was anything."""
     parts = _parts_withdrawn(path, [])
     return publish.withdraw(path) or parts

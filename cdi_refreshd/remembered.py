@@ -25,11 +25,18 @@ class Looked(NamedTuple):
     reason: str = ""
 
 
-def passed(request: Request, path: str, form: str) -> Outcome:
+def passed(
+    request: Request,
+    path: str,
+    form: str,
+    on_mismatch: str = state.KEEP_WHILE_TRUE,
+    limit_s: float = probe.LIMIT_S,
+) -> Outcome:
     """One pass, remembered where a GPU of this host may sleep."""
     known = looked(path)
     request = request._replace(known_fingerprint=known.fingerprint)
-    outcome = line.carried_out(recalled(line.judged(probe.start(request), request), known), path, form)
+    verdict = recalled(line.judged(probe.start(request), request, limit_s), known)
+    outcome = line.carried_out(state.under_policy(verdict, on_mismatch), path, form)
     note(outcome, path)
     return outcome
 

@@ -21,8 +21,8 @@ EXIT_STATUS = {
 STRICT_DEGRADED = 5
 USAGE = 2
 
-PUBLISH, KEEP, KEEP_WHILE_TRUE, WITHDRAW = "publish", "keep", "keep while true", "withdraw"
-"""What becomes of the spec. `keep while true`: until a path that it names is gone."""
+PUBLISH, KEEP, KEEP_WHILE_TRUE, WITHDRAW = "publish", "keep", "keep-while-true", "withdraw"
+"""What becomes of the spec. `keep-while-true`: until a path that it names is gone."""
 
 RETRIED = ("failed", "waiting-userspace")
 """States that nobody tells us the end of: they are looked at again, at growing intervals."""
@@ -52,6 +52,11 @@ class Verdict(NamedTuple):
 
 def exit_status(state: str, strict: bool = False) -> int:
     return STRICT_DEGRADED if strict and state == "degraded" else EXIT_STATUS[state]
+
+
+def under_policy(verdict: Verdict, on_mismatch: str) -> Verdict:
+    """`on_mismatch` is the configured action for a driver whose module and libraries differ."""
+    return verdict._replace(action=on_mismatch) if verdict.state == "driver-mismatch" else verdict
 
 
 def failed(fault: Fault) -> Verdict:

@@ -36,7 +36,8 @@ def run(argv: list[str]) -> int:
             tell(text)
 
     def once() -> Outcome:
-        return remembered.passed(Request(choices, gated=True), path, form)
+        settings = loaded.settings
+        return remembered.passed(Request(choices, gated=True), path, form, settings.on_mismatch, settings.look_limit_s)
 
     outcome = until_done(once, wait_s) if wait_s else once()
     report(outcome, path)

@@ -1,0 +1,202 @@
+"""The daemon is in nobody's way, and systemd knows how it is."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.conftest import CASE, PROGRAM, SPEC
+
+pytestmark = pytest.mark.root
+
+
+def ready(start, **options):
+    daemon = start(**options)
+    daemon.until_told("READY=1")
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    return daemon
+
+
+def descriptors(pid):
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def test_it_holds_no_device_and_maps_no_library_of_the_driver(start):
+    daemon = ready(start)
+    assert not [path for path in descriptors(daemon.process.pid) if "/dev/nvidia" in path]
+    assert "nvidia" not in Path(f"/proc/{daemon.process.pid}/maps").read_text()
+
+
+def test_descriptors_and_children_do_not_pile_up(start):
+    daemon = ready(start)
+    before = sorted(descriptors(daemon.process.pid))
+    for number in range(1, 21):
+        daemon.signal(signal.SIGHUP)
+        daemon.until(lambda n=number: daemon.state()["counters"]["reloads"] >= n)
+    daemon.until_quiet()
+    assert len(descriptors(daemon.process.pid)) == len(before)
+    assert daemon.children() == []
+
+
+def test_reload_says_so_with_the_time_and_is_done_when_the_pass_is(start):
+    daemon = ready(start)
+    heard = len(daemon.hear())
+    daemon.configure("[generate]\nclass = accel\n")
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda: "READY=1" in daemon.hear()[heard:])
+    later = daemon.told[heard:]
+    assert later.index("RELOADING=1") < later.index("READY=1")
+    assert any(line.startswith("MONOTONIC_USEC=") for line in later)
+    assert "kind: nvidia.com/accel" in daemon.machine.path(SPEC).read_text()
+
+
+def test_a_broken_configuration_on_reload_keeps_the_old_one_in_force(start):
+    daemon = ready(start)
+    heard = len(daemon.hear())
+    daemon.configure("[generate]\nmode = nvmll\n")
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda: "READY=1" in daemon.hear()[heard:])
+    assert "cdi-refreshd.conf:2" in daemon.journal()
+    assert daemon.state()["state"] == "ready"
+
+
+def test_a_broken_configuration_at_start_is_exit_status_78_and_one_line(start):
+    daemon = start(config="[daemon]\nsettle-ms = often\n")
+    assert daemon.process.wait(30) == 78
+    assert len(daemon.journal().splitlines()) == 1
+    assert "cdi-refreshd.conf:2" in daemon.journal()
+
+
+def test_a_changed_configuration_file_is_taken_up_without_being_asked(start):
+    daemon = ready(start)
+    daemon.configure("[generate]\nvendor = example.com\n")
+    daemon.until(lambda: "kind: example.com/gpu" in daemon.machine.path(SPEC).read_text())
+
+
+def test_the_watchdog_hears_from_the_loop(start):
+    daemon = ready(start, watchdog_s=0.2)
+    heard = len(daemon.hear())
+    daemon.until(lambda: daemon.hear()[heard:].count("WATCHDOG=1") >= 3)
+
+
+def test_the_watchdog_goes_on_while_a_child_hangs_and_the_child_is_reported(machine, start):
+    machine.become({**CASE, "nvml": ["hang nvmlInit_v2 600"]})
+    daemon = start(watchdog_s=0.2, config="[daemon]\nlook-timeout = 1s\nready-wait = 0\n")
+    daemon.until_told("STATUS=failed: probe: the child")
+    assert daemon.hear().count("WATCHDOG=1") >= 2
+    assert "did not answer within 1 s" in daemon.journal()
+    machine.become(CASE)
+    daemon.until_devices("0", "1")
+
+
+@pytest.mark.parametrize("line", ["crash nvmlInit_v2", "fail nvmlInit_v2 999", "flood nvmlInit_v2"])
+def test_a_bad_day_of_the_library_keeps_the_last_good_spec(machine, start, line):
+    daemon = ready(start, config="[daemon]\nlook-timeout = 5s\n")
+    before = machine.path(SPEC).read_bytes()
+    machine.become({**CASE, "nvml": [line]})
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda: daemon.state()["state"] == "failed")
+    assert machine.path(SPEC).read_bytes() == before
+    machine.become(CASE)
+    daemon.until(lambda: daemon.state()["state"] == "ready")
+
+
+def test_repeated_failures_are_counted_and_not_repeated(machine, start):
+    machine.become({**CASE, "nvml": ["fail nvmlInit_v2 999"]})
+    daemon = start(config="[daemon]\nready-wait = 0\nretry-at-most = 1s\n")
+    daemon.until_passes(4)
+    assert daemon.state()["repeated"] >= 3
+    assert daemon.journal().count("NVML failed") == 1
+
+
+def test_readiness_waits_for_a_driver_where_there_is_hardware_but_not_for_ever(machine, start):
+    machine.become({**CASE, "no_module": True})
+    daemon = start(config="[daemon]\nready-wait = 1s\n")
+    daemon.until_told("STATUS=waiting-driver")
+    assert "READY=1" not in daemon.hear()
+    daemon.until_told("READY=1")
+
+
+def test_a_spec_that_the_configuration_moves_does_not_stay_behind(start):
+    daemon = ready(start)
+    daemon.configure("[output]\nformat = json\n")
+    daemon.until(lambda: daemon.machine.path("/var/run/cdi/nvidia.json").exists())
+    daemon.until(lambda: not daemon.machine.path(SPEC).exists())
+
+
+def test_a_second_daemon_refuses_to_run(machine, start):
+    ready(start)
+    second = machine.run([*PROGRAM, "run"])
+    assert second.returncode == 1
+    assert "another daemon runs" in second.stderr
+
+
+def test_status_and_refresh_speak_for_the_daemon(machine, start):
+    assert machine.run([*PROGRAM, "refresh"]).returncode == 1
+    daemon = ready(start)
+    told = machine.run([*PROGRAM, "status"])
+    assert told.returncode == 0
+    assert told.stdout.startswith("ready: 2 GPUs")
+    asked = machine.run([*PROGRAM, "refresh"])
+    assert (asked.returncode, "ready: 2 GPUs" in asked.stderr) == (0, True)
+    assert daemon.state()["counters"]["reloads"] == 1
+    daemon.stop()
+    assert machine.run([*PROGRAM, "status"]).returncode == 1
+
+
+def test_fields_reach_the_journal_where_there_is_one(machine, start):
+    where = machine.path("/run/systemd/journal")
+    where.mkdir(parents=True)
+    journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    here = os.open(where, os.O_PATH)
+    try:
+        journal.bind(f"/proc/self/fd/{here}/socket")
+        error = machine.path("/run/daemon.err")
+        error.touch()
+        seen = error.stat()
+        daemon = start(env={"JOURNAL_STREAM": f"{seen.st_dev}:{seen.st_ino}"})
+        daemon.until_told("READY=1")
+        journal.settimeout(30)
+        lines = []
+        while not any(b"CDI_STATE=ready" in line for line in lines):
+            lines.append(journal.recv(65536))
+    finally:
+        os.close(here)
+        journal.close()
+    fields = lines[-1].decode().splitlines()
+    assert "MESSAGE_ID=21f4aa7f6a9a4136b946534ed56753a0" in fields
+    assert any(line.startswith("GPU_UUID=GPU-") for line in fields)
+    assert any(line.startswith("CDI_TRIGGER=start: ") for line in fields)
+    assert any(line.startswith("CDI_SPEC_SHA256=") for line in fields)
+
+
+def test_sigkill_at_any_moment_leaves_a_true_spec_and_no_child(machine, start):
+    from random import Random
+
+    random, last = Random(7), None
+    for number in range(20):
+        daemon = start()
+        daemon.until_told("READY=1")
+        machine.become({**CASE, "uvm_major": 400 + number})
+        ends_at = time.monotonic() + random.random() * 0.2
+        while time.monotonic() < ends_at:
+            daemon.hear(0.001)
+        daemon.signal(signal.SIGKILL)
+        daemon.process.wait()
+        text = machine.path(SPEC).read_text()
+        assert text.startswith("---\ncdiVersion"), text[:80]
+        assert text.endswith("rprivate\n") or "containerEdits" in text
+        last = number
+    daemon = ready(start)
+    daemon.until(lambda: f"major: {400 + last}" in machine.path(SPEC).read_text())
+    assert [name for name in os.listdir(machine.path(SPEC).parent) if name.endswith(".tmp")] == []
