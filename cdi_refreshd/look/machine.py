@@ -29,6 +29,8 @@ def look(request: Request) -> Inventory:
     for option, root in (("--driver-root", choices.driver_root), ("--dev-root", choices.dev_root)):
         if not os.path.isdir(root):
             raise Fault(option, f"{root} is no directory", "name the directory that its paths are below")
+        if not os.access(root, os.R_OK | os.X_OK):
+            raise Fault(option, f"{root} may not be read", "run as root")
     libraries = Libraries(tree, choices.library_search_paths)
     hook = hook_path(choices)
     mark = fingerprint(choices, seen, tree, libraries, hook) if request.gated else ""

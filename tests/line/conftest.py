@@ -1,6 +1,8 @@
 import pytest
 
-from .hosts import Host, booted, case
+from tests.machine import booted
+
+from .hosts import Host, case
 
 
 @pytest.fixture(scope="module")

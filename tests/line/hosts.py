@@ -5,8 +5,6 @@ import sys
 
 import yaml
 
-from tests.machine import booted
-
 PROGRAM = [sys.executable, "-m", "cdi_refreshd"]
 PUBLISHED = "/var/run/cdi/nvidia.yaml"
 HOOK = "/usr/bin/nvidia-cdi-hook"
@@ -92,19 +90,3 @@ def lines(done):
 def state_of(done):
     """The state that the first line names."""
     return lines(done)[0].partition(":")[0]
-
-
-__all__ = [
-    "GPU",
-    "HOOK",
-    "PROGRAM",
-    "PUBLISHED",
-    "UUID",
-    "VERSION",
-    "Host",
-    "Spec",
-    "booted",
-    "case",
-    "lines",
-    "state_of",
-]

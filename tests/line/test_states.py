@@ -124,8 +124,8 @@ def test_a_module_of_another_version_is_told_with_both_and_the_spec_stays(host, 
     done = host.oneshot()
     assert done.returncode == 4
     assert lines(done) == [
-        f"driver-mismatch: the loaded nvidia module is 570.1, the libraries are {VERSION}; reboot, or reload the module;"
-        f" {PUBLISHED}: left as it was"
+        f"driver-mismatch: the loaded nvidia module is 570.1, the libraries are {VERSION}; "
+        f"reboot, or reload the module; {PUBLISHED}: left as it was"
     ]
     assert host.identity() == published
 
