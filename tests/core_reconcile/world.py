@@ -1,0 +1,177 @@
+"""A daemon without a machine: a clock that is turned by hand, and a child that is only a word."""
+
+import math
+
+from cdi_refreshd.core import reconcile as r
+from cdi_refreshd.core.trigger import Trigger
+
+TIMING = r.Timing()
+ROUNDING_S = 1e-6
+
+
+def backoff(attempt):
+    return min(0.5 * 2.0 ** (attempt - 1), 60.0)
+
+
+def trigger(number=0):
+    return Trigger("udev", f"event {number}")
+
+
+class World:
+    """Drives `step` the way a loop does: it wakes at the deadline as it stood when it went to sleep.
+
+    Every action is held against what the world knows by itself: who lives, who waits, what time it really is.
+    """
+
+    def __init__(self, timing=TIMING, backoff=backoff):
+        self.timing, self.backoff = timing, backoff
+        self.reconciler = r.Reconciler()
+        self.real_s, self.skew_s = 0.0, 1000.0
+        self.wakes_s = math.inf
+        self.log = []
+        self.child = self.killed = self.reported = self.stopped = False
+        self.began_s = self.ended_s = self.jumped_s = self.forward_s = -math.inf
+        self.waiting = []  # (real time, trigger) that no look has begun after
+        self.failures, self.retry_from_s = 0, None
+        self.probes = []
+
+    # What happens
+
+    def trigger(self, number=0):
+        self.waiting.append((self.real_s, trigger(number)))
+        return self.step(r.Triggered(trigger(number)))
+
+    def answer(self, retry=False):
+        assert self.child
+        self._end(retry)
+        return self.step(r.Answered(retry))
+
+    def gone(self):
+        assert self.child
+        self._end(True)
+        return self.step(r.CHILD_GONE)
+
+    def child_stuck(self):
+        return self.step(r.CHILD_STUCK)
+
+    def stop(self):
+        self.stopped = True
+        return self.step(r.STOP)
+
+    def jump(self, by_s):
+        self.skew_s += by_s
+        self.jumped_s = self.real_s
+        if by_s > 0:
+            self.forward_s = self.real_s
+
+    def pass_time(self, seconds):
+        until_s = self.real_s + seconds
+        turns = 0
+        while self.wakes_s <= until_s + ROUNDING_S:
+            self.real_s = max(self.real_s, self.wakes_s)
+            before_s = self.wakes_s
+            self.step(r.TICK)
+            turns = turns + 1 if self.wakes_s <= before_s else 0
+            assert turns < 3, "the deadline does not move: the loop would spin"
+        self.real_s = max(self.real_s, until_s)
+        self._nobody_waits_too_long()
+
+    def run_until_probe(self):
+        """Returns how long it took, in real seconds."""
+        from_s, probes = self.real_s, len(self.probes)
+        while len(self.probes) == probes:
+            assert self.wakes_s < math.inf, "nothing will ever start"
+            self.pass_time(max(0.0, self.wakes_s - self.real_s))
+        return self.real_s - from_s
+
+    # What comes of it
+
+    def step(self, event):
+        now, due_s = self.real_s + self.skew_s, r.next_deadline(self.reconciler)
+        if due_s is not None and abs(due_s - now) < ROUNDING_S:
+            now = due_s
+        self.reconciler, actions = r.step(self.reconciler, event, now, self.timing, self.backoff)
+        self.log.append((event, now, actions))
+        for action in actions:
+            {r.StartProbe: self._started, r.KillProbe: self._kill, r.ReportStuck: self._reported}[type(action)](action)
+        deadline = r.next_deadline(self.reconciler)
+        self.wakes_s = math.inf if deadline is None else self.real_s + (deadline - now)
+        self._small()
+        return actions
+
+    def _started(self, action):
+        assert not self.child, "two probes at once"
+        assert not self.stopped, "started after stop"
+        if self.waiting:
+            distinct = tuple(dict.fromkeys(t for _, t in self.waiting))
+            assert action == r.StartProbe(distinct[: r.KEPT], len(self.waiting)), "not the triggers that came"
+        else:
+            assert self.retry_from_s is not None, "started without a trigger or a failure"
+            if self.forward_s < self.retry_from_s:
+                waited_s = self.real_s - self.retry_from_s
+                assert waited_s >= self.backoff(self.failures) - ROUNDING_S, "tried again before its time"
+            assert action == r.StartProbe((Trigger("retry", f"number {self.failures}"),), 1)
+        self.child, self.killed, self.reported = True, False, False
+        self.began_s, self.retry_from_s, self.waiting = self.real_s, None, []
+        self.probes.append((self.real_s, action))
+
+    def _kill(self, action):
+        assert self.child, "killed nobody"
+        if not self.stopped and not self.killed and self.forward_s < self.began_s:
+            assert self.real_s - self.began_s >= self.timing.look_limit_s - ROUNDING_S, "killed before its time"
+        self.killed = True
+
+    def _reported(self, action):
+        assert self.child, "nobody is stuck"
+        assert not self.reported, "reported twice"
+        assert not self.stopped
+        self.reported = True
+
+    def _end(self, retry):
+        self.child, self.ended_s = False, self.real_s
+        self.failures = self.failures + 1 if retry else 0
+        self.retry_from_s = self.real_s if retry else None
+
+    def _nobody_waits_too_long(self):
+        bound_s = self.timing.storm_settle_at_most_s
+        if self.stopped:
+            assert self.wakes_s == math.inf, "wakes up after stop"
+        elif self.child:
+            if not self.killed and not self.reported:
+                ran_s = self.real_s - max(self.began_s, self.jumped_s)
+                assert ran_s <= 2 * self.timing.look_limit_s + ROUNDING_S, "looks for ever"
+            assert self.wakes_s < math.inf, "nobody looks after the child"
+        elif self.waiting:
+            since_s = max(self.waiting[0][0], self.ended_s)
+            # A clock set back can cost the time since the last step once more.
+            allowed_s = since_s + bound_s if self.jumped_s < since_s else self.jumped_s + 2 * bound_s
+            assert self.real_s <= allowed_s + ROUNDING_S, "a trigger waits for longer than the bound"
+        elif self.retry_from_s is not None and self.jumped_s < self.retry_from_s:
+            assert self.real_s <= self.retry_from_s + self.backoff(self.failures) + ROUNDING_S, "no retry"
+
+    def _small(self):
+        pending = self.reconciler.pending
+        assert len(pending.first) <= r.KEPT, "keeps what it should only count"
+        assert self.reconciler.storm <= r.STORM_LEVELS
+
+
+def burst(gaps_s, look_s):
+    """The world after a burst with those gaps, each look taking `look_s`; then everything is left in peace."""
+    world = World()
+    for number, gap_s in enumerate(gaps_s):
+        world.trigger(number)
+        pass_answering(world, gap_s, look_s)
+    pass_answering(world, 100.0, look_s)
+    return world
+
+
+def pass_answering(world, seconds, look_s):
+    until_s = world.real_s + seconds
+    while True:
+        answers_s = world.began_s + look_s if world.child else math.inf
+        upto_s = min(until_s, max(answers_s, world.real_s), max(world.wakes_s, world.real_s))
+        world.pass_time(upto_s - world.real_s)
+        if world.child and world.real_s >= world.began_s + look_s:
+            world.answer()
+        elif world.real_s >= until_s:
+            return
