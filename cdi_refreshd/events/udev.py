@@ -7,7 +7,6 @@ import socket
 
 import pyudev
 
-from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.trigger import Trigger
 from cdi_refreshd.core.uevents import SUBSYSTEMS, Uevent, interesting
 
@@ -30,7 +29,7 @@ class UdevEvents:
         """`source` is found out where it is not given."""
         self.source = "none"
         self.overflows = 0
-        self.faults: tuple[Finding, ...] = ()
+        self.faults: tuple[str, ...] = ()
         self._wanted = source
         self._buffer_bytes = buffer_bytes
         self._epoll = select.epoll()
@@ -70,8 +69,8 @@ class UdevEvents:
             monitor.start()
             self._epoll.register(monitor.fileno(), select.EPOLLIN)
         except (OSError, ImportError) as error:
-            fact = f"no uevents can be had ({error}), so changes are found by the other sources, later"
-            self.faults = (Finding("degraded", "udev", fact, "allow AF_NETLINK, in the host's network namespace"),)
+            fact = f"udev: no uevents can be had ({error}), so the other sources find changes, later"
+            self.faults = (f"{fact}; allow AF_NETLINK, in the host's network namespace",)
             return False
         # The old one, if any, closes only now that the new one listens: nothing is lost in between.
         self._monitor, self.source, self.faults = monitor, source, ()

@@ -1,0 +1,17 @@
+"""UdevEvents as the daemon has it: waits for the descriptor, reads, prints each trigger. Ends with its input."""
+
+import json
+import select
+import sys
+
+from cdi_refreshd.events.udev import UdevEvents
+
+events = UdevEvents(sys.argv[1])
+poll = select.poll()
+poll.register(events.fileno(), select.POLLIN)
+poll.register(sys.stdin.fileno(), select.POLLHUP)
+print(json.dumps(events.source), flush=True)
+while sys.stdin.fileno() not in dict(poll.poll()):
+    for trigger in events.read():
+        print(json.dumps(trigger.detail), flush=True)
+events.close()

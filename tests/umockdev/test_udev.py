@@ -1,0 +1,160 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from cdi_refreshd.events import udev
+
+from . import LIMIT_S, bed, listener
+from .messages import message
+
+LAST = "ffff:ff:1f.7"
+
+
+@pytest.fixture
+def devices():
+    with bed() as made:
+        yield made
+
+
+@pytest.fixture(params=["udev", "kernel"])
+def events(devices, request):
+    with listener(devices, request.param) as made:
+        yield made
+
+
+def test_a_gpu_that_is_plugged_bound_unbound_and_unplugged_is_told_in_order(devices, events):
+    gpu = devices.gpu("0000:65:00.0")
+    devices.bind(gpu, "nvidia")
+    devices.call("uevent", gpu, "change")
+    devices.unbind(gpu)
+    devices.bind(gpu, "vfio-pci")
+    devices.unplug(gpu)
+    assert events.until("remove")[:5] == [
+        "pci add 0000:65:00.0",
+        "pci bind 0000:65:00.0 (nvidia)",
+        "pci change 0000:65:00.0 (nvidia)",
+        "pci unbind 0000:65:00.0",
+        "pci bind 0000:65:00.0 (vfio-pci)",
+    ]
+
+
+def test_other_hardware_is_not_told(devices, events):
+    amd = devices.gpu("0000:03:00.0", pci_id="1002:744C")
+    sound = devices.gpu("0000:65:00.1", pci_class="40300")
+    disk = devices.call("add_device", "block", "sda", None, [], [])
+    for path in (amd, sound, disk):
+        devices.call("uevent", path, "change")
+        devices.unplug(path)
+    devices.gpu(LAST)
+    assert events.until(LAST) == [f"pci add {LAST}"]
+
+
+def test_drm_nodes_are_told_by_whose_card_they_are(devices, events):
+    ours, other = devices.gpu("0000:65:00.0"), devices.gpu("0000:03:00.0", pci_id="1002:744C")
+    for parent, name in ((ours, "card1"), (ours, "renderD129"), (other, "card0"), (ours, "card1-DP-1")):
+        devices.call("add_device", "drm", name, parent, [], [])
+    devices.gpu(LAST)
+    assert events.until(LAST)[1:-1] == ["drm add card1", "drm add renderD129"]
+
+
+def test_a_screen_that_is_plugged_in_is_not_told(devices, events):
+    card = devices.call("add_device", "drm", "card1", devices.gpu("0000:65:00.0"), [], [])
+    devices.call("set_property", card, "HOTPLUG", "1")
+    devices.call("uevent", card, "change")
+    devices.gpu(LAST)
+    assert events.until(LAST)[1:-1] == ["drm add card1"]
+
+
+def test_ten_thousand_uevents_in_a_burst_are_all_told(devices):
+    with listener(devices) as events:
+        sender = threading.Thread(target=send_many, args=(devices, 10_000))
+        sender.start()
+        told = events.until("270f:00:00.0")
+        sender.join()
+    assert len(set(told)) == 10_000
+
+
+def send_many(devices, count):
+    """As umockdev does, into the socket that it calls event*, but waiting for room where umockdev gives up."""
+    (name,) = [name for name in os.listdir(devices.top) if name.startswith("event")]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_RAW) as ours:
+        ours.connect(os.path.join(devices.top, name))
+        for number in range(count):
+            ours.send(message("add", "pci", f"/devices/{number:04x}:00:00.0", PCI_ID="10DE:2330"))
+
+
+# On a real netlink socket
+
+
+def on_netlink(case, source, buffer_bytes):
+    own_network = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-Urn"]
+    command = [*own_network, sys.executable, "-m", "tests.umockdev.netlink", case, source, str(buffer_bytes)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_burst_that_nobody_reads_meanwhile_is_told_whole_or_as_an_overflow():
+    found = on_netlink("burst", "udev", udev.BUFFER_BYTES)
+    assert found["overflows"] == (0 if found["told"] == 10_000 else 1)
+    if os.geteuid() == 0:  # others may not have the large buffer
+        assert found["told"] == 10_000
+
+
+@pytest.mark.parametrize("source", ["udev", "kernel"])
+def test_an_overflow_is_told_and_counted_and_what_comes_after_it_is_heard(source):
+    found = on_netlink("overflow", source, 4096)
+    assert found["told"] == [[udev.OVERFLOW, True, False]] * 2
+    assert found["overflows"] == 2
+    assert found["same_descriptor"]
+    if source == "udev":  # that a message is the kernel's cannot be made up
+        assert found["after"] == ["pci add ffff:00:00.0"]
+
+
+def test_other_subsystems_are_kept_out_by_the_kernel():
+    assert on_netlink("noise", "udev", 4096) == {"readable": False, "told": 0, "overflows": 0, "faults": []}
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="asks the kernel for events")
+def test_the_kernels_own_events_overflow_alike():
+    """A harmless one, of /dev/null: only an NVIDIA card's could be told."""
+    events = udev.UdevEvents("kernel", 4096)
+    for _ in range(1000):
+        with open("/sys/class/mem/null/uevent", "w") as file:
+            file.write("change")
+    assert [trigger.detail for trigger in events.read()] == [udev.OVERFLOW]
+    assert events.read() == []
+    assert events.overflows == 1
+    events.close()
+
+
+# Without any
+
+
+def test_where_no_uevents_can_be_had_it_says_so_and_tries_again(monkeypatch):
+    def refused(*_):
+        raise OSError("forbidden here")
+
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(udev.pyudev.Monitor, "from_netlink", refused)
+        events = udev.UdevEvents("kernel")
+        assert events.source == "none" and "forbidden here" in events.faults[0]
+        assert events.read() == []
+        assert events.fileno() >= 0
+    assert "can be heard again" in events.read()[0].detail
+    assert events.source == "kernel" and events.faults == ()
+    events.close()
+
+
+def test_the_source_is_udevd_where_it_runs_and_the_kernel_elsewhere(monkeypatch, tmp_path):
+    for path, source in ((tmp_path, "udev"), (tmp_path / "nowhere", "kernel")):
+        monkeypatch.setattr(udev, "UDEVD", str(path))
+        events = udev.UdevEvents()
+        assert events.source == source
+        events.close()
