@@ -1,0 +1,139 @@
+"""A GPU that sleeps is woken only where something changed that the spec depends on."""
+
+import pytest
+
+from .hosts import HOOK, PUBLISHED, case, lines, state_of
+
+pytestmark = pytest.mark.root
+
+ASLEEP = {"drm": [1, 128], "runtime_status": "suspended"}
+HERE = case(ASLEEP)
+LIB = "/usr/lib/x86_64-linux-gnu"
+
+
+@pytest.fixture
+def asleep(host):
+    """A host with a published spec whose GPU went to sleep since."""
+    host.become(HERE)
+    assert state_of(host.oneshot()) == "ready"
+    return host
+
+
+def woken(host, *words):
+    """Whether a pass woke the GPU."""
+    before = host.machine.nvml_opens()
+    assert host.oneshot(*words).returncode in (0, 2)
+    return host.machine.nvml_opens() > before
+
+
+def test_it_sleeps_on_where_nothing_changed(asleep):
+    before = asleep.identity()
+    done = asleep.oneshot("--strict")
+    assert done.returncode == 0
+    assert "nothing changed, and 0000:01:00.0 sleeps" in lines(done)[0]
+    assert lines(done)[0].endswith(f"{PUBLISHED}: unchanged")
+    assert asleep.machine.nvml_opens() == 1
+    assert asleep.identity() == before
+    assert not woken(asleep)
+
+
+def test_one_that_may_sleep_and_is_awake_is_asked(asleep):
+    asleep.become(case(ASLEEP | {"runtime_status": "active"}))
+    assert woken(asleep)
+
+
+def test_one_that_never_sleeps_leaves_nothing_to_remember(host):
+    host.become(case({"drm": [1, 128]}))
+    host.oneshot()
+    assert not host.path("/run/cdi-refreshd").exists()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        case(ASLEEP, add={f"{LIB}/libnew.so.580.95.05": ""}),
+        case(ASLEEP, remove=[f"{LIB}/libnvidia-ngx.so*"]),
+        case(ASLEEP, add={"/etc/vulkan/icd.d/nvidia_icd.json": "{}", "/etc/glvnd/egl_vendor.d/10_nvidia.json": ""}),
+        case(ASLEEP, sockets=["/run/nvidia-persistenced/socket"]),
+        case(ASLEEP, nodes=["ctl", "modeset"]),
+        case(ASLEEP | {"mode": "0660"}),
+        case(ASLEEP | {"gid": 44}),
+        case(ASLEEP | {"drm": [2, 129]}),
+        case(ASLEEP | {"mig": [[1, 0]]}),
+        case(ASLEEP, {"drm": [2, 129]}),
+        case(ASLEEP, uvm_major=509),
+        case(ASLEEP, extra_nodes={"nvidia-caps-imex-channels/channel0": [508, 0]}),
+        case(ASLEEP, remove=["/usr/bin/nvidia-smi"]),
+        case(ASLEEP, path_bins=[]),
+    ],
+    ids=str,
+)
+def test_it_is_woken_where_something_changed(asleep, changed):
+    asleep.become(changed)
+    assert woken(asleep)
+
+
+def test_it_is_woken_where_a_by_path_link_came_late(host):
+    link = host.path("/dev/dri/by-path/pci-0000:01:00.0-card")
+    host.become(HERE)
+    link.unlink()
+    host.oneshot()
+    link.symlink_to("../card1")
+    assert woken(host)
+
+
+def test_it_is_woken_for_other_options(asleep):
+    assert woken(asleep, "--device-name-strategy", "uuid")
+    assert not woken(asleep, "--device-name-strategy", "uuid")
+    assert woken(asleep, "--mode", "management")
+    assert not woken(asleep, "--mode", "management")
+
+
+@pytest.mark.parametrize("command", [f"echo >> {PUBLISHED}", f"rm {PUBLISHED}", f"echo x > {PUBLISHED}"])
+def test_it_is_woken_where_the_spec_is_not_what_was_published(asleep, command):
+    before = asleep.identity()[2]
+    asleep.shell(command)
+    assert woken(asleep)
+    assert asleep.identity()[2] == before
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "[1,2,3]", '["","","","",""]', "null", "\0"])
+def test_a_damaged_memory_is_none(asleep, text):
+    asleep.path("/run/cdi-refreshd/looked.json").write_text(text)
+    assert woken(asleep)
+
+
+def test_a_mode_that_asks_no_gpu_looks_each_time(asleep):
+    asleep.become(HERE | {"extra_nodes": {"gdrdrv": [200, 0]}})
+    assert state_of(asleep.oneshot("--mode", "gdrcopy")) == "ready"
+    asleep.become(HERE | {"extra_nodes": {"gdrdrv": [201, 0]}})
+    assert not woken(asleep, "--mode", "gdrcopy")
+    assert asleep.published().edits("all")["deviceNodes"][0]["major"] == 201
+
+
+def test_what_was_degraded_stays_so_while_it_sleeps(host):
+    host.become(case(ASLEEP, nodes=["ctl", "modeset", "uvm-tools"]))
+    assert host.oneshot("--strict").returncode == 5
+    done = host.oneshot("--strict")
+    assert (done.returncode, state_of(done)) == (5, "degraded")
+    assert "/dev/nvidia-uvm: is missing" in lines(done)[0]
+    assert host.machine.nvml_opens() == 1
+
+
+def test_a_spec_that_could_not_be_written_is_tried_again(asleep):
+    """The new fingerprint must not vouch for the old spec."""
+    asleep.become(case(ASLEEP | {"gid": 44}))
+    asleep.shell("mkdir /run/cdi/aside && mount --bind -o ro /run/cdi /run/cdi")
+    try:
+        assert asleep.oneshot().returncode == 1
+    finally:
+        asleep.shell("umount /run/cdi")
+    assert woken(asleep)
+    assert asleep.published().edits("0")["deviceNodes"][0]["gid"] == 44
+
+
+def test_the_hook_may_be_named_and_its_coming_is_seen(host):
+    host.become(HERE)
+    assert state_of(host.oneshot("--nvidia-cdi-hook-path", "/opt/hook")) == "degraded"
+    host.become(case(ASLEEP, path_bins=[HOOK, "/opt/hook"]))
+    assert state_of(host.oneshot("--nvidia-cdi-hook-path", "/opt/hook")) == "ready"
