@@ -2,12 +2,13 @@
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
+BECOME_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n env PYTHONDONTWRITEBYTECODE=1)
 
 .NOTPARALLEL:
-.PHONY: help setup run test lint bench clean packages-run packages-test
+.PHONY: help setup run test vm-test lint bench clean packages-run packages-test packages-vm
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 17
 
 setup: packages-test $(READY) ## .venv, and the packages that the tests need
 
@@ -16,6 +17,9 @@ run: packages-run $(READY) ## see it work: on this host's GPUs, or else in a mad
 
 test: packages-test $(READY) ## all tests, linters included
 	@tests/all
+
+vm-test: packages-vm $(READY) ## the daemon under a real systemd: a virtual machine, root, and ten minutes
+	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/vm
 
 lint: $(READY) ## ruff and mypy
 	$(PYTHON) -m ruff check .
@@ -31,7 +35,7 @@ clean: ## away with .venv, caches and builds
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/cdi-refreshd"
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-packages-run packages-test:
+packages-run packages-test packages-vm:
 	@tests/packages $(@:packages-%=%)
 
 $(READY): pyproject.toml

@@ -1,0 +1,66 @@
+"""`python -m tests.vm`: see the package's first lines."""
+
+import argparse
+import importlib.util
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from . import vm
+
+HERE = Path(__file__).parent
+TOP = HERE.parent.parent
+LIMIT_S = 1200
+
+
+def scenarios(names=(), out=None, limit_s=LIMIT_S):
+    """Plays scenarios in a fresh machine: what each told, in order, and the log they stand in."""
+    with tempfile.TemporaryDirectory(prefix="vm-job-") as folder:
+        job = Path(folder) / "job"
+        shutil.copytree(HERE / "job", job)
+        shutil.copytree(HERE / "scenarios", job / "scenarios", ignore=shutil.ignore_patterns("__pycache__"))
+        add_product(job / "product")
+        (job / "names").write_text(" ".join(names))
+        ended = vm.run(job, Path(out) if out else Path(folder) / "out", limit_s)
+    told = [json.loads(line) for line in ended.log.splitlines() if line.startswith('{"scenario"')]
+    return told, ended
+
+
+def add_product(folder):
+    folder.mkdir()
+    for name in ("cdi_refreshd", "systemd"):
+        shutil.copytree(TOP / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    # Debian has no package of it.
+    shutil.copy(importlib.util.find_spec("pynvml").origin, folder / "pynvml.py")
+
+
+def table(told):
+    width = max((len(one["scenario"]) for one in told), default=0)
+    for one in told:
+        seconds = "  never" if one["seconds"] is None else f"{one['seconds']:7.2f}"
+        yield f"{one['scenario']:<{width}} {seconds} s  of {one['limit_s']:<4g} {one['wrong']}".rstrip()
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tests.vm", description="cdi-refreshd in a virtual machine")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    play = verbs.add_parser("scenarios", help="play scenarios and time them")
+    play.add_argument("names", nargs="*", metavar="NAME", help="all of them where none is named")
+    play.add_argument("--out", metavar="FOLDER", help="keep the journal and the consoles there")
+    run = verbs.add_parser("run", help="boot, run FOLDER/run as root, bring back /out")
+    run.add_argument("folder", type=Path)
+    run.add_argument("out", type=Path)
+    run.add_argument("--append", default="", help="more words for the kernel's command line")
+    for verb in (play, run):
+        verb.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS")
+    asked = parser.parse_args()
+    if asked.verb == "run":
+        ended = vm.run(asked.folder, asked.out, asked.limit, asked.append)
+        print(ended.log, end="")
+        return ended.status
+    told, ended = scenarios(asked.names, asked.out, asked.limit)
+    others = [line for line in ended.log.splitlines() if not line.startswith('{"scenario"')]
+    print(*others, *map(json.dumps, told), "", *table(told), sep="\n")
+    print(f"\n{len(told)} scenarios in {ended.wall_s:.0f} s, {vm.accelerator()}")
+    return ended.status or int(any(one["wrong"] for one in told))

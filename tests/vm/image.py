@@ -1,0 +1,187 @@
+"""The guest's disk: Debian 12 with podman, and with the modules and files of a made-up NVIDIA driver."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.machine import driver_files, elf, tree
+
+HERE = Path(__file__).parent
+SUITE = "bookworm"
+PACKAGES = (
+    "linux-image-cloud-amd64",
+    # The modules and NVML are built by the guest's compiler, for the guest's kernel and C library.
+    "linux-headers-cloud-amd64",
+    "gcc",
+    "libc6-dev",
+    "make",
+    "systemd-sysv",
+    "udev",
+    "dbus",
+    "kmod",
+    "procps",
+    "python3",
+    "python3-pyudev",
+    "python3-sdnotify",
+    "python3-tenacity",
+    "python3-yaml",
+    "podman",
+    "crun",
+    "runc",
+    "busybox-static",
+)
+# Nothing that has a network to wait for, or that works in the background while times are taken.
+UNWANTED = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "fstrim.timer",
+    "podman-auto-update.service",
+    "podman-auto-update.timer",
+    "podman-restart.service",
+    "podman.socket",
+)
+SIZE = "4G"
+VERSION, UPGRADE = "580.95.05", "580.99.02"
+"""Of the driver that is installed, and of a module that waits in /usr/lib/upgrade for whoever upgrades it."""
+
+
+class Image(NamedTuple):
+    disk: Path
+    kernel: Path
+    initrd: Path
+
+
+def image() -> Image:
+    """The image for the present state of the sources, built where there is none. It is read, never written to."""
+    with cache() as folder:
+        base = folder / f"vm-base-{digest(SUITE, *PACKAGES)}.tar"
+        sources = [Path(__file__), *sorted((HERE / "modules").iterdir()), *sorted((HERE / "guest").iterdir())]
+        sources += [Path(module.__file__) for module in (driver_files, elf, tree)]
+        sources += [Path(driver_files.__file__).with_name("nvml.c")]
+        finished = folder / f"vm-{digest(base.name, *(file.read_bytes() for file in sources))}"
+        if not finished.exists():
+            if not base.exists():
+                bootstrap(base)
+            build(base, finished)
+            forget_all_but(folder, base, finished)
+        return Image(finished / "disk", finished / "kernel", finished / "initrd")
+
+
+@contextmanager
+def cache():
+    """The folder, locked: two who want an image build it once."""
+    folder = Path(os.environ.get("VM_DIR") or default_cache())
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        os.close(lock)
+
+
+def default_cache():
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cdi-refreshd"
+
+
+def digest(*parts):
+    key = hashlib.sha256()
+    for part in parts:
+        key.update(hashlib.sha256(part if isinstance(part, bytes) else part.encode()).digest())
+    return key.hexdigest()[:16]
+
+
+def forget_all_but(folder, *kept):
+    for old in set(folder.glob("vm-*")) - set(kept):
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink()
+
+
+def bootstrap(base):
+    print("Fetching Debian for the virtual machine: once, a few minutes", flush=True)
+    fresh = base.with_suffix(".part")
+    include = f"--include={','.join(PACKAGES)}"
+    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", include, SUITE, fresh], check=True)
+    fresh.rename(base)
+
+
+def build(base, finished):
+    print("Building the virtual machine's disk: a minute", flush=True)
+    work = finished.with_suffix(".part")
+    shutil.rmtree(work, ignore_errors=True)
+    root = work / "root"
+    root.mkdir(parents=True)
+    subprocess.run(["tar", "-C", root, "-xf", base], check=True)
+    settle(root)
+    (kernel,) = (root / "boot").glob("vmlinuz-*")
+    release = kernel.name.removeprefix("vmlinuz-")
+    install_modules(root, release)
+    install_driver(root)
+    shutil.copy(kernel, work / "kernel")
+    shutil.copy(root / f"boot/initrd.img-{release}", work / "initrd")
+    subprocess.run(["mkfs.ext4", "-q", "-d", root, work / "disk", SIZE], check=True)
+    shutil.rmtree(root)
+    work.rename(finished)
+
+
+def settle(root):
+    """What Debian's installer would have done, and the unit that does what a job wants done."""
+    (root / "etc/fstab").write_text("")
+    (root / "etc/hostname").write_text("vm\n")
+    units = root / "etc/systemd/system"
+    for name in UNWANTED:
+        (units / name).symlink_to("/dev/null")
+    shutil.copy(HERE / "guest/job", root / "usr/local/sbin/job")
+    for name in ("job.service", "job.timer"):
+        shutil.copy(HERE / "guest" / name, units / name)
+    (units / "timers.target.wants").mkdir(exist_ok=True)
+    (units / "timers.target.wants/job.timer").symlink_to("../job.timer")
+
+
+def install_modules(root, release):
+    upgrade = root / "usr/lib/upgrade"
+    upgrade.mkdir()
+    shutil.copy(make(root, release, UPGRADE) / "nvidia.ko", upgrade)
+    extra = root / f"usr/lib/modules/{release}/extra"
+    extra.mkdir()
+    for module in make(root, release, VERSION).glob("*.ko"):
+        shutil.copy(module, extra)
+    subprocess.run(["chroot", root, "depmod", release], check=True)
+
+
+def make(root, release, version):
+    """The folder of the modules, built inside the guest."""
+    folder = root / f"usr/src/stand-in-{version}"
+    shutil.copytree(HERE / "modules", folder)
+    settings = [f"KERNEL={release}", f"DRIVER_VERSION={version}"]
+    inside(root, ["make", "-s", "-C", f"/{folder.relative_to(root)}", *settings])
+    return folder
+
+
+def install_driver(root):
+    """The files of the stand-in driver, of which only NVML has anything in it."""
+    files = driver_files.driver_files(VERSION, "debian")
+    files["/usr/bin/nvidia-cdi-hook"] = tree.SCRIPT
+    tree.apply(root, {}, files)
+    library = f"{driver_files.MULTIARCH}/libnvidia-ml.so.{VERSION}"
+    shutil.copy(Path(driver_files.__file__).with_name("nvml.c"), root / "usr/src/nvml.c")
+    options = ["-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
+    inside(root, ["gcc", *options, "-o", library, "/usr/src/nvml.c"])
+    subprocess.run(["chroot", root, "ldconfig"], check=True)
+
+
+def inside(root, command):
+    command = ["chroot", root, *command]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")

@@ -1,0 +1,15 @@
+"""What befalls a GPU host, done to the guest as its owner would do it, and how long the spec takes to say the truth.
+
+This runs in the guest, with Debian's own Python: `python3 -m scenarios [NAME ...]` prints one line of JSON a scenario.
+
+    {"scenario": "gpu_removed", "seconds": 0.31, "limit_s": 1.5, "wrong": ""}
+
+`seconds` is counted from when the action was done to when the spec says the truth; null where it did not, and then
+`wrong` says why not. The limits are for a machine in software, twenty times as slow as a real one.
+"""
+
+# In the order in which they are played.
+from . import boot, hardware, service
+from .telling import SCENARIOS
+
+__all__ = ["SCENARIOS", "boot", "hardware", "service"]

@@ -1,0 +1,11 @@
+"""Plays the scenarios that are named, or all of them."""
+
+import sys
+import time
+
+from . import SCENARIOS
+from .telling import QUIET_S
+
+for name in sys.argv[1:] or SCENARIOS:
+    time.sleep(QUIET_S)
+    SCENARIOS[name].told()

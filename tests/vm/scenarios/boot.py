@@ -1,0 +1,32 @@
+"""A machine that has booted without a GPU, and gets one."""
+
+import time
+
+from . import daemon, owner, spec
+from .daemon import UNIT, systemctl
+from .telling import expect, scenario
+
+NOTICE = 5
+SLOW_S = 10.0
+
+
+@scenario(limit_s=SLOW_S)
+def enabled_without_a_gpu_it_is_up_and_quiet():
+    started = time.monotonic()
+    systemctl("enable", "--now", UNIT)
+    took_s = time.monotonic() - started
+    expect(daemon.state() == "no-gpu", f"the state is {daemon.state()}")
+    expect(not spec.documents(), "there is a spec")
+    expect(systemctl("is-system-running", check=False) == "running", systemctl("--failed"))
+    before = daemon.passes()
+    time.sleep(5)
+    expect(daemon.passes() == before, "it looks again and again")
+    loud = [text for priority, text in daemon.journal() if priority <= NOTICE]
+    expect(not loud, f"the journal says {loud}")
+    return took_s
+
+
+@scenario
+def gpus_without_a_driver_are_waited_for():
+    owner.do("modprobe", "gpubus")
+    return daemon.becomes("waiting-driver")

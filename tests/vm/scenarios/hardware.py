@@ -1,0 +1,187 @@
+"""GPUs, driver and spec come, go and change."""
+
+import os
+import shutil
+import socket
+import time
+from pathlib import Path
+
+from . import owner, spec
+from .telling import expect, scenario, seconds_after, seconds_until
+
+CONTROL = {"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset"}
+PERSISTENCED = Path("/run/nvidia-persistenced/socket")
+MIG_LIMIT_S = 5.0
+LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
+OLD, NEW = "580.95.05", "580.99.02"
+
+
+@scenario
+def driver_loaded():
+    return spec.takes(owner.load, "0", "1")
+
+
+@scenario
+def control_nodes_listed():
+    return seconds_until(lambda: spec.control() >= CONTROL, lambda: f"it lists {sorted(spec.control())}")
+
+
+@scenario
+def gpu_removed():
+    return spec.takes(lambda: owner.remove(1), "0")
+
+
+@scenario
+def gpu_rescanned():
+    return spec.takes(owner.rescan, "0", "1")
+
+
+@scenario
+def gpu_unbound():
+    return spec.takes(lambda: owner.unbind(1), "0")
+
+
+@scenario
+def gpu_bound():
+    return spec.takes(lambda: owner.bind(1), "0", "1")
+
+
+@scenario(limit_s=MIG_LIMIT_S)
+def mig_created():
+    return spec.takes(lambda: owner.cut(0b0110), "0:0", "0:1", "1")
+
+
+@scenario(limit_s=MIG_LIMIT_S)
+def mig_changed():
+    return spec.takes(lambda: owner.cut(0b0010), "0:0", "1")
+
+
+@scenario(limit_s=MIG_LIMIT_S)
+def mig_destroyed():
+    return spec.takes(lambda: owner.cut(0), "0", "1")
+
+
+@scenario
+def spec_deleted():
+    spec.path().unlink()
+    return spec.recovers("0", "1")
+
+
+@scenario
+def spec_truncated():
+    spec.path().write_text("cdiVersion: 0.5.0\nkind: nv")
+    return spec.recovers("0", "1")
+
+
+@scenario
+def spec_tampered():
+    good = spec.text()
+    spec.path().write_text(good.replace("/dev/nvidia1", "/dev/sda"))
+    return seconds_until(lambda: spec.text() == good, "the spec is not what it was")
+
+
+@scenario
+def directory_wiped():
+    shutil.rmtree(spec.DIRECTORY)
+    return spec.recovers("0", "1")
+
+
+@scenario
+def socket_appeared():
+    def bind():
+        PERSISTENCED.parent.mkdir(exist_ok=True)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(PERSISTENCED))
+
+    return seconds_after(bind, lambda: str(PERSISTENCED) in spec.text(), f"{PERSISTENCED} is not mounted")
+
+
+@scenario
+def socket_left():
+    return seconds_after(PERSISTENCED.unlink, lambda: str(PERSISTENCED) not in spec.text(), "it is still mounted")
+
+
+@scenario
+def node_left_and_came_late():
+    node = "/dev/nvidia-modeset"
+    left = seconds_after(lambda: os.unlink(node), lambda: node not in spec.control(), f"{node} is still listed")
+    return max(left, seconds_after(owner.make_nodes, lambda: node in spec.control(), f"{node} is not listed"))
+
+
+@scenario
+def last_gpu_removed():
+    def remove_all():
+        owner.remove(0)
+        owner.remove(1)
+
+    left = spec.takes(remove_all)
+    expect(not spec.documents(), "a spec without devices stands there, which CDI forbids")
+    return max(left, spec.takes(owner.rescan, "0", "1"))
+
+
+@scenario
+def driver_unloaded():
+    left = spec.takes(owner.unload)
+    expect(not spec.documents(), "a spec without devices stands there, which CDI forbids")
+    return left
+
+
+@scenario
+def driver_reloaded():
+    return spec.takes(owner.load, "0", "1")
+
+
+@scenario
+def libraries_came_late():
+    """The module is there long before its libraries: in a GPU operator's driver container by minutes."""
+    owner.unload()
+    library = LIBRARIES / f"libnvidia-ml.so.{OLD}"
+    aside = library.with_name("aside")
+    library.rename(aside)
+    seconds_until(spec.lists(), spec.now)
+    owner.load()
+    time.sleep(3)
+    expect(not spec.documents(), "there is a spec without libraries")
+
+    def install():
+        aside.rename(library)
+        owner.do("ldconfig")
+
+    return spec.takes(install, "0", "1")
+
+
+@scenario
+def driver_upgraded():
+    """The files first, some seconds later the module, as a package manager and its owner do."""
+    upgrade_files()
+    time.sleep(5)
+    owner.unload()
+    time.sleep(2)
+    owner.load()
+    good = f"libcuda.so.{NEW}"
+
+    def upgraded():
+        text = spec.text()
+        return spec.lists("0", "1")() and good in text and OLD not in text
+
+    return seconds_until(upgraded, lambda: f"the spec names {good}: {good in spec.text()}; of the old: {of_old()}")
+
+
+def of_old():
+    return [line.strip() for line in spec.text().splitlines() if OLD in line][:3]
+
+
+def upgrade_files():
+    folders = (LIBRARIES, Path("/usr/lib/xorg/modules"), Path("/usr/lib/firmware/nvidia"), Path("/usr/share/nvidia"))
+    for folder in folders:
+        for path in sorted(folder.rglob(f"*{OLD}*"), reverse=True):
+            path.rename(path.with_name(path.name.replace(OLD, NEW)))
+        for link in folder.rglob("*"):
+            if link.is_symlink() and OLD in os.readlink(link):
+                target = os.readlink(link).replace(OLD, NEW)
+                link.unlink()
+                link.symlink_to(target)
+    (module,) = Path("/usr/lib/modules").glob("*/extra/nvidia.ko")
+    shutil.copy("/usr/lib/upgrade/nvidia.ko", module)
+    owner.do("ldconfig")
+    owner.do("depmod")

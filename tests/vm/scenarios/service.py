@@ -1,0 +1,211 @@
+"""The daemon as a service: it comes, goes, hangs and is killed, and the spec stays true."""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from . import daemon, owner, spec
+from .daemon import UNIT, systemctl
+from .telling import Wrong, expect, scenario, seconds_until
+
+# Commands that start an interpreter or an engine: in software that alone takes seconds.
+SLOW_S = 10.0
+WARNING = 4
+ROOTFS = Path("/srv/rootfs")
+LEFTOVER = Path("/etc/cdi/nvidia.yaml")
+
+
+def unchanged(act):
+    """Does something during which the spec must stay the very same file. Seconds that it took."""
+    before, started = spec.inode(), time.monotonic()
+    act()
+    took_s = time.monotonic() - started
+    expect(spec.inode() == before, "the spec was written again")
+    return took_s
+
+
+@scenario(limit_s=SLOW_S)
+def stop_keeps_the_spec():
+    took_s = unchanged(lambda: systemctl("stop", UNIT))
+    expect(daemon.shown("Result") == "success", f"systemd says {daemon.shown('Result')}")
+    return took_s
+
+
+@scenario(limit_s=SLOW_S)
+def start_leaves_a_true_spec_alone():
+    return unchanged(lambda: systemctl("start", UNIT))
+
+
+@scenario(limit_s=SLOW_S)
+def restart_keeps_the_spec():
+    return unchanged(lambda: systemctl("restart", UNIT))
+
+
+@scenario(limit_s=SLOW_S)
+def reload_returns_when_the_machine_was_looked_at():
+    before = daemon.passes()
+    took_s = unchanged(lambda: systemctl("reload", UNIT))
+    expect(daemon.passes() > before, "nobody looked")
+    expect(daemon.is_up(), f"afterwards it is {daemon.shown('ActiveState')}")
+    return took_s
+
+
+@scenario
+def it_follows_after_udevd_was_restarted():
+    systemctl("restart", "systemd-udevd")
+    took_s = spec.takes(lambda: owner.remove(1), "0")
+    return max(took_s, spec.takes(owner.rescan, "0", "1"))
+
+
+@scenario
+def a_storm_of_events_costs_few_looks():
+    before, inode = daemon.passes(), spec.inode()
+    for _ in range(20):
+        owner.do("udevadm", "trigger", "--action=change", "--subsystem-match=pci", "--subsystem-match=module")
+    owner.do("udevadm", "settle")
+    owner.remove(1)
+    took_s = spec.recovers("0")
+    expect(daemon.passes() - before <= 8, f"{daemon.passes() - before} looks")
+    expect(spec.inode() != inode, "the removal was not seen")
+    owner.rescan()
+    spec.recovers("0", "1")
+    return took_s
+
+
+@scenario(limit_s=SLOW_S)
+def killed_it_comes_back_and_follows():
+    before = daemon.pid()
+    inode = spec.inode()
+    os.kill(before, signal.SIGKILL)
+    owner.remove(1)  # while nobody looks
+    took_s = seconds_until(spec.lists("0"), spec.now)
+    expect(daemon.pid() not in (0, before), "the same process")
+    expect(spec.inode() != inode, "the same spec")
+    owner.rescan()
+    spec.recovers("0", "1")
+    return took_s
+
+
+@scenario(limit_s=SLOW_S)
+def a_gpu_that_fails_does_not_take_the_other_along():
+    with owner.scripted("fail nvmlDeviceGetUUID 15 1"):
+        systemctl("reload", UNIT)
+        took_s = spec.recovers("0")
+        daemon.becomes("degraded")
+    systemctl("reload", UNIT)
+    return max(took_s, spec.recovers("0", "1"))
+
+
+@scenario(limit_s=SLOW_S)
+def nvml_that_fails_takes_no_spec_away():
+    inode = spec.inode()
+    with owner.scripted("fail nvmlInit_v2 999"):
+        systemctl("reload", UNIT, check=False)
+        daemon.becomes("failed")
+        expect(spec.inode() == inode, "the spec is another one")
+    return daemon.becomes("ready")
+
+
+@scenario(limit_s=SLOW_S)
+def a_child_that_hangs_in_nvml_hinders_nobody():
+    """Given up after the time that the configuration grants; what happened meanwhile is seen then."""
+    inode = spec.inode()
+    with looking_at_most(3):
+        with owner.scripted("hang nvmlDeviceGetCount_v2 600"):
+            before = daemon.told()["counters"]["failures"]
+            systemctl("reload", UNIT, "--no-block")
+            seconds_until(lambda: daemon.told()["counters"]["failures"] > before, "the child was not given up")
+            expect(spec.inode() == inode, "the spec is another one")
+            expect(daemon.is_up(), "the daemon is not up")
+        owner.remove(1)
+        took_s = spec.recovers("0")
+        owner.rescan()
+        spec.recovers("0", "1")
+    return took_s
+
+
+@contextlib.contextmanager
+def looking_at_most(seconds):
+    """How long the child may look, as a drop-in file of the administrator."""
+    file = Path("/etc/cdi-refreshd/cdi-refreshd.conf.d/50-test.conf")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"[daemon]\nlook-timeout = {seconds}\n")
+    try:
+        systemctl("reload", UNIT)
+        yield
+    finally:
+        file.unlink()
+        systemctl("reload", UNIT, check=False)
+
+
+@scenario
+def a_leftover_in_etc_is_told():
+    LEFTOVER.parent.mkdir(exist_ok=True)
+    LEFTOVER.write_bytes(spec.path().read_bytes())
+    try:
+        return seconds_until(lambda: str(LEFTOVER) in str(daemon.told().get("findings")), "no finding names it")
+    finally:
+        LEFTOVER.unlink()
+
+
+@scenario(limit_s=2 * SLOW_S)
+def a_container_keeps_its_gpu_across_daemon_reload():
+    return container_across_daemon_reload("crun")
+
+
+def container_across_daemon_reload(runtime):
+    """Seconds that a new container takes. The old one still opens its GPU."""
+    make_rootfs()
+    podman("run", "--detach", "--name=keeper", *container(runtime), "/bin/busybox", "sleep", "1000", runtime=runtime)
+    try:
+        opens_gpu(runtime)
+        systemctl("daemon-reload")
+        opens_gpu(runtime)
+        started = time.monotonic()
+        podman("run", "--rm", *container(runtime), "/bin/busybox", "head", "-c1", "/dev/nvidia1", runtime=runtime)
+        return time.monotonic() - started
+    finally:
+        podman("rm", "--force", "--time=0", "keeper", runtime=runtime)
+
+
+def opens_gpu(runtime):
+    podman("exec", "keeper", "/bin/busybox", "head", "-c1", "/dev/nvidia0", runtime=runtime)
+
+
+def podman(verb, *words, runtime):
+    return owner.do("podman", "--runtime", runtime, "--cgroup-manager=systemd", verb, *words)
+
+
+def container(runtime):
+    return "--network=none", "--device=nvidia.com/gpu=all", "--security-opt=seccomp=unconfined", "--rootfs", str(ROOTFS)
+
+
+def make_rootfs():
+    if not ROOTFS.exists():
+        for name in ("bin", "dev", "proc", "sys", "run", "etc", "tmp", "usr/lib", "usr/bin"):
+            (ROOTFS / name).mkdir(parents=True)
+        owner.do("cp", "/bin/busybox", str(ROOTFS / "bin"))
+
+
+@scenario(limit_s=SLOW_S)
+def systemd_finds_nothing_wrong_with_the_unit():
+    started = time.monotonic()
+    said = owner.do("systemd-analyze", "verify", UNIT)
+    expect(not said, said)
+    return time.monotonic() - started
+
+
+@scenario(limit_s=SLOW_S)
+def the_daemon_holds_no_device_and_maps_no_library():
+    daemon.holds_nothing_of_nvidias()
+    return 0.0
+
+
+@scenario(limit_s=SLOW_S)
+def the_journal_has_no_tracebacks():
+    ugly = [text for _, text in daemon.journal() if "Traceback" in text or "Error:" in text]
+    if ugly:
+        raise Wrong("; ".join(ugly[:3]))
+    return 0.0

@@ -1,0 +1,70 @@
+"""Scenarios: how one is declared, how one ends."""
+
+import json
+import os
+import time
+from typing import NamedTuple
+
+LIMIT_S = 1.5
+PATIENCE_S = 15.0
+"""Longer than any limit: one who is late is to be told how late."""
+QUIET_S = float(os.environ.get("QUIET", "3"))
+POLL_S = 0.01
+
+
+class Wrong(Exception):
+    """What is not as it should be."""
+
+
+class Scenario(NamedTuple):
+    name: str
+    play: object
+    limit_s: float
+
+    def told(self):
+        """Plays it and prints what came of it."""
+        seconds, wrong = None, ""
+        try:
+            seconds = round(self.play(), 3)
+            if seconds > self.limit_s:
+                wrong = f"took longer than {self.limit_s:g} s"
+        except Wrong as found:
+            wrong = str(found)
+        except Exception as error:  # the other scenarios are still to be played
+            wrong = f"{type(error).__name__}: {error}"
+        line = {"scenario": self.name, "seconds": seconds, "limit_s": self.limit_s, "wrong": wrong}
+        print(json.dumps(line), flush=True)
+
+
+SCENARIOS = {}
+
+
+def scenario(play=None, *, limit_s=LIMIT_S):
+    """Scenarios are played in the order in which they are declared; each finds the machine as the last one left it."""
+    if play is None:
+        return lambda given: scenario(given, limit_s=limit_s)
+    SCENARIOS[play.__name__] = Scenario(play.__name__, play, limit_s)
+    return play
+
+
+def seconds_until(truth, what, patience_s=PATIENCE_S):
+    """From now until it is true. `what` is a sentence, or makes one, for when it never is."""
+    started = time.monotonic()
+    while not truth():
+        if time.monotonic() - started > patience_s:
+            raise Wrong(f"not within {patience_s:g} s: {what() if callable(what) else what}")
+        time.sleep(POLL_S)
+    return time.monotonic() - started
+
+
+def seconds_after(act, truth, what):
+    """From when it was done until it is true. It must not be true before: then nothing would be shown."""
+    if truth():
+        raise Wrong(f"so it was before: {what() if callable(what) else what}")
+    act()
+    return seconds_until(truth, what)
+
+
+def expect(condition, otherwise):
+    if not condition:
+        raise Wrong(otherwise)
