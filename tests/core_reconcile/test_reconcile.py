@@ -220,6 +220,24 @@ def test_a_clock_set_back_does_not_postpone_a_look(world, by_s):
     assert world.run_until_probe() <= 2 * TIMING.settle_s
 
 
+def test_a_clock_set_back_in_a_group_without_end_does_not_undo_its_bound(world):
+    for number in range(25):
+        if number == 5:
+            world.jump(-1000)
+        world.trigger(number)
+        world.pass_time(0.04)
+    assert world.probes[0][0] <= TIMING.settle_at_most_s + 0.05
+
+
+def test_a_clock_set_back_makes_no_storm_of_a_lone_event(looking):
+    looking.answer()
+    looking.pass_time(10)
+    looking.step(r.TICK)  # the last time that the old clock was seen
+    looking.jump(-1000)
+    looking.trigger()
+    assert looking.run_until_probe() == near(TIMING.settle_s)
+
+
 @pytest.mark.parametrize("by_s", [-1e9, -1000])
 def test_a_clock_set_back_postpones_neither_kill_nor_retry(looking, by_s):
     looking.jump(by_s)
@@ -246,6 +264,8 @@ def test_a_machine_that_slept_right_after_the_kill_does_not_make_the_child_stuck
     looking.jump(3600)
     looking.step(r.TICK)
     assert not looking.reported
+    looking.pass_time(TIMING.stuck_recheck_s)
+    assert looking.reported
 
 
 def test_a_retry_that_was_slept_through_comes_at_once(looking):
