@@ -228,13 +228,15 @@ class Daemon:
         self._report(self._pass(outcome))
         stuck = self.reconciler.state == reconcile.STUCK
         self._step(reconcile.CHILD_GONE if stuck else reconcile.Answered(outcome.verdict.state in state.RETRIED))
-        if outcome.verdict.state in state.SETTLED and not self.is_ready:
-            self._ready()
-        if self.reload_running:
+        reloaded = self.reload_running
+        if reloaded:
             self.reload_wanted = self.reload_running = False
             self._count(reloads=1)
+        self._write_state()  # before READY=1: whoever was started after us may ask for our state
+        if reloaded:
             self.manager.ready()
-        self._write_state()
+        if outcome.verdict.state in state.SETTLED and not self.is_ready:
+            self._ready()
 
     def _pass(self, outcome: line.Outcome) -> Pass:
         verdict, seen = outcome.verdict, outcome.verdict.seen
