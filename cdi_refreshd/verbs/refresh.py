@@ -13,13 +13,16 @@ from cdi_refreshd.options import Parser
 from cdi_refreshd.verbs.oneshot import seconds
 
 DESCRIPTION = """Have the running daemon read its configuration again and look at the machine, and wait until it has.
-Exit status: that of the state, as for oneshot; 1 where no daemon runs or it does not answer in time."""
+Exit status: that of the state, as for oneshot, or 0 with --quiet; 1 where no daemon runs or it does not answer in
+time."""
 POLL_S = 0.02
 
 
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd refresh", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--no-block", action="store_true", help="do not wait")
+    # For ExecReload=: the daemon has told the journal already, and a GPU that fails is no reload that failed.
+    parser.add_argument("--quiet", action="store_true", help="say nothing of the state, and exit 0 whatever it is")
     parser.add_argument("--timeout", metavar="SECONDS", default="75", help="how long to wait (default 75)")
     parsed = parser.parse_args(argv)
     limit_s = seconds("--timeout", parsed.timeout)
@@ -37,6 +40,8 @@ def run(argv: list[str]) -> int:
     while time.monotonic() < ends_at:
         told = statefile.read()
         if told["counters"]["reloads"] > before["counters"]["reloads"] or told["pid"] != pid:
+            if parsed.quiet:
+                return 0
             print(f"cdi-refreshd: {told['state']}: {told['reason']}", file=sys.stderr)
             return state.EXIT_STATUS.get(told["state"], 1)
         select.select([], [], [], POLL_S)

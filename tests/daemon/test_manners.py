@@ -154,6 +154,15 @@ def test_status_and_refresh_speak_for_the_daemon(machine, start):
     assert machine.run([*PROGRAM, "status"]).returncode == 1
 
 
+def test_a_look_that_fails_is_no_reload_that_failed(machine, start):
+    daemon = ready(start)
+    machine.become(CASE | {"nvml": ["fail nvmlInit_v2 999"]})
+    asked = machine.run([*PROGRAM, "refresh", "--quiet"])
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert daemon.state()["state"] == "failed"
+    assert machine.run([*PROGRAM, "refresh"]).returncode == 1
+
+
 def test_fields_reach_the_journal_where_there_is_one(machine, start):
     where = machine.path("/run/systemd/journal")
     where.mkdir(parents=True)
