@@ -2,9 +2,12 @@
 
 import os
 import sys
+from pathlib import Path
 
 import yaml
 
+TOP = Path(__file__).resolve().parents[2]
+"""Where the program is found from any working directory."""
 PROGRAM = [sys.executable, "-m", "cdi_refreshd"]
 PUBLISHED = "/var/run/cdi/nvidia.yaml"
 HOOK = "/usr/bin/nvidia-cdi-hook"
@@ -44,6 +47,7 @@ class Host:
     def __init__(self, machine):
         self.machine = machine
         self.path = machine.path
+        self.top = TOP
 
     def become(self, changed):
         self.machine.become(changed)

@@ -6,6 +6,8 @@ import os
 import pytest
 import yaml
 
+from tests.machine.driver_files import MULTIARCH as LIB
+
 from .hosts import GPU, PROGRAM, PUBLISHED, UUID, Spec, case, lines, state_of
 
 pytestmark = pytest.mark.root
@@ -165,7 +167,7 @@ def test_a_named_configuration_that_is_no_file_is_told_and_not_waited_for(host, 
         ({"NVIDIA_CTK_CDI_HOOK_PATH": "/x/y"}, lambda spec: spec["containerEdits"]["hooks"][0]["path"] == "/x/y"),
         ({"NVIDIA_CTK_DEV_ROOT": ""}, lambda spec: spec.nodes("0")[0] == "/dev/nvidia0"),
         ({E + "CONFIG_SEARCH_PATHS": "/run"}, lambda spec: not any(path.endswith(".json") for path in spec.mounts())),
-        ({E + "LIBRARY_SEARCH_PATHS": "/usr/lib/x86_64-linux-gnu"}, lambda spec: spec.hook("update-ldcache")),
+        ({E + "LIBRARY_SEARCH_PATHS": LIB}, lambda spec: spec.hook("update-ldcache")),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, dict) else "",
 )  # fmt: skip
@@ -265,9 +267,6 @@ def test_a_damaged_library_cache_does_no_harm_where_it_is_not_needed(host):
     host.path(CACHE).write_bytes(bytes(10))
     assert "--folder" in host.generate().hook("update-ldcache")
     host.machine.ldconfig()
-
-
-LIB = "/usr/lib/x86_64-linux-gnu"
 
 
 @pytest.mark.parametrize("content", ["", "#!/bin/sh\n", "\x7fELF", "\x7fELF\2\1\1" + "\0" * 57], ids=[0, 1, 2, 3])

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine.driver_files import MULTIARCH as LIB
+
 from .hosts import GPU, PROGRAM, UUID, VERSION, case
 
 pytestmark = pytest.mark.root
 
-LIB = "/usr/lib/x86_64-linux-gnu"
 ICD = {"/etc/vulkan/icd.d/nvidia_icd.json", "/usr/share/vulkan/icd.d/nvidia_icd.json"}
 DRIVER_ROOT = "/run/nvidia/driver"
 

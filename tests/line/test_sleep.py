@@ -2,13 +2,14 @@
 
 import pytest
 
+from tests.machine.driver_files import MULTIARCH as LIB
+
 from .hosts import HOOK, PUBLISHED, case, lines, state_of
 
 pytestmark = pytest.mark.root
 
 ASLEEP = {"drm": [1, 128], "runtime_status": "suspended"}
 HERE = case(ASLEEP)
-LIB = "/usr/lib/x86_64-linux-gnu"
 
 
 @pytest.fixture

@@ -5,13 +5,15 @@ import time
 
 import pytest
 
+from tests.machine.driver_files import MULTIARCH as LIB
+
 from .hosts import GPU, PROGRAM, PUBLISHED, VERSION, case, lines, state_of
 
 pytestmark = pytest.mark.root
 
 VFIO = {"bdf": "0000:01:00.0", "driver": "vfio-pci"}
 AUDIO = {"bdf": "0000:01:00.1", "class": "0x040300", "driver": "snd_hda_intel"}
-LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
+LIBRARY = f"{LIB}/libnvidia-ml.so.1"
 
 
 @pytest.fixture
