@@ -3,10 +3,9 @@
 import argparse
 import sys
 
-from cdi_refreshd.core.decode import decode_valid
-from cdi_refreshd.core.findings import Fault, Finding
-from cdi_refreshd.core.registry import DEFAULT_DIRECTORIES, Definition, SpecFile, definitions, findings, resolved
-from cdi_refreshd.host import documents
+from cdi_refreshd import specdirs
+from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.registry import DEFAULT_DIRECTORIES, Definition, definitions, findings, resolved
 
 JSON_VERSION = 1
 
@@ -26,8 +25,8 @@ def run(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="every definition, also what is shadowed or in conflict")
     options = parser.parse_args(argv)
-    files, broken = _load(options.spec_dir or DEFAULT_DIRECTORIES)
-    found = definitions(files)
+    loaded = specdirs.load(options.spec_dir or DEFAULT_DIRECTORIES)
+    found, broken = definitions(loaded.files), loaded.broken
     if options.json:
         _print_json(found, broken)
     else:
@@ -36,28 +35,6 @@ def run(argv: list[str]) -> int:
     for finding in [*broken, *findings(found)]:
         print(finding, file=sys.stderr)
     return 0
-
-
-def _load(directories: list[str] | tuple[str, ...]) -> tuple[list[SpecFile], list[Finding]]:
-    files: list[SpecFile] = []
-    broken: list[Finding] = []
-    for priority, directory in enumerate(directories):
-        paths, told = documents.spec_files(directory)
-        broken += told
-        for path in paths:
-            try:
-                spec, problems = decode_valid(documents.read(path))
-            except Fault as fault:
-                spec, problems = None, [fault.finding._replace(place="")]
-            if spec is not None:
-                files.append(SpecFile(path, priority, spec))
-            broken += [_of_file(path, problem) for problem in problems]
-    return files, broken
-
-
-def _of_file(path: str, problem: Finding) -> Finding:
-    """A place in a document, as something about its file."""
-    return Finding("degraded", path, f"{problem.place}: {problem.fact}".removeprefix(": "), problem.cure)
 
 
 def _print_json(found: list[Definition], broken: list[Finding]) -> None:
