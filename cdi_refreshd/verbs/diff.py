@@ -1,0 +1,64 @@
+"""`cdi-refreshd diff`: look at this machine, and tell what publishing would change. Writes nothing."""
+
+import os
+import sys
+
+from cdi_refreshd import config, line, options, probe, remembered, specdirs
+from cdi_refreshd.core import state
+from cdi_refreshd.core.build.coherent import parts
+from cdi_refreshd.core.differences import differences
+from cdi_refreshd.core.spec import Spec
+from cdi_refreshd.look.request import Request
+
+DESCRIPTION = """Tell, device by device, what would change if the spec were published now. The options are those of
+oneshot. Exit status: 0 nothing, 1 something, 2 this machine cannot be looked at, or wrong usage."""
+SAME, DIFFERENT, BLIND = 0, 1, 2
+
+
+def run(argv: list[str]) -> int:
+    parser = options.parser("diff", DESCRIPTION)
+    parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
+    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
+    parsed = parser.parse_args(argv)
+    loaded = config.read(parsed.config_file)
+    settings = loaded.settings
+    choices = options.choices(parsed, settings.choices)
+    path, *_ = options.destination(parsed, settings.output)
+    known = remembered.looked(path)
+    request = Request(choices, gated=True, known_fingerprint=known.fingerprint)
+    verdict = line.judged(probe.start(request), request, settings.look_limit_s)
+    verdict = state.under_policy(remembered.recalled(verdict, known), settings.on_mismatch)
+    if verdict.state == "failed":
+        print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
+        return BLIND
+    told = would_change(verdict, path)
+    for text in told:
+        print(text)
+    if not told:
+        print(f"nothing would change: {verdict.state}: {verdict.reason}")
+    return DIFFERENT if told else SAME
+
+
+def would_change(verdict: state.Verdict, path: str) -> list[str]:
+    if verdict.action == state.PUBLISH and verdict.spec:
+        return published(verdict.spec, path)
+    if verdict.action == state.KEEP:
+        return []
+    standing = specdirs.spec_at(path)
+    if standing is None:
+        return [f"{path} goes: it is damaged, and {verdict.reason}"] if os.path.exists(path) else []
+    if verdict.action == state.KEEP_WHILE_TRUE and not line.absent(standing):
+        return []
+    return [f"{path} goes: {verdict.reason}", *differences(standing, None)]
+
+
+def published(spec: Spec, path: str) -> list[str]:
+    stem, dot, ending = path.rpartition(".")
+    told: list[str] = []
+    for name, part in parts(spec):
+        file = f"{stem}.{name}{dot}{ending}" if name else path
+        standing = specdirs.spec_at(file)
+        if standing is None and os.path.lexists(file):
+            told.append(f"{file} is damaged, and replaced")
+        told += differences(standing, part)
+    return told
