@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from cdi_refreshd import probe
+from cdi_refreshd import probe, verification
 from cdi_refreshd.core import render, runtimes, state
 from cdi_refreshd.core.build.coherent import NAMES, parts
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.inventory import from_json
-from cdi_refreshd.core.spec import ContainerEdits, Spec
+from cdi_refreshd.core.spec import Spec
 from cdi_refreshd.core.state import Verdict
+from cdi_refreshd.core.verify import GONE, Found, fatal_count
 from cdi_refreshd.host import publish
 from cdi_refreshd.host.child import Child
 from cdi_refreshd.look.request import Request
@@ -61,11 +62,9 @@ def carried_out(verdict: Verdict, path: str, form: str) -> Outcome:
 
 
 def _published(verdict: Verdict, spec: Spec, path: str, form: str) -> Outcome:
-    missing = absent(spec)
-    if missing:
-        # It was there a moment ago: the machine is changing under our feet, and the next look will see how.
-        raise Fault(missing[0], "vanished while the spec was made", "look again")
-    found = (*verdict.findings, *hook_findings(spec), *refusals(spec))
+    unborne = verification.alone(spec, path)
+    _refuse_worse(unborne, path)
+    found = (*verdict.findings, *(one.finding for one in unborne), *refusals(spec))
     changed = False
     files = []
     for file, content in documents(spec, path, form):
@@ -73,6 +72,22 @@ def _published(verdict: Verdict, spec: Spec, path: str, form: str) -> Outcome:
         files.append(file)
     changed |= _parts_withdrawn(path, files)
     return Outcome(degraded(verdict, found), tuple(files), changed, found)
+
+
+def _refuse_worse(unborne: list[Found], path: str) -> None:
+    """Raises Fault where the spec that stands should rather stay: with less that keeps containers from starting."""
+    fatal = [one for one in unborne if one.finding.severity == "fatal"]
+    if not fatal:
+        return
+    standing = _read(path) if _standing(path) else None
+    count = fatal_count(verification.alone(standing, path)) if standing else None
+    gone = next((one.finding.place for one in fatal if one.rule in GONE), "")
+    if gone and (count is None or count >= len(fatal)):
+        # It was there a moment ago: the machine is changing under our feet, and the next look will see how.
+        raise Fault(gone, "vanished while the spec was made", "look again")
+    if count is not None and count < len(fatal):
+        _, place, fact, cure = fatal[0].finding
+        raise Fault(place, f"{fact}; the spec that stands is better, so it stays", cure)
 
 
 def degraded(verdict: Verdict, found: tuple[Finding, ...]) -> Verdict:
@@ -130,17 +145,14 @@ def _standing(path: str) -> tuple[str, ...]:
     return (path,) if os.path.exists(path) else ()
 
 
-def every_edits(spec: Spec) -> Iterator[ContainerEdits]:
-    yield spec.container_edits
-    for device in spec.devices:
-        yield device.container_edits
+def verified(spec: Spec, path: str) -> tuple[Finding, ...]:
+    """What the host does not bear out of a spec."""
+    return tuple(one.finding for one in verification.alone(spec, path))
 
 
 def absent(spec: Spec) -> list[str]:
     """Paths of nodes and mounts that the spec names and the host does not have, sorted."""
-    named = {node.host_path or node.path for edits in every_edits(spec) for node in edits.device_nodes}
-    named |= {mount.host_path for edits in every_edits(spec) for mount in edits.mounts}
-    return sorted(path for path in named if not os.path.exists(path))
+    return sorted({one.finding.place for one in verification.alone(spec, "") if one.rule in GONE})
 
 
 def refusals(spec: Spec) -> tuple[Finding, ...]:
@@ -150,11 +162,3 @@ def refusals(spec: Spec) -> tuple[Finding, ...]:
     from cdi_refreshd.host import runtimes as installed  # noqa: PLC0415 - with subprocess: few specs are that new
 
     return runtimes.refusals(spec, installed.versions(runtimes.READS))
-
-
-def hook_findings(spec: Spec) -> tuple[Finding, ...]:
-    """One for each hook program that cannot run: containers would not start."""
-    paths = {hook.path for edits in every_edits(spec) for hook in edits.hooks}
-    broken = sorted(path for path in paths if not (os.path.isfile(path) and os.access(path, os.X_OK)))
-    cure = "install nvidia-container-toolkit-base, or give --nvidia-cdi-hook-path"
-    return tuple(Finding("degraded", path, "cannot be run, so no container will start", cure) for path in broken)

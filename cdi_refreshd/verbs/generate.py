@@ -36,8 +36,8 @@ def run(argv: list[str]) -> int:
         tell(() if parsed.quiet else [finding for finding in told if str(finding) not in verdict.reason])
         # Without a document the status is never 0: scripts redirect the output into a spec file.
         return state.USAGE if verdict.usage else state.exit_status(verdict.state) or state.EXIT_STATUS["failed"]
-    found = (*line.hook_findings(verdict.spec), *line.refusals(verdict.spec))
-    tell(() if parsed.quiet else (*told, *found))
+    found = (*line.verified(verdict.spec, path), *line.refusals(verdict.spec))
+    tell(() if parsed.quiet else (*told, *(f for f in found if f.severity != "info" or parsed.debug)))
     if path == "-":
         write(content for _, content in line.documents(verdict.spec, path, form))
     else:
