@@ -195,7 +195,12 @@ class Daemon:
         self.known = remembered.looked(self.path)
         choices = self.loaded.settings.choices
         self.request = Request(choices, gated=True, known_fingerprint=self.known.fingerprint)
-        self.child, self.answered = probe.start(self.request), False
+        try:
+            self.child, self.answered = probe.start(self.request), False
+        except OSError as error:  # no memory, or too many processes: as good as a child that is gone
+            self.journal.write(Line(report.ERROR, f"no child can be started: {error.strerror}; trying again later"))
+            self._step(reconcile.CHILD_GONE)
+            return
         self._listen(self.child.fileno(), self._child_spoke)
 
     def _child_spoke(self) -> None:
