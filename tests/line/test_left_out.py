@@ -8,6 +8,7 @@ pytestmark = pytest.mark.root
 
 THREE = case(GPU, {"drm": [2, 129]}, {"drm": [3, 130]})
 MIG = {"mig": [[1, 0], [2, 0]]}
+PROFILE_INFO = "DeviceGetGpuInstanceProfileInfo"
 OTHERS = ["0", "2", UUID.format(0), UUID.format(2), "all"]
 
 
@@ -142,7 +143,9 @@ def test_mig_devices_that_cannot_be_counted_are_told(host):
 
 @pytest.mark.parametrize("profile", [0x11, 0x2A])
 @pytest.mark.parametrize(
-    "broken", [[], ["fail nvmlDeviceGetGpuInstanceById 999"], ["fail nvmlGpuInstanceGetInfo 999"]], ids=str
+    "broken",
+    [[], *([f"fail nvml{name} 999"] for name in ("DeviceGetGpuInstanceById", "GpuInstanceGetInfo", PROFILE_INFO))],
+    ids=str,
 )
 def test_a_profile_that_nobody_knows_is_no_obstacle(host, profile, broken):
     host.become(case(GPU, {"mig": [[1, 0, profile]]}, nvml=broken))
