@@ -3,6 +3,7 @@
 It decides nothing about GPUs, specs or times: that is core/'s. It opens no /dev/nvidia* and maps no NVIDIA library.
 """
 
+import gc
 import math
 import os
 import select
@@ -242,6 +243,7 @@ class Daemon:
             self.manager.ready()
         if outcome.verdict.state in state.SETTLED and not self.is_ready:
             self._ready()
+        gc.collect()
 
     def _pass(self, outcome: line.Outcome) -> Pass:
         verdict, seen = outcome.verdict, outcome.verdict.seen
@@ -351,6 +353,7 @@ class Daemon:
             self.abandoned.append(self.path)
         self.path = settings.output
         self.mig, self.sweep = MigPoll(settings.mig_poll_s), Sweep(settings.sweep_s)
+        self.mig.begin(time.monotonic())
         self._watch()
         self.journal.priority_at_most = settings.log_level
         for finding in self.loaded.findings:

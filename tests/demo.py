@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from tests.daemon.running import Running
 from tests.machine import CannotBoot, booted
 
 BIN = str(Path(sys.executable).parent)
@@ -78,15 +80,47 @@ def made_up_machine(machine):
     show(f"cdi-refreshd validate {SPEC}")
     say("Nothing has changed: the file is not touched.")
     show("cdi-refreshd oneshot")
-    say("Now the GPU with the MIG slices falls off the bus.")
-    machine.become(CASE | {"gpus": CASE["gpus"][:1]})
-    show("cdi-refreshd oneshot")
-    show("cdi-refreshd list")
-    say("And the last one goes. CDI forbids a spec without devices, so the file goes, too.")
+    follow(machine, show)
+    say("All GPUs gone: CDI forbids a spec without devices, so the file goes, too.")
     machine.become(CASE | {"gpus": []})
     show("cdi-refreshd oneshot")
     show(f"ls {SPEC}", expected=2)
     return show.surprises
+
+
+def follow(machine, show):
+    """The daemon runs and the machine changes under it; tells how long the spec needs to say so."""
+    say("Now the daemon, as systemd would start it. The machine changes; the spec follows.")
+    whole = CASE["gpus"]
+    daemon = Running(machine, config="[daemon]\nmig-poll = 200ms\n")
+    try:
+        daemon.until_told("READY=1")
+        print(f"\n$ cdi-refreshd run &\n  {' '.join(line for line in daemon.told if line.startswith('STATUS=ready'))}")
+        for what, gpus, names in (
+            ("a GPU goes", whole[:1], {"0"}),
+            ("it comes back, with one MIG slice", [whole[0], {**whole[1], "mig": [[1, 0]]}], {"0", "1:0"}),
+            (
+                "two more slices are cut",
+                [whole[0], {**whole[1], "mig": [[1, 0], [2, 0], [3, 0]]}],
+                {"0", "1:0", "1:1", "1:2"},
+            ),
+            ("MIG mode is turned off", [whole[0], {"drm": [2, 129]}], {"0", "1"}),
+        ):
+            timed(what, lambda gpus=gpus: machine.become(CASE | {"gpus": gpus}), daemon, names)
+        timed("somebody deletes the spec", machine.path(SPEC).unlink, daemon, {"0", "1"})
+        timed("somebody truncates it", lambda: os.truncate(machine.path(SPEC), 100), daemon, {"0", "1"})
+        show("cdi-refreshd status")
+        print("\n  The journal meanwhile:")
+        print("\n".join(f"    {line[3:]}" for line in daemon.journal().splitlines()))
+    finally:
+        daemon.stop()
+
+
+def timed(what, act, daemon, names):
+    start = time.monotonic()
+    act()
+    daemon.until_devices(*names)
+    print(f"  {what:<36} the spec has {', '.join(sorted(names)):<20} after {(time.monotonic() - start) * 1000:4.0f} ms")
 
 
 def may_become_root():

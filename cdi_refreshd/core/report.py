@@ -31,7 +31,6 @@ MESSAGE_IDS = {
     "started": "7dd361b38bcb4aa3adbcde7fc6499ea3",
     "stopped": "f531cdda68d14e09b20bf6c575538f66",
 }
-TRIGGERS_TOLD = 3
 
 
 class Line(NamedTuple):
@@ -82,7 +81,7 @@ def what_became(done: Pass) -> str:
 
 def status(done: Pass, repeated: int = 0, note: str = "") -> str:
     """STATUS= for `systemctl status`: one sentence in ASCII, since sdnotify sends nothing else."""
-    times = f" (seen {repeated + 1} times)" if repeated else ""
+    times = f" (seen {repeated + 1} times)" if repeated and PRIORITY[done.state] < INFO else ""
     text = f"{done.state}: {done.reason}{times}" + (f"; {note}" if note else "")
     return " ".join(text.encode("ascii", "replace").decode().split())[:400]
 
@@ -109,12 +108,10 @@ def lines(done: Pass, before: Pass | None) -> list[Line]:
 
 
 def because(done: Pass) -> str:
-    """The first triggers, how many more, and how long it took."""
-    shown = [str(trigger) for trigger in done.triggers[:TRIGGERS_TOLD]]
-    more = done.trigger_count - len(shown)
-    if more > 0:
-        shown.append(f"{more} more")
-    return f"{', '.join(shown) or 'asked'}; {done.duration_s * 1000:.0f} ms"
+    """The first trigger, how many more, and how long the pass took. The fields have more of them."""
+    first = str(done.triggers[0]) if done.triggers else "asked"
+    more = f" and {done.trigger_count - 1} more" if done.trigger_count > 1 else ""
+    return f"{first}{more}; {done.duration_s * 1000:.0f} ms"
 
 
 def _device_lines(before: dict[str, str], after: dict[str, str], fields: Annotations) -> list[Line]:

@@ -78,7 +78,8 @@ def worded(told: dict[str, Any], alive: bool) -> str:
     driver, spec, last = told["driver"], told["spec"], told["last_pass"]
     lines = [
         f"{told['state']}: {told['reason']}",
-        f"  since    {told['since']}" + (f", seen {told['repeated'] + 1} times" if told["repeated"] else ""),
+        f"  since    {told['since']}"
+        + (f", seen {told['repeated'] + 1} times" if told["repeated"] and told["state"] != "ready" else ""),
         f"  spec     {spec['path']}, " + (f"changed {spec['changed']}" if spec["stands"] else "none"),
         f"  driver   module {driver['module'] or 'not loaded'}, libraries {driver['libraries'] or 'unknown'}",
         f"  looked   {last['at']}, {last['duration_ms']} ms ({', '.join(last['triggers']) or 'asked'})",

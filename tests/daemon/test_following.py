@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.daemon.conftest import CASE, SPEC
+from tests.daemon.running import CASE, SPEC
 
 pytestmark = pytest.mark.root
 UP = {"path_bins": CASE["path_bins"]}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.conftest import CASE, PROGRAM, SPEC
+from tests.daemon.running import CASE, PROGRAM, SPEC
 
 pytestmark = pytest.mark.root
 

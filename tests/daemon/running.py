@@ -1,0 +1,122 @@
+"""A daemon in a made-up machine, as tests, benchmarks and the demo want it."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import yaml
+
+PROGRAM = [sys.executable, "-m", "cdi_refreshd"]
+SPEC = "/var/run/cdi/nvidia.yaml"
+STATE = "/run/cdi-refreshd/state.json"
+LIMIT_S = 30
+CASE = {"gpus": [{}, {}], "path_bins": ["/usr/bin/nvidia-cdi-hook"]}
+
+
+class Running:
+    """A daemon in a machine, what it told systemd, and what it wrote to stderr."""
+
+    def __init__(self, machine, config="", env=None, watchdog_s=0):
+        self.machine, self.told = machine, []
+        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        name = f"cdi-refreshd-test-{os.getpid()}-{time.monotonic_ns()}"
+        self.manager.bind("\0" + name)
+        environment = {"NOTIFY_SOCKET": "@" + name, **(env or {})}
+        if watchdog_s:
+            environment["WATCHDOG_USEC"] = str(int(watchdog_s * 1e6))
+        self.configure(config)
+        self.stderr = machine.path("/run/daemon.err")
+        self.process = machine.popen(
+            [*PROGRAM, "run"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self.stderr.open("ab"),
+        )
+
+    def configure(self, text):
+        path = self.machine.path("/etc/cdi-refreshd")
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "cdi-refreshd.conf").write_text(text)
+
+    def hear(self, limit_s=0.0):
+        """Everything that systemd was told until now, waiting so long for more."""
+        while select.select([self.manager], [], [], limit_s)[0]:
+            self.told += self.manager.recv(65536).decode().splitlines()
+            limit_s = 0.0
+        return self.told
+
+    def until(self, condition, what="it never came"):
+        ends_at = time.monotonic() + LIMIT_S
+        while not condition():
+            left_s = ends_at - time.monotonic()
+            assert left_s > 0, f"{what}\n{self.stderr.read_text()}"
+            assert self.process.poll() is None, f"the daemon ended\n{self.stderr.read_text()}"
+            self.hear(0.01)
+
+    def until_told(self, text):
+        self.until(lambda: any(text in line for line in self.hear()), f"systemd never heard {text!r}")
+
+    def journal(self):
+        return self.stderr.read_text()
+
+    def state(self):
+        return json.loads(self.machine.path(STATE).read_text())
+
+    def devices(self):
+        """Names in the spec, without UUIDs and `all`; none where there is no spec."""
+        path = self.machine.path(SPEC)
+        if not path.exists():
+            return set()
+        try:
+            names = {device["name"] for device in yaml.load(path.read_bytes(), yaml.CSafeLoader)["devices"]}
+        except (yaml.YAMLError, KeyError, TypeError, FileNotFoundError):
+            return set()  # somebody is damaging it, on purpose
+        return {name for name in names if name[0].isdigit()}
+
+    def until_devices(self, *names):
+        self.until(lambda: self.devices() == set(names), f"never had the devices {names}")
+
+    def until_passes(self, number):
+        self.until(lambda: self.machine.path(STATE).exists() and self.state()["counters"]["passes"] >= number)
+
+    def until_quiet(self):
+        """No pass is under way or due: what the daemon waits for next is nothing."""
+        last = None
+        calm = 0
+        while calm < 20:
+            self.hear(0.02)
+            now = self.state()["counters"] if self.machine.path(STATE).exists() else None
+            calm = calm + 1 if now == last and now and not self.children() else 0
+            last = now
+
+    def children(self):
+        return [
+            int(pid)
+            for task in os.listdir(f"/proc/{self.process.pid}/task")
+            for pid in open(f"/proc/{self.process.pid}/task/{task}/children").read().split()
+        ]
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(LIMIT_S)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.hear()
+
+    def close(self):
+        try:
+            self.stop()
+        finally:
+            self.manager.close()
