@@ -48,3 +48,27 @@ def test_a_field_of_the_wrong_kind_is_a_fault_and_nothing_else(field, value):
     answer[field] = value
     with contextlib.suppress(Fault):
         assert isinstance(from_json(json.dumps(answer).encode()), Inventory)
+
+
+@pytest.mark.parametrize("value", ["0", True, 0.0, None, [], {}])
+def test_a_number_is_a_number(value):
+    answer = json.loads(to_json(FULL))
+    answer[Inventory._fields.index("gpus")][0][0] = value
+    with pytest.raises(Fault, match="int expected, not "):
+        from_json(json.dumps(answer).encode())
+
+
+@pytest.mark.parametrize("value", [0, None, ["x"], {}])
+def test_a_text_is_a_text_also_in_a_list(value):
+    answer = json.loads(to_json(FULL))
+    for place in ("mode", "files"):
+        changed = answer.copy()
+        changed[Inventory._fields.index(place)] = [value] if place == "files" else value
+        with pytest.raises(Fault, match="str expected, not "):
+            from_json(json.dumps(changed).encode())
+
+
+def test_what_may_be_unknown_may_be_null():
+    answer = json.loads(to_json(FULL))
+    answer[Inventory._fields.index("gpus")][0][6] = None
+    assert from_json(json.dumps(answer).encode()).gpus[0].coherent is None
