@@ -89,7 +89,7 @@ def versioned(libraries: Libraries, nvml_version: str, module_version: str, expl
     return Driver(
         version=version,
         library_dirs=directories,
-        libraries=tuple(inspected(tree, path) for path in tree.real(paths)),
+        libraries=tuple(inspected(tree, path, version) for path in tree.real(paths)),
         graphics_libraries=tuple(Library(path) for path in egl),
         allocator=tuple(libraries.find(f"libnvidia-allocator.so.{version}")),
         vulkan_producer=tuple(libraries.find(f"libnvidia-vulkan-producer.so.{version}")),
@@ -108,7 +108,7 @@ def inferred_version(libraries: Libraries, module_version: str) -> str:
     return ""
 
 
-def inspected(tree: Tree, path: str) -> Library:
+def inspected(tree: Tree, path: str, version: str = "") -> Library:
     """The library with its soname and the links beside it."""
     directory, _, name = path.rpartition("/")
     soname = tree.soname(path) if name.count(".") > 1 else name
@@ -116,12 +116,20 @@ def inspected(tree: Tree, path: str) -> Library:
         tree.findings.append(Finding("info", path, "is no ELF library with one soname, so it gets no links"))
         return Library(path)
     soname = soname or name
+    if is_of_another_version(soname, name, version):
+        return Library(path, soname)
     return Library(
         path,
         soname,
         soname != name and tree.is_link(f"{directory}/{soname}"),
         plain_name(soname) not in ("", soname) and tree.is_link(f"{directory}/{plain_name(soname)}"),
     )
+
+
+def is_of_another_version(soname: str, name: str, version: str) -> bool:
+    """The file was renamed from one driver version to another; the old one is gone, and no container needs its name."""
+    stem, _, told = soname.rpartition(".so.")
+    return name == f"{stem}.so.{version}" and "." in told and told != version
 
 
 def plain_name(soname: str) -> str:
