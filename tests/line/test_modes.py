@@ -177,7 +177,7 @@ def test_no_list_at_all_is_a_failure(host, make):
 
 
 def test_a_relative_list_is_the_one_in_the_working_directory(host):
-    host.become(TEGRA | {"add": LISTS | {"/run/here/my.csv": "dev,/dev/nvmap\n"}})
+    host.become(TEGRA | {"add": LISTS | {"/run/here/my.csv": "dev,/dev/nvmap\n", "/my.csv": "dev,/dev/nvidia0\n"}})
     spec = host.generate("--mode", "csv", "--csv.file", "my.csv", cwd="/run/here", env={"PYTHONPATH": str(host.top)})
     assert spec.nodes("0") == ["/dev/nvmap"]
 

@@ -237,9 +237,12 @@ def test_a_wait_ends_as_soon_as_the_spec_is_published(host, waits_for):
     host.path("/run/trace").unlink(missing_ok=True)
     command = [*strace, *PROGRAM, "oneshot", "--wait", "600"]
     with host.machine.popen(command, stderr=subprocess.PIPE, text=True) as waiting:
-        until(lambda: "clock_nanosleep" in read(host.path("/run/trace")), waiting)
-        host.become(case(GPU))
-        _, said = waiting.communicate(timeout=60)
+        try:
+            until(lambda: "clock_nanosleep" in read(host.path("/run/trace")), waiting)
+            host.become(case(GPU))
+            _, said = waiting.communicate(timeout=60)
+        finally:
+            waiting.kill()
     assert waiting.returncode == 0
     assert said == f"cdi-refreshd: ready: 1 GPU, driver {VERSION}; {PUBLISHED}: published\n"
 

@@ -44,7 +44,7 @@ def both(gpu: Gpu, inventory: Inventory, choices: Choices, hooks: Hooks) -> Cont
     inside = {node: below(choices.dev_root, node.path) for node in listed}
     if gpu.number == inventory.tegra.integrated:
         return nodes((*(node for node in listed if inside[node] != "/dev/nvidia1"), *gpu.nodes), choices)
-    rest = (node for node in listed if not GPU_NODE.fullmatch(inside[node]) and node not in inventory.nodes)
+    rest = (node for node in listed if not GPU_NODE.fullmatch(inside[node]))
     return merged(
         nodes((*gpu.nodes, *inventory.nodes, *rest), choices),
         by_path_links(gpu.links, choices, hooks),
