@@ -183,8 +183,9 @@ class Inventory(NamedTuple):
     """True: the caller's fingerprint still holds and a GPU sleeps, so that nobody looked further."""
 
 
-def to_json(inventory: Inventory) -> bytes:
-    return json.dumps(inventory, separators=(",", ":")).encode()
+def to_json(record: tuple[Any, ...]) -> bytes:
+    """Of an inventory, or any other record of plain values and records."""
+    return json.dumps(record, separators=(",", ":")).encode()
 
 
 def from_json(text: bytes) -> Inventory:

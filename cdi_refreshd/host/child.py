@@ -26,12 +26,13 @@ Work = Callable[[], bytes]
 class Child:
     """Poll `fileno()`; when readable call `read()` until it returns True; then `result()`. `kill()` ends it early."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, stdin: int = -1) -> None:
+        """`stdin` is a descriptor that the child gets as its standard input, instead of /dev/null."""
         reader, writer = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
         self.pid = os.fork()
         if not self.pid:
-            _live(work, writer, parent)
+            _live(work, writer, stdin, parent)
         os.close(writer)
         os.set_blocking(reader, False)
         self._reader, self._parts, self._size = reader, [b""], 0
@@ -145,10 +146,10 @@ class Child:
         return f"answered nonsense: {answer[:40]!a}"
 
 
-def _live(work: Work, writer: int, parent: int) -> None:
+def _live(work: Work, writer: int, stdin: int, parent: int) -> None:
     """The child's whole life."""
     try:
-        _leave_parent(writer, parent)
+        _leave_parent(writer, stdin, parent)
         try:
             answer, head = work(), b"answer"
         except Fault as fault:
@@ -170,7 +171,7 @@ def _told(fault: Fault) -> bytes:
     return json.dumps(fault.finding[1:]).encode()
 
 
-def _leave_parent(writer: int, parent: int) -> None:
+def _leave_parent(writer: int, stdin: int, parent: int) -> None:
     os.setsid()
     import ctypes  # noqa: PLC0415 - the parent has no use for it
 
@@ -183,8 +184,9 @@ def _leave_parent(writer: int, parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     null = os.open(os.devnull, os.O_RDWR)
-    writer = os.dup(writer)  # off the low numbers, which are overwritten now
-    for descriptor in (0, 1, 2):
+    writer, stdin = os.dup(writer), os.dup(null if stdin < 0 else stdin)  # off the numbers that are overwritten now
+    os.dup2(stdin, 0)
+    for descriptor in (1, 2):
         os.dup2(null, descriptor)
     os.dup2(writer, ANSWERS_BY, inheritable=False)
     for name in os.listdir("/proc/self/fd"):

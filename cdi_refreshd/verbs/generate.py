@@ -1,12 +1,12 @@
 """`cdi-refreshd generate`: print a spec, or write it. A script for `nvidia-ctk cdi generate` works with it."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable
 
-from cdi_refreshd import options, probe
+from cdi_refreshd import probe
 from cdi_refreshd.core.findings import Fault, Finding
-from cdi_refreshd.look.request import Request
 
 DESCRIPTION = """Print a CDI spec of this machine. The options are those of nvidia-ctk cdi generate.
 Exit status: 0 done, 1 failed, 2 usage, 3 driver or libraries not there, 4 they are of different versions,
@@ -14,6 +14,15 @@ Exit status: 0 done, 1 failed, 2 usage, 3 driver or libraries not there, 4 they 
 
 
 def run(argv: list[str]) -> int:
+    # First of all: the child imports for as long as it takes us to understand the command line.
+    with contextlib.closing(probe.Prepared()) as prepared:
+        return generated(argv, prepared)
+
+
+def generated(argv: list[str], prepared: probe.Prepared) -> int:
+    from cdi_refreshd import options  # noqa: PLC0415 - after the child has started
+    from cdi_refreshd.look.request import Request  # noqa: PLC0415
+
     parser = options.parser("generate", DESCRIPTION)
     parser.add_argument("--strict", action="store_true", help="exit 5 where something is left out")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
@@ -24,8 +33,7 @@ def run(argv: list[str]) -> int:
     wanted = options.output_format(parsed)
     path = options.output(parsed) or "-"
     path, form, warning = options.document_path(path, wanted) if path != "-" else (path, wanted or "yaml", "")
-    asked = probe.start(request := Request(choices))
-    # Only now: both sides import what they need at the same time.
+    asked = prepared.ask(request := Request(choices))
     from cdi_refreshd import line  # noqa: PLC0415
     from cdi_refreshd.core import state  # noqa: PLC0415
 
