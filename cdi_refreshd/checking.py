@@ -48,7 +48,8 @@ def each_alone(loaded: specdirs.Loaded) -> list[Definition]:
 def invalid(finding: Finding, loaded: specdirs.Loaded) -> Found:
     """A document that runtimes drop takes all its devices with it; one that nobody can read as well."""
     if finding.place in loaded.kinds or finding.place.endswith((".yaml", ".json")):
-        return Found("spec-invalid", finding._replace(severity="fatal"), finding.place)
+        cure = finding.cure or "correct it, or have its generator make it again"
+        return Found("spec-invalid", finding._replace(severity="fatal", cure=cure), finding.place)
     return Found("spec-directory", finding, finding.place)
 
 

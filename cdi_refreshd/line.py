@@ -81,13 +81,14 @@ def _refuse_worse(unborne: list[Found], path: str) -> None:
         return
     standing = _read(path) if _standing(path) else None
     count = fatal_count(verification.alone(standing, path)) if standing else None
+    stays = "; the spec that stands is better, so it stays" if count is not None and count < len(fatal) else ""
     gone = next((one.finding.place for one in fatal if one.rule in GONE), "")
-    if gone and (count is None or count >= len(fatal)):
+    if gone and (count is None or count <= len(fatal)):
         # It was there a moment ago: the machine is changing under our feet, and the next look will see how.
-        raise Fault(gone, "vanished while the spec was made", "look again")
-    if count is not None and count < len(fatal):
+        raise Fault(gone, f"vanished while the spec was made{stays}", "look again")
+    if stays:
         _, place, fact, cure = fatal[0].finding
-        raise Fault(place, f"{fact}; the spec that stands is better, so it stays", cure)
+        raise Fault(place, f"{fact}{stays}", cure)
 
 
 def degraded(verdict: Verdict, found: tuple[Finding, ...]) -> Verdict:
@@ -113,11 +114,11 @@ def _kept_while_true(verdict: Verdict, path: str) -> Outcome:
 
 def _read(path: str) -> Spec | None:
     """None where it is no document that runtimes would take."""
-    from cdi_refreshd.core.decode import decode  # noqa: PLC0415 - with PyYAML: few passes come here
+    from cdi_refreshd.core.decode import decode_valid  # noqa: PLC0415 - with PyYAML: few passes come here
     from cdi_refreshd.host import documents as reader  # noqa: PLC0415
 
     try:
-        return decode(reader.read(path))[0]
+        return decode_valid(reader.read(path))[0]
     except Fault:
         return None
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from cdi_refreshd.core import nvidia
 from cdi_refreshd.core.facts import Host
-from cdi_refreshd.core.findings import SEVERITIES, Finding
+from cdi_refreshd.core.findings import SEVERITIES, Finding, printable
 from cdi_refreshd.core.names import QualifiedName
 from cdi_refreshd.core.registry import Definition, SpecFile
 from cdi_refreshd.core.verify import Found, Subject, verify
@@ -97,7 +97,7 @@ def line(group: Group) -> str:
         group.fact.replace("is ", "are ", 1) if len(group.places) > 1 and group.fact.startswith("is ") else group.fact
     )
     text = f"{group.severity:<9} {places}{only}: {fact}"
-    return f"{text}; {group.cure}" if group.cure else text
+    return printable(f"{text}; {group.cure}" if group.cure else text)
 
 
 def at_least(severity: str, found: Iterable[Found]) -> list[Found]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from cdi_refreshd.core.findings import printable
 from cdi_refreshd.core.spec import ContainerEdits, Device, DeviceNode, Hook, Mount, Spec
 
 EVERY = "every device"
@@ -10,6 +11,10 @@ EVERY = "every device"
 
 def differences(old: Spec | None, new: Spec | None) -> list[str]:
     """One line for each; None stands for no file. Order within a spec is no difference."""
+    return [printable(text) for text in _told(old, new)]
+
+
+def _told(old: Spec | None, new: Spec | None) -> list[str]:
     kind = (new or old or Spec("", ())).kind
     if old and new and old.kind != new.kind:
         return [f"kind changes from {old.kind} to {new.kind}: every device is called otherwise"]

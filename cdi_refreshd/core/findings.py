@@ -31,6 +31,11 @@ class UsageFault(Fault):
     """The caller asked for something that there is not: exit status 2."""
 
 
+def printable(text: str) -> str:
+    """One line that does nothing to a terminal, whatever stands in a spec."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def worst(findings: Iterable[Finding]) -> str:
     """The gravest severity among them, or "" where there is none."""
     found = {finding.severity for finding in findings}

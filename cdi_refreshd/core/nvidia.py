@@ -198,7 +198,21 @@ def slices(seen: Gpus, host: Host) -> Iterator[Found]:
             yield Found("mig-access", found, seen.of.file, (device.name,))
 
 
-RULES = (control_nodes, libraries, loader_files, sockets, slices)
+def drm_of_own_gpu(seen: Gpus, host: Host) -> Iterator[Found]:
+    """A device with one GPU has the DRM nodes of that GPU, and not those of its neighbour."""
+    addresses = {f"/dev/nvidia{gpu.minor}": gpu.address for gpu in host.gpus}
+    for device in seen.of.devices:
+        nodes = [node.path for node in device.container_edits.device_nodes]
+        own = {addresses[path] for path in nodes if path in addresses}
+        names = [path.removeprefix("/dev/dri/") for path in nodes]
+        others = [name for name in names if host.drm.get(name, "") not in ("", *own)]
+        if len(own) == 1 and others and device.name != "all":
+            fact = f"has {listed(others)} of {host.drm[others[0]]}, and its GPU is {min(own)}: they were numbered anew"
+            found = Finding("degraded", name_of(seen.of, device.name), fact, again(seen.of))
+            yield Found("drm-of-gpu", found, seen.of.file, (device.name,))
+
+
+RULES = (control_nodes, libraries, loader_files, sockets, slices, drm_of_own_gpu)
 
 
 def is_there(host: Host, path: str) -> bool:

@@ -120,11 +120,11 @@ def node_kind(node: DeviceNode, entry: Entry, host: Host, of: Subject) -> Said:
         return None
     if entry.kind == LINK:
         return "fatal", "is a symbolic link, which no runtime takes for a device node", "name the node it leads to"
-    wanted = TYPES.get(node.type, "")
+    wanted = TYPES.get(node.type) or (CHARACTER if drivers_wanted(node.path) else "")
     if entry.kind not in TYPES.values():
         return "fatal", f"is a {entry.kind}, not a device node", f"remove it; {node_cure(node, host) or again(of)}"
     if wanted and wanted != entry.kind:
-        return "fatal", f"is a {entry.kind}, and the spec says {wanted}", again(of)
+        return "fatal", f"is a {entry.kind}, and should be a {wanted}", again(of)
     return None
 
 
@@ -149,6 +149,8 @@ def node_owner(node: DeviceNode, entry: Entry, host: Host, of: Subject) -> Said:
     if not table or not major:
         return None
     owners, wanted = table.get(major, ()), drivers_wanted(node.path)
+    if wanted and kind != CHARACTER:
+        return None
     if (owners and not wanted) or any(owner in wanted for owner in owners):
         return None
     if not owners and (kind, major, node.minor if node.major else entry.minor) in host.in_sysfs:
