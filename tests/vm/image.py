@@ -50,7 +50,8 @@ UNWANTED = (
 )
 SIZE = "4G"
 VERSION, UPGRADE = "580.95.05", "580.99.02"
-"""Of the driver that is installed, and of a module that waits in /usr/lib/upgrade for whoever upgrades it."""
+"""Of the driver that is installed, and of the one that lies in UPGRADE_FOLDER for whoever upgrades it."""
+UPGRADE_FOLDER = "usr/lib/upgrade"
 
 
 class Image(NamedTuple):
@@ -149,13 +150,11 @@ def settle(root):
 
 
 def install_modules(root, release):
-    upgrade = root / "usr/lib/upgrade"
-    upgrade.mkdir()
-    shutil.copy(make(root, release, UPGRADE) / "nvidia.ko", upgrade)
-    extra = root / f"usr/lib/modules/{release}/extra"
-    extra.mkdir()
-    for module in make(root, release, VERSION).glob("*.ko"):
-        shutil.copy(module, extra)
+    extra = f"usr/lib/modules/{release}/extra"
+    for version, folder in ((VERSION, root), (UPGRADE, root / UPGRADE_FOLDER)):
+        (folder / extra).mkdir(parents=True)
+        for module in make(root, release, version).glob("*.ko"):
+            shutil.copy(module, folder / extra)
     subprocess.run(["chroot", root, "depmod", release], check=True)
 
 
@@ -170,13 +169,14 @@ def make(root, release, version):
 
 def install_driver(root):
     """The files of the stand-in driver, of which only NVML has anything in it."""
-    files = driver_files.driver_files(VERSION, "debian")
-    files["/usr/bin/nvidia-cdi-hook"] = tree.SCRIPT
-    tree.apply(root, {}, files)
-    library = f"{driver_files.MULTIARCH}/libnvidia-ml.so.{VERSION}"
     shutil.copy(Path(driver_files.__file__).with_name("nvml.c"), root / "usr/src/nvml.c")
-    options = ["-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
-    inside(root, ["gcc", *options, "-o", library, "/usr/src/nvml.c"])
+    for version, folder in ((VERSION, root), (UPGRADE, root / UPGRADE_FOLDER)):
+        tree.apply(folder, {}, driver_files.driver_files(version, "debian"))
+        # Not this host's build of it, which may want a newer C library than the guest has.
+        library = folder / f"{driver_files.MULTIARCH}/libnvidia-ml.so.{version}".lstrip("/")
+        options = ["-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
+        inside(root, ["gcc", *options, "-o", f"/{library.relative_to(root)}", "/usr/src/nvml.c"])
+    tree.apply(root, {}, {"/usr/bin/nvidia-cdi-hook": tree.SCRIPT})
     subprocess.run(["chroot", root, "ldconfig"], check=True)
 
 

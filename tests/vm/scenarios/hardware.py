@@ -13,7 +13,7 @@ CONTROL = {"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/n
 PERSISTENCED = Path("/run/nvidia-persistenced/socket")
 MIG_LIMIT_S = 5.0
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
-OLD, NEW = "580.95.05", "580.99.02"
+OLD, NEW, UPGRADE = "580.95.05", "580.99.02", "/usr/lib/upgrade"
 
 
 @scenario
@@ -172,16 +172,13 @@ def of_old():
 
 
 def upgrade_files():
-    folders = (LIBRARIES, Path("/usr/lib/xorg/modules"), Path("/usr/lib/firmware/nvidia"), Path("/usr/share/nvidia"))
-    for folder in folders:
-        for path in sorted(folder.rglob(f"*{OLD}*"), reverse=True):
-            path.rename(path.with_name(path.name.replace(OLD, NEW)))
-        for link in folder.rglob("*"):
-            if link.is_symlink() and OLD in os.readlink(link):
-                target = os.readlink(link).replace(OLD, NEW)
-                link.unlink()
-                link.symlink_to(target)
-    (module,) = Path("/usr/lib/modules").glob("*/extra/nvidia.ko")
-    shutil.copy("/usr/lib/upgrade/nvidia.ko", module)
+    """What the new package has goes over the old one's files, then those that it does not have go away."""
+    owner.do("cp", "-a", f"{UPGRADE}/.", "/")
+    for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/xorg", "/usr/lib/firmware/nvidia", "/usr/share/nvidia"):
+        for path in sorted(Path(folder).rglob(f"*{OLD}*")):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     owner.do("ldconfig")
     owner.do("depmod")
