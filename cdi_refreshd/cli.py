@@ -20,6 +20,7 @@ VERBS = {
     "status": "what the daemon last said of this host",
     "refresh": "have the daemon look now, and wait until it has",
     "config": "the configuration that is in force, and where each value came from",
+    "install-units": "write systemd's units, for who has no package",
 }
 FAILED, USAGE, BROKEN_CONFIGURATION = 1, 2, 78
 
@@ -53,7 +54,7 @@ def run(argv: list[str]) -> int:
             from cdi_refreshd.core.choices import nearest, quoted  # noqa: PLC0415
 
             raise UsageFault(quoted(verb), "there is no such verb", nearest(verb, tuple(VERBS)))
-        module = importlib.import_module(f"cdi_refreshd.verbs.{verb}")
+        module = importlib.import_module(f"cdi_refreshd.verbs.{verb.replace('-', '_')}")
         status: int = module.run(argv[1:])
         return status
     except Fault as fault:
@@ -75,5 +76,5 @@ def status_of(fault: Fault) -> int:
 
 
 def help_text() -> str:
-    verbs = "\n".join(f"  {verb:<10} {text}" for verb, text in VERBS.items())
+    verbs = "\n".join(f"  {verb:<13} {text}" for verb, text in VERBS.items())
     return f"usage: cdi-refreshd VERB [OPTION ...]\n\n{verbs}\n\ncdi-refreshd VERB --help tells a verb's options."
