@@ -71,9 +71,9 @@ def one_place(loaded: specdirs.Loaded, known: list[Definition], directories: lis
     same = [(one, other) for one in paths for other in paths if one != other and inspection.same_file(one, other)]
     told = {one.file for one in found}
     found += [one for one in checked.shadowed(known, same) if one.file not in told]
-    rivals = units.enabled(leftovers.RIVALS)
-    enabled = bool(units.enabled(leftovers.OUR_UNITS))
-    found += [Found("rival-unit", finding) for finding in leftovers.rival_units(rivals, enabled)]
+    enabled = units.enabled((*leftovers.RIVALS, *leftovers.OUR_UNITS))
+    rivals = [unit for unit in enabled if unit not in leftovers.OUR_UNITS]
+    found += [Found("rival-unit", one) for one in leftovers.rival_units(rivals, enabled != rivals)]
     return [*found, *unread_files(directories), *two_runs(directories)]
 
 

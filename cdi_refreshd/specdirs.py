@@ -6,6 +6,7 @@ from typing import NamedTuple
 from cdi_refreshd.core.decode import decode_valid
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.registry import SpecFile
+from cdi_refreshd.core.reread import own
 from cdi_refreshd.core.spec import Spec
 from cdi_refreshd.host import documents
 
@@ -33,7 +34,13 @@ def load(directories: Sequence[str]) -> Loaded:
 
 def read(path: str, priority: int, into: Loaded) -> None:
     try:
-        data = documents.read(path)
+        content = documents.read_bytes(path)
+        ours = own(content)
+        if ours is not None:
+            into.kinds[path] = ours.kind
+            into.files.append(SpecFile(path, priority, ours))
+            return
+        data = documents.parse(content, path)
         into.kinds[path] = str(data.get("kind") or "") if isinstance(data, dict) else ""
         spec, problems = decode_valid(data)
     except documents.Unreadable as fault:

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Iterable
 
-DIRECTORIES = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+DIRECTORIES = ("/etc/systemd/system", "/run/systemd/system")
+"""Where `systemctl enable` and `mask` make their links."""
 WANTED_BY = (".wants", ".requires", ".upholds")
 
 
@@ -18,7 +19,7 @@ def enabled(names: Iterable[str]) -> list[str]:
 
 
 def masked(name: str) -> bool:
-    for directory in DIRECTORIES[:2]:
+    for directory in DIRECTORIES:
         try:
             if os.readlink(f"{directory}/{name}") == os.devnull:
                 return True
