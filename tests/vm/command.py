@@ -39,7 +39,8 @@ def table(told):
     width = max((len(one["scenario"]) for one in told), default=0)
     for one in told:
         seconds = "  never" if one["seconds"] is None else f"{one['seconds']:7.2f}"
-        yield f"{one['scenario']:<{width}} {seconds} s  of {one['limit_s']:<4g} {one['wrong']}".rstrip()
+        limits = f"of {one['limit_s']:<4g} (bare start {one['bare_start_s']:.2f} s)"
+        yield f"{one['scenario']:<{width}} {seconds} s  {limits} {one['wrong']}".rstrip()
 
 
 def main():

@@ -2,10 +2,11 @@
 
 This runs in the guest, with Debian's own Python: `python3 -m scenarios [NAME ...]` prints one line of JSON a scenario.
 
-    {"scenario": "gpu_removed", "seconds": 0.31, "limit_s": 1.5, "wrong": ""}
+    {"scenario": "gpu_removed", "seconds": 0.31, "limit_s": 1.5, "wrong": "", "bare_start_s": 0.12}
 
 `seconds` is counted from when the action was done to when the spec says the truth; null where it did not, and then
-`wrong` says why not. The limits are for a machine in software, twenty times as slow as a real one.
+`wrong` says why not. The limits are for a machine in software, twenty times as slow as a real one, whose host has
+nothing else to do; how slow it was just then, `bare_start_s` tells: what an interpreter takes to start and end.
 """
 
 # In the order in which they are played.
