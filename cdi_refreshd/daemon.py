@@ -255,7 +255,8 @@ class Daemon:
             changed=outcome.changed,
             sha256=remembered.digest(self.path) if outcome.files else "",
             findings=outcome.findings,
-            devices=report.devices(seen) if seen else self.last.devices,
+            # Those of the spec: one that is kept because a look failed has what it had.
+            devices=report.devices(seen) if seen and verdict.spec else self.last.devices if outcome.files else (),
             module_version=seen.presence.module_version if seen else self.last.module_version,
             library_version=(seen.driver.version or seen.driver.files_version) if seen else self.last.library_version,
             triggers=self.triggers,

@@ -98,7 +98,7 @@ def lines(done: Pass, before: Pass | None) -> list[Line]:
     text = f"{done.state}: {done.reason}" + (f"; {done.path} {became}" if became != "no spec" else "")
     told = [Line(PRIORITY[done.state] if news else DEBUG, f"{text} ({because(done)})", kind, fields)]
     old = dict(before.devices) if before else {}
-    told += _device_lines(old, dict(done.devices), fields) if before and done.state in ("ready", "degraded") else []
+    told += _device_lines(old, dict(done.devices), fields) if before else []
     known = {str(finding) for finding in before.findings} if before else set()
     for finding in done.findings:
         new = str(finding) not in known and str(finding) not in done.reason
