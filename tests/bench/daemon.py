@@ -6,6 +6,7 @@ python -m tests.bench.daemon [REFRESHES [IDLE_SECONDS]]     (as root: it makes a
 import os
 import signal
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -53,7 +54,30 @@ def event_to_spec(daemon, machine):
     return took
 
 
+def storm():
+    with booted(EIGHT) as machine:
+        machine.path("/run/udev").mkdir()
+        machine.path("/run/udev/control").touch()
+        daemon = Running(machine, prefix=("unshare", "-n"))
+        try:
+            daemon.until_told("READY=1")
+            daemon.until_quiet()
+            pid, passes = daemon.process.pid, daemon.state()["counters"]["passes"]
+            before_s = cpu_s(pid)
+            sender = ["nsenter", "-n", "-t", str(pid), sys.executable, "-m", "tests.daemon.storm", "10000", "change"]
+            subprocess.run(sender, check=True)
+            daemon.until_quiet()
+            counters = daemon.state()["counters"]
+            print(
+                f"10,000 uevents in a burst: {counters['passes'] - passes} looks, {cpu_s(pid) - before_s:.2f} s of CPU,"
+                f" {counters['triggers']} triggers, {counters['overflows']} overflows"
+            )
+        finally:
+            daemon.close()
+
+
 def main():
+    storm()
     refreshes, idle_s = (*map(int, sys.argv[1:]), 1000, 60)[:2] if len(sys.argv) != 2 else (int(sys.argv[1]), 60)
     with booted(EIGHT) as machine:
         daemon = Running(machine)

@@ -21,18 +21,22 @@ CASE = {"gpus": [{}, {}], "path_bins": ["/usr/bin/nvidia-cdi-hook"]}
 class Running:
     """A daemon in a machine, what it told systemd, and what it wrote to stderr."""
 
-    def __init__(self, machine, config="", env=None, watchdog_s=0):
+    def __init__(self, machine, config="", env=None, watchdog_s=0, prefix=()):
+        """`prefix` goes before the command: `unshare -n` gives it a network of its own."""
         self.machine, self.told = machine, []
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        name = f"cdi-refreshd-test-{os.getpid()}-{time.monotonic_ns()}"
-        self.manager.bind("\0" + name)
-        environment = {"NOTIFY_SOCKET": "@" + name, **(env or {})}
+        # By a path, since abstract names are a network's own; by a descriptor, since the path is too long for a socket.
+        here = os.open(machine.path("/run"), os.O_PATH)
+        name = f"notify.{time.monotonic_ns()}"
+        self.manager.bind(f"/proc/self/fd/{here}/{name}")
+        os.close(here)
+        environment = {"NOTIFY_SOCKET": f"/run/{name}", **(env or {})}
         if watchdog_s:
             environment["WATCHDOG_USEC"] = str(int(watchdog_s * 1e6))
         self.configure(config)
         self.stderr = machine.path("/run/daemon.err")
         self.process = machine.popen(
-            [*PROGRAM, "run"],
+            [*prefix, *PROGRAM, "run"],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
