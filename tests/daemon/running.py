@@ -83,6 +83,11 @@ class Running:
             return set()  # somebody is damaging it, on purpose
         return {name for name in names if name[0].isdigit()}
 
+    def text(self):
+        """The spec's, empty where there is none."""
+        path = self.machine.path(SPEC)
+        return path.read_text() if path.exists() else ""
+
     def until_devices(self, *names):
         self.until(lambda: self.devices() == set(names), f"never had the devices {names}")
 

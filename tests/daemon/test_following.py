@@ -80,24 +80,24 @@ def test_a_socket_that_comes_late_enters_the_spec_and_leaves_with_its_daemon(mac
     daemon = ready(start)
     with_socket = {**CASE, "sockets": ["/run/nvidia-persistenced/socket"]}
     machine.become(with_socket)
-    daemon.until(lambda: "/run/nvidia-persistenced/socket" in machine.path(SPEC).read_text())
+    daemon.until(lambda: "/run/nvidia-persistenced/socket" in daemon.text())
     machine.become(CASE)
-    daemon.until(lambda: "/run/nvidia-persistenced/socket" not in machine.path(SPEC).read_text())
+    daemon.until(lambda: "/run/nvidia-persistenced/socket" not in daemon.text())
 
 
 def test_a_control_node_that_comes_late_enters_the_spec(machine, start):
     machine.become({**CASE, "nodes": ["ctl", "caps"]})
-    daemon = ready(start)
+    daemon = ready(start, config="[host]\ndevice-nodes = no\n")
     assert daemon.state()["state"] == "degraded"
     machine.become(CASE)
-    daemon.until(lambda: "/dev/nvidia-uvm-tools" in machine.path(SPEC).read_text())
+    daemon.until(lambda: "/dev/nvidia-uvm-tools" in daemon.text())
     daemon.until(lambda: daemon.state()["state"] == "ready")
 
 
 def test_a_node_whose_major_changes_is_written_anew(machine, start):
     daemon = ready(start)
     machine.become({**CASE, "uvm_major": 509})
-    daemon.until(lambda: "major: 509" in machine.path(SPEC).read_text())
+    daemon.until(lambda: "major: 509" in daemon.text())
     assert "major: 510" not in machine.path(SPEC).read_text()
 
 

@@ -83,7 +83,7 @@ def test_a_broken_configuration_at_start_is_exit_status_78_and_one_line(start):
 def test_a_changed_configuration_file_is_taken_up_without_being_asked(start):
     daemon = ready(start)
     daemon.configure("[generate]\nvendor = example.com\n")
-    daemon.until(lambda: "kind: example.com/gpu" in daemon.machine.path(SPEC).read_text())
+    daemon.until(lambda: "kind: example.com/gpu" in daemon.text())
 
 
 def test_the_watchdog_hears_from_the_loop(start):
@@ -209,7 +209,7 @@ def test_sigkill_at_any_of_200_moments_leaves_a_true_spec_and_no_child(machine, 
         daemon.process.wait()
         whole(machine.path(SPEC))
     daemon = ready(start)
-    daemon.until(lambda: f"major: {major}\n" in machine.path(SPEC).read_text())
+    daemon.until(lambda: f"major: {major}\n" in daemon.text())
     assert [name for name in os.listdir(machine.path(SPEC).parent) if name.endswith(".tmp")] == []
     assert len(children) > 20, f"it was hardly ever killed while a child looked: {len(children)}"
     daemon.until(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in children))

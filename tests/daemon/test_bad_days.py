@@ -1,0 +1,104 @@
+"""Bad days: the last good spec stays, the reason is told, and all is well again when the cause has gone."""
+
+import pytest
+
+from tests.daemon.running import CASE, SPEC
+
+pytestmark = pytest.mark.root
+QUICK = "[daemon]\nready-wait = 0\nretry-first = 50ms\nretry-at-most = 1s\nlook-timeout = 5s\n"
+OTHER = {**CASE, "uvm_major": 509}
+
+
+@pytest.fixture
+def daemon(machine, start):
+    running = start(config=QUICK)
+    running.until_devices("0", "1")
+    running.until_quiet()
+    return running
+
+
+def until_state(daemon, state):
+    daemon.until(lambda: daemon.state()["state"] == state, f"was never {state}")
+
+
+def test_a_file_where_the_directory_should_be_is_named_and_outlived(machine, daemon):
+    directory = machine.path("/run/cdi")
+    directory.rename(directory.with_name("cdi.old"))
+    directory.write_text("")
+    until_state(daemon, "failed")
+    daemon.until(lambda: "not a directory" in daemon.journal())
+    directory.unlink()
+    daemon.until_devices("0", "1")
+    until_state(daemon, "ready")
+
+
+def test_a_read_only_directory_keeps_the_old_spec_until_it_is_writable_again(machine, daemon):
+    before = machine.path(SPEC).read_bytes()
+    machine.run(["mount", "--bind", "/run/cdi", "/run/cdi"], check=True)
+    machine.run(["mount", "-o", "remount,ro,bind", "/run/cdi"], check=True)
+    machine.become(OTHER)
+    until_state(daemon, "failed")
+    assert "read-only file system" in daemon.state()["reason"]
+    assert machine.path(SPEC).read_bytes() == before
+    machine.run(["umount", "/run/cdi"], check=True)
+    daemon.until(lambda: "major: 509" in daemon.text())
+
+
+def test_a_full_disk_keeps_the_old_spec_until_there_is_room(machine, daemon):
+    machine.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tiny", "/run/cdi"], check=True)
+    daemon.until_devices("0", "1")  # a spec of 28 KB fits once
+    before = machine.path(SPEC).read_bytes()
+    machine.become(OTHER)
+    until_state(daemon, "failed")
+    assert "no space left" in daemon.state()["reason"]
+    assert machine.path(SPEC).read_bytes() == before
+    machine.run(["mount", "-o", "remount,size=1m", "/run/cdi"], check=True)
+    daemon.until(lambda: "major: 509" in daemon.text())
+
+
+def test_a_directory_that_became_a_link_is_published_through(machine, daemon):
+    directory = machine.path("/run/cdi")
+    directory.rename(machine.path("/run/elsewhere"))
+    directory.symlink_to("/run/elsewhere")
+    machine.become(OTHER)
+    daemon.until(lambda: "major: 509" in machine.path("/run/elsewhere/nvidia.yaml").read_text())
+    assert directory.is_symlink()
+
+
+def test_one_gpu_that_does_not_answer_is_left_out_and_named(machine, daemon):
+    machine.become({**CASE, "nvml": ["fail nvmlDeviceGetUUID 15 1"], "nodes": ["ctl", "uvm", "uvm-tools", "caps"]})
+    daemon.until_devices("0")
+    until_state(daemon, "degraded")
+    assert "GPU 1" in daemon.state()["reason"]
+
+
+def test_libraries_upgraded_before_the_module_are_a_state_with_both_versions(machine, daemon):
+    machine.become({**CASE, "module_version": "580.95.05", "driver": "590.48.01"})
+    until_state(daemon, "driver-mismatch")
+    reason = daemon.state()["reason"]
+    assert "580.95.05" in reason
+    assert "590.48.01" in reason
+    assert not machine.path(SPEC).exists(), "it named libraries that are gone"
+    machine.become({**CASE, "driver": "590.48.01", "uvm_major": 509})
+    daemon.until(lambda: "libcuda.so.590.48.01" in daemon.text())
+    until_state(daemon, "ready")
+
+
+def test_a_driver_that_is_unloaded_while_a_child_looks_withdraws_the_spec(machine, daemon):
+    machine.become({**OTHER, "nvml": ["hang nvmlDeviceGetCount_v2 600"]})
+    daemon.until(lambda: bool(daemon.children()))
+    machine.become({**CASE, "no_module": True, "nodes": [], "gpus": [{"node": False}, {"node": False}]})
+    daemon.until(lambda: not machine.path(SPEC).exists())
+    until_state(daemon, "waiting-driver")
+    machine.become(CASE)
+    daemon.until_devices("0", "1")
+
+
+@pytest.mark.parametrize("line", ["fail nvmlDeviceGetCount_v2 999", "fail nvmlDeviceGetHandleByIndex_v2 15"])
+def test_a_library_that_fails_for_all_or_for_one_call_only_withdraws_nothing(machine, daemon, line):
+    before = machine.path(SPEC).read_bytes()
+    machine.become({**OTHER, "nvml": [line]})
+    until_state(daemon, "failed")
+    assert machine.path(SPEC).read_bytes() == before
+    machine.become(OTHER)
+    until_state(daemon, "ready")
