@@ -7,7 +7,7 @@ from .daemon import UNIT, systemctl
 from .telling import expect, scenario
 
 NOTICE = 5
-SLOW_S = 10.0
+SLOW_S = 20.0
 
 
 @scenario(limit_s=SLOW_S)

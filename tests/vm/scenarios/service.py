@@ -11,7 +11,7 @@ from .daemon import UNIT, systemctl
 from .telling import Wrong, expect, scenario, seconds_until
 
 # Commands that start an interpreter or an engine: in software that alone takes seconds.
-SLOW_S = 10.0
+SLOW_S = 20.0
 ROOTFS = Path("/srv/rootfs")
 
 
@@ -57,7 +57,8 @@ def it_follows_after_udevd_was_restarted():
     return max(took_s, spec.takes(owner.rescan, "0", "1"))
 
 
-@scenario
+# While it rains, a look may wait for five seconds.
+@scenario(limit_s=6.5)
 def a_storm_of_events_costs_few_looks():
     before, inode = daemon.passes(), spec.inode()
     for _ in range(20):
@@ -138,7 +139,7 @@ def looking_at_most(seconds):
         systemctl("reload", UNIT, check=False)
 
 
-@scenario(limit_s=2 * SLOW_S)
+@scenario(limit_s=SLOW_S)
 def a_container_keeps_its_gpu_across_daemon_reload():
     return container_across_daemon_reload("crun")
 
