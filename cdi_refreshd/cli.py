@@ -18,6 +18,7 @@ VERBS = {
     "list": "the devices that a container runtime would find, and where",
     "adopt": "put forgotten specs of our devices aside, so that one is left",
     "status": "what the daemon last said of this host",
+    "host-nodes": "make missing device nodes of the driver, and their links in /dev/char",
     "refresh": "have the daemon look now, and wait until it has",
     "config": "the configuration that is in force, and where each value came from",
     "install-units": "write systemd's units, for who has no package",

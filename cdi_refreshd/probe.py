@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from cdi_refreshd.host.child import Child
 
 if TYPE_CHECKING:
+    from cdi_refreshd.core.findings import Finding
     from cdi_refreshd.look.request import Request
 
 LIMIT_S = 60.0
@@ -60,4 +61,10 @@ def _look(request: "Request") -> bytes:
     from cdi_refreshd.core.inventory import to_json  # noqa: PLC0415
     from cdi_refreshd.look import machine  # noqa: PLC0415
 
-    return to_json(machine.look(request))
+    made: tuple[Finding, ...] = ()
+    if request.device_nodes != "no" or request.dev_char_links:
+        from cdi_refreshd.look import hostnodes  # noqa: PLC0415 - not for who only prints a spec
+
+        made = hostnodes.kept(request.choices.dev_root, request.device_nodes, request.dev_char_links)
+    seen = machine.look(request)
+    return to_json(seen._replace(findings=(*seen.findings, *made)) if made else seen)

@@ -28,7 +28,7 @@ from cdi_refreshd.core.spans import Span
 DEFAULT = "default"
 TRUE, FALSE = ("yes", "true", "on", "y", "t", "1"), ("no", "false", "off", "n", "f", "0")
 LINE_AT_MOST, FACT_AT_MOST, FILE_NAME_AT_MOST = 16_384, 300, 200
-GENERATE, OUTPUT, DAEMON = SECTIONS = ("generate", "output", "daemon")
+GENERATE, OUTPUT, HOST, DAEMON = SECTIONS = ("generate", "output", "host", "daemon")
 
 
 class Kind(NamedTuple):
@@ -112,6 +112,7 @@ def _span(low_s: float, high_s: float, bare_s: float = 1.0) -> Kind:
 
 TEXT, PATH, LABEL = Kind(_text), Kind(_path), Kind(_label)
 TEXTS, PATHS = _list_of(_text), _list_of(_path)
+YES = Kind(_truth, lambda value: "yes" if value else "no")
 YES_IF_NOT = Kind(lambda text: not _truth(text), lambda value: "no" if value else "yes", lambda value: not value)
 LEVEL = Kind(
     lambda text: LOG_LEVELS[one_of("", text.lower(), tuple(LOG_LEVELS))],
@@ -195,6 +196,21 @@ KEYS = (
         _word(ON_MISMATCH),
         "on_mismatch",
         "The spec while module and libraries differ: keep-while-true (all its paths exist), keep, or withdraw.",
+    ),
+    Key(
+        HOST,
+        "device-nodes",
+        Kind(lambda text: "auto" if text.lower() == "auto" else YES.show(_truth(text))),
+        "device_nodes",
+        "Make the driver's device nodes that are missing, as nvidia-modprobe would: yes, no, or auto. auto is yes "
+        "without new privileges, as in the sandbox of our units, where nvidia-modprobe cannot. Never on WSL and Tegra.",
+    ),
+    Key(
+        HOST,
+        "dev-char-links",
+        YES,
+        "dev_char_links",
+        "Keep links to the driver's device nodes in /dev/char, where older container runtimes and systemd want them.",
     ),
     Key(DAEMON, "settle-ms", _span(0, 60, 0.001), "settle_s", "How long an event waits for more of its kind."),
     Key(

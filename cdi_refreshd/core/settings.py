@@ -33,3 +33,6 @@ class Settings(NamedTuple):
     """How long READY=1 waits for a driver where NVIDIA hardware is present."""
     log_level: int = LOG_LEVELS["info"]
     """A priority of syslog: what weighs less (a higher number) is not logged."""
+    device_nodes: str = "auto"
+    """Whether missing device nodes of the driver are made: yes, no, or auto, which the process that looks decides."""
+    dev_char_links: bool = True

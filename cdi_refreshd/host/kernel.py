@@ -39,6 +39,11 @@ def capability_minor(gpu_minor: int, gi: int, ci: int | None = None) -> int | No
     return None if said is None else kernel.device_file_minor(said)
 
 
+def no_new_privileges() -> bool:
+    """Whether setuid programs have lost their power for this process."""
+    return "\nNoNewPrivs:\t1\n" in (text("/proc/self/status") or "")
+
+
 def firmware_path() -> str:
     """The directory that the administrator gave the firmware loader, "" for none."""
     return (text("/sys/module/firmware_class/parameters/path") or "").strip()

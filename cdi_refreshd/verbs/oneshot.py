@@ -37,7 +37,10 @@ def run(argv: list[str]) -> int:
 
     def once() -> Outcome:
         settings = loaded.settings
-        return remembered.passed(Request(choices, gated=True), path, form, settings.on_mismatch, settings.look_limit_s)
+        host = (settings.device_nodes, settings.dev_char_links)
+        return remembered.passed(
+            Request(choices, True, "", *host), path, form, settings.on_mismatch, settings.look_limit_s
+        )
 
     outcome = until_done(once, wait_s) if wait_s else once()
     report(outcome, path)

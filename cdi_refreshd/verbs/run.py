@@ -26,6 +26,7 @@ def run(argv: list[str]) -> int:
     # The order matters: pyudev needs the real ctypes.util, which the child's modules keep pynvml from loading.
     from cdi_refreshd.daemon import Daemon  # noqa: I001, PLC0415
     from cdi_refreshd.host.journal import Journal  # noqa: PLC0415
+    import cdi_refreshd.look.hostnodes  # noqa: PLC0415
     import cdi_refreshd.look.machine  # noqa: F401, PLC0415 - here once, not in each child: it saves it 30 ms
 
     # What is here now stays for life. Garbage is collected after each pass, and only of what the pass made.

@@ -260,7 +260,7 @@ def asked(monkeypatch):
     class Enough(Exception):
         pass
 
-    def passed(request, path, form):
+    def passed(request, path, form, *_):
         requests.append((request, path, form))
         raise Enough
 
