@@ -1,0 +1,207 @@
+"""Writes the completions for bash and zsh from the verbs' own parsers: `python completion/generate.py bash|zsh`."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from cdi_refreshd.cli import VERBS
+from cdi_refreshd.core.choices import FEATURE_FLAGS, FORMATS, HOOKS, MODES, NAME_STRATEGIES
+
+MADE = "# Made by completion/generate.py: `make generated`."
+WORDS = {
+    "mode": MODES,
+    "format": FORMATS,
+    "name_strategies": NAME_STRATEGIES,
+    "disabled_hooks": (*HOOKS, "all"),
+    "enabled_hooks": HOOKS,
+    "feature_flags": FEATURE_FLAGS,
+}
+LISTS = ("name_strategies", "disabled_hooks", "enabled_hooks", "feature_flags")
+FOLDERS = ("driver_root", "dev_root", "library_search_paths", "config_search_paths")
+ANYTHING, FILE, FOLDER, LIST = "anything", "file", "folder", "list"
+
+
+class Option(NamedTuple):
+    flags: tuple[str, ...]
+    """Empty for an argument that is no option."""
+    help: str
+    takes: str
+    """The name of its value, "" where it needs none."""
+    kind: str
+    """Of its value."""
+    words: tuple[str, ...]
+    """That it may be, or that may be in it."""
+
+
+class Caught(Exception):
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
+
+
+def options(verb: str) -> list[Option]:
+    return [
+        Option(
+            tuple(action.option_strings),
+            # Its own way to fill in defaults has no public name.
+            parser._get_formatter()._expand_help(action) if action.help else "",
+            "" if action.nargs in (0, "?") else str(action.metavar or action.dest),
+            kind(action),
+            tuple(map(str, action.choices or WORDS.get(action.dest, ()))),
+        )
+        for parser in [parser_of(verb)]
+        for action in parser._actions
+    ]
+
+
+def kind(action: argparse.Action) -> str:
+    if action.dest in LISTS:
+        return LIST
+    if action.dest in FOLDERS or str(action.metavar).startswith("DIR"):
+        return FOLDER
+    return FILE if action.metavar == "FILE" or action.dest == "csv_files" else ANYTHING
+
+
+def parser_of(verb: str) -> argparse.ArgumentParser:
+    """A verb makes its parser and lets it parse: there it is caught."""
+
+    def catch(parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        raise Caught(parser)
+
+    own, argparse.ArgumentParser.parse_args = argparse.ArgumentParser.parse_args, catch  # type: ignore[assignment]
+    try:
+        importlib.import_module(f"cdi_refreshd.verbs.{verb.replace('-', '_')}").run([])
+    except Caught as caught:
+        return caught.parser
+    finally:
+        argparse.ArgumentParser.parse_args = own  # type: ignore[method-assign]
+    raise RuntimeError(f"{verb} parses no options")
+
+
+def bash() -> Iterator[str]:
+    known = {verb: options(verb) for verb in VERBS}
+    yield f"""# bash completion for cdi-refreshd(8)
+{MADE}
+_cdi_refreshd() {{
+    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} verb=${{COMP_WORDS[1]}}
+    local options="" words="" list="" paths=""
+    COMPREPLY=()
+    # bash takes --option=value for three words.
+    if [[ $cur == "=" ]]; then
+        cur=""
+    elif [[ $prev == "=" ]]; then
+        prev=${{COMP_WORDS[COMP_CWORD-2]}}
+    fi
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W "{" ".join(VERBS)} --help --version" -- "$cur")
+        return
+    fi
+    # As nvidia-ctk has it: cdi generate.
+    if [[ $verb == cdi ]]; then
+        ((COMP_CWORD == 2)) && {{
+            mapfile -t COMPREPLY < <(compgen -W "generate list" -- "$cur")
+            return
+        }}
+        verb=${{COMP_WORDS[2]}}
+    fi
+    case $prev in"""
+    yield from _bash_values([option for found in known.values() for option in found])
+    yield """    esac
+    if [[ -n $list ]]; then
+        local before=""
+        [[ $cur == *,* ]] && before=${cur%,*},
+        mapfile -t COMPREPLY < <(compgen -P "$before" -W "$list" -- "${cur##*,}")
+        return
+    elif [[ -n $words ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+        return
+    elif [[ -n $paths ]]; then
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen "$paths" -- "$cur")
+        return
+    fi
+    case $verb in"""
+    for verb, found in known.items():
+        yield f'    {verb}) options="{" ".join(flag for option in found for flag in option.flags)}" ;;'
+    files = [verb for verb, found in known.items() if any(not option.flags for option in found)]
+    yield f"""    esac
+    if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+    elif [[ " {" ".join(files)} " == *" $verb "* ]]; then
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    fi
+}}
+complete -F _cdi_refreshd cdi-refreshd"""
+
+
+def _bash_values(found: list[Option]) -> Iterator[str]:
+    """By what they come to: an option means the same with every verb."""
+    flags: dict[str, list[str]] = {}
+    for option in found:
+        if option.flags and option.takes:
+            flags.setdefault(_bash_value(option), []).extend(option.flags)
+    every = [flag for several in flags.values() for flag in dict.fromkeys(several)]
+    assert len(every) == len(set(every)), "an option has two meanings"
+    for code, several in flags.items():
+        yield f"    {' | '.join(dict.fromkeys(several))})\n        {code}\n        ;;"
+
+
+def _bash_value(option: Option) -> str:
+    if option.words:
+        return f'{"list" if option.kind == LIST else "words"}="{" ".join(option.words)}"'
+    if option.kind == ANYTHING:
+        return "return"
+    return f"paths={'-f' if option.kind == FILE else '-d'}"
+
+
+def zsh() -> Iterator[str]:
+    yield f"#compdef cdi-refreshd\n{MADE}\n"
+    yield "_cdi_refreshd() {\n    local -a verbs\n    local state line\n    verbs=("
+    for verb, text in VERBS.items():
+        yield f"        '{_zsh(verb)}:{_zsh(text)}'"
+    yield """    )
+    # As nvidia-ctk has it: cdi generate.
+    if [[ $words[2] == cdi ]] && ((CURRENT > 2)); then
+        words[2]=()
+        ((CURRENT--))
+    fi
+    _arguments -C '(- *)'{-h,--help}'[show help]' '(- *)'{-V,--version}'[show the version]' \\
+        '1:verb:->verb' '*::option:->option'
+    case $state in
+    verb) _describe verb verbs ;;
+    option)
+        case $words[1] in"""
+    for verb in VERBS:
+        yield f"        {verb})\n            _arguments \\"
+        yield " \\\n".join(f"                {line}" for option in options(verb) for line in _zsh_specs(option))
+        yield "            ;;"
+    yield '        esac\n        ;;\n    esac\n}\n\n_cdi_refreshd "$@"'
+
+
+def _zsh_specs(option: Option) -> Iterator[str]:
+    if option.words:
+        how = f"({' '.join(option.words)})" if option.kind != LIST else f"_sequence compadd - {' '.join(option.words)}"
+    else:
+        how = {FILE: "_files", FOLDER: "_files -/"}.get(option.kind, " ")
+    if not option.flags:
+        yield f"'*:{_zsh(option.takes)}:{how}'"
+    for flag in option.flags:
+        value = f":{_zsh(option.takes)}:{how}" if option.takes else ""
+        joined = "=" if value and flag.startswith("--") else ""
+        yield f"'*{flag}{joined}[{_zsh(option.help)}]{value}'"
+
+
+def _zsh(text: str) -> str:
+    for special, safe in (("\\", "\\\\"), ("'", "'\\''"), (":", "\\:"), ("[", "\\["), ("]", "\\]")):
+        text = text.replace(special, safe)
+    return text
+
+
+if __name__ == "__main__":
+    for text in {"bash": bash, "zsh": zsh}[sys.argv[1]]():
+        print(text)

@@ -1,0 +1,109 @@
+"""Man pages and completions know every verb, option and key that there is, and no shell or man stumbles over them."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdi_refreshd.cli import VERBS
+from cdi_refreshd.core.keys import KEYS, SECTIONS
+
+TOP = Path(__file__).resolve().parents[2]
+PAGE, CONF = TOP / "man/cdi-refreshd.8", TOP / "man/cdi-refreshd.conf.5"
+BASH, ZSH = TOP / "completion/cdi-refreshd.bash", TOP / "completion/_cdi-refreshd"
+GENERATED = {
+    CONF: ["man/generate.py"],
+    BASH: ["completion/generate.py", "bash"],
+    ZSH: ["completion/generate.py", "zsh"],
+}
+
+
+def generator():
+    spec = importlib.util.spec_from_file_location("completion_generate", TOP / "completion/generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+OPTIONS = {verb: generator().options(verb) for verb in VERBS}
+
+
+@pytest.mark.parametrize("file", GENERATED, ids=lambda file: file.name)
+def test_what_is_generated_is_what_the_tables_make(file):
+    command = [sys.executable, *GENERATED[file]]
+    made = subprocess.run(command, check=True, cwd=TOP, capture_output=True, text=True).stdout
+    assert file.read_text() == made, "make generated"
+
+
+def test_the_page_tells_every_verb_and_option():
+    text = PAGE.read_text().replace("\\-", "-")
+    untold = [verb for verb in VERBS if not re.search(rf"^\.It Cm {verb}$", text, re.MULTILINE)]
+    flags = {flag for options in OPTIONS.values() for option in options for flag in option.flags}
+    # Fl and its like put the first dash themselves.
+    told = {f"-{word}" for line in text.splitlines() if "Fl " in line for word in re.findall(r"(?<=\s)-?[\w.-]+", line)}
+    assert not untold
+    assert flags - told - {"-h"} == set()
+
+
+def test_the_configurations_page_tells_every_section_and_key():
+    text = CONF.read_text().replace("\\-", "-")
+    assert re.findall(r"^\.Sh \[(.*)\]$", text, re.MULTILINE) == list(SECTIONS)
+    assert re.findall(r"^\.It Cm (.*)$", text, re.MULTILINE) == [key.name for key in KEYS]
+
+
+@pytest.mark.parametrize("page", [PAGE, CONF], ids=lambda page: page.name)
+def test_man_formats_the_page_without_a_word(page):
+    if not shutil.which("man"):
+        pytest.skip("no man here")
+    command = ["man", "--warnings", "--encoding=UTF-8", "--local-file", str(page)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+    assert [line for line in done.stderr.splitlines() if "can't break line" not in line] == []
+
+
+def completed(*words):
+    """What bash offers where the last of the words is being typed."""
+    typed = " ".join(f"'{word}'" for word in ("cdi-refreshd", *words))
+    script = f"""
+        compopt() {{ :; }}
+        source {BASH}
+        COMP_WORDS=({typed}); COMP_CWORD={len(words)}
+        _cdi_refreshd
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], check=True, cwd=TOP, capture_output=True, text=True)
+    assert not done.stderr
+    return done.stdout.split()
+
+
+def test_bash_completes_every_verb():
+    assert set(completed("")) == {*VERBS, "--help", "--version"}
+    assert completed("ones") == ["oneshot"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_bash_completes_the_options_of_each_verb(verb):
+    assert completed(verb, "-") == [flag for option in OPTIONS[verb] for flag in option.flags]
+
+
+def test_bash_completes_values_lists_and_paths():
+    assert completed("generate", "--mode", "n") == ["nvml", "nvswitch"]
+    assert completed("generate", "--mode", "=", "nvm") == ["nvml"]
+    assert completed("cdi", "generate", "--format", "=") == ["yaml", "json"]
+    assert completed("oneshot", "--disable-hook", "chmod,enable") == ["chmod,enable-cuda-compat"]
+    assert completed("validate", "READ") == ["README.md"]
+    assert completed("install-units", "--root", "systemd/nvidia") == ["systemd/nvidia-cdi-refresh.service.d"]
+
+
+def test_zsh_knows_every_verb_and_option():
+    text = ZSH.read_text()
+    for verb, options in OPTIONS.items():
+        assert f"'{verb}:" in text.replace("\\", "")
+        block = text[text.index(f"        {verb})\n") :].split(";;")[0]
+        for flag in (flag for option in options for flag in option.flags):
+            assert re.search(rf"'\*{flag}=?\[", block), f"{verb} {flag}"
+    if shutil.which("zsh"):
+        subprocess.run(["zsh", "-n", ZSH], check=True)
