@@ -5,7 +5,8 @@ READY := .venv/.ready
 BECOME_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n env PYTHONDONTWRITEBYTECODE=1)
 
 .NOTPARALLEL:
-.PHONY: help setup run test vm-test lint bench clean packages-run packages-test packages-vm
+.PHONY: help setup run test deb deb-test vm-test lint bench generated clean
+.PHONY: packages-run packages-test packages-deb packages-deb-test packages-vm
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 17
@@ -17,6 +18,12 @@ run: packages-run $(READY) ## see it work: on this host's GPUs, or else in a mad
 
 test: packages-test $(READY) ## all tests, linters included
 	@tests/all
+
+deb: packages-deb ## the Debian package, into dist/
+	@tests/package/build dist
+
+deb-test: packages-deb-test $(READY) ## the package installed, upgraded, removed and purged in a fresh Debian: root
+	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/package/test_deb.py
 
 vm-test: packages-vm $(READY) ## the daemon under a real systemd: a virtual machine, root, and ten minutes
 	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/vm
@@ -31,11 +38,17 @@ bench: $(READY) ## numbers: how long things take here
 	    echo "== $$file"; $(PYTHON) -m "tests.bench.$$(basename "$$file" .py)" || exit 1; \
 	done
 
+generated: $(READY) ## what is made from the tables of keys and options: default configuration, man page, completions
+	$(PYTHON) -c 'from cdi_refreshd.core.keys import template; print(template(), end="")' > systemd/cdi-refreshd.conf
+	$(PYTHON) man/generate.py > man/cdi-refreshd.conf.5
+	$(PYTHON) completion/generate.py bash > completion/cdi-refreshd.bash
+	$(PYTHON) completion/generate.py zsh > completion/_cdi-refreshd
+
 clean: ## away with .venv, caches and builds
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/cdi-refreshd"
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-packages-run packages-test packages-vm:
+packages-run packages-test packages-deb packages-deb-test packages-vm:
 	@tests/packages $(@:packages-%=%)
 
 $(READY): pyproject.toml
