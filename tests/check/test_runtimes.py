@@ -160,6 +160,7 @@ def test_a_configuration_that_is_broken_is_told(host):
 @pytest.mark.root
 def test_nodes_without_links_in_dev_char_and_an_old_runc(host):
     host.program("runc", "runc version 1.1.4")
+    host.shell("rm -rf /dev/char")
     severity, place, said = host.one_fault()
     assert (severity, place) == ("degraded", "/dev/dri/card1 and 9 more")
     assert said.startswith("has no link in /dev/char, and runc 1.1.4 needs one")
