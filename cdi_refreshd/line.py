@@ -25,6 +25,8 @@ class Outcome(NamedTuple):
     changed: bool = False
     findings: tuple[Finding, ...] = ()
     """The verdict's, and what publishing found."""
+    content: bytes = b""
+    """Of the first file, where this pass published or confirmed it."""
 
 
 def judged(asked: Child, request: Request, limit_s: float = probe.LIMIT_S) -> Verdict:
@@ -47,11 +49,14 @@ def documents(spec: Spec, path: str, form: str) -> Iterator[tuple[str, bytes]]:
         yield (f"{stem}.{name}{dot}{ending}" if name else path), to_bytes(part)
 
 
-def carried_out(verdict: Verdict, path: str, form: str) -> Outcome:
-    """Does to the published spec what the verdict says. A failure to do so is a verdict of its own."""
+def carried_out(verdict: Verdict, path: str, form: str, ours: bool = True) -> Outcome:
+    """Does to the published spec what the verdict says. A failure to do so is a verdict of its own.
+
+    `ours` False: the spec that stands is known not to be what was published, so it is never the better one.
+    """
     try:
         if verdict.action == state.PUBLISH and verdict.spec:
-            return _published(verdict, verdict.spec, path, form)
+            return _published(verdict, verdict.spec, path, form, ours)
         if verdict.action == state.WITHDRAW:
             return Outcome(verdict, (), withdrawn(path), verdict.findings)
         if verdict.action == state.KEEP_WHILE_TRUE:
@@ -61,25 +66,24 @@ def carried_out(verdict: Verdict, path: str, form: str) -> Outcome:
     return Outcome(verdict, _standing(path), False, verdict.findings)
 
 
-def _published(verdict: Verdict, spec: Spec, path: str, form: str) -> Outcome:
+def _published(verdict: Verdict, spec: Spec, path: str, form: str, ours: bool) -> Outcome:
     unborne = verification.alone(spec, path)
-    _refuse_worse(unborne, path)
+    _refuse_worse(unborne, path, ours)
     found = (*verdict.findings, *(one.finding for one in unborne), *refusals(spec))
     changed = False
-    files = []
-    for file, content in documents(spec, path, form):
+    contents = dict(documents(spec, path, form))
+    for file, content in contents.items():
         changed |= publish.publish(file, content)
-        files.append(file)
-    changed |= _parts_withdrawn(path, files)
-    return Outcome(degraded(verdict, found), tuple(files), changed, found)
+    changed |= _parts_withdrawn(path, list(contents))
+    return Outcome(degraded(verdict, found), tuple(contents), changed, found, contents[path])
 
 
-def _refuse_worse(unborne: list[Found], path: str) -> None:
+def _refuse_worse(unborne: list[Found], path: str, ours: bool) -> None:
     """Raises Fault where the spec that stands should rather stay: with less that keeps containers from starting."""
     fatal = [one for one in unborne if one.finding.severity == "fatal"]
     if not fatal:
         return
-    standing = _read(path) if _standing(path) else None
+    standing = _read(path) if ours and _standing(path) else None
     count = fatal_count(verification.alone(standing, path)) if standing else None
     stays = "; the spec that stands is better, so it stays" if count is not None and count < len(fatal) else ""
     gone = next((one.finding.place for one in fatal if one.rule in GONE), "")

@@ -53,6 +53,19 @@ def publish(path: str, content: bytes) -> bool:
     return True
 
 
+def holds(path: str, content: bytes) -> bool:
+    """Whether that is what stands there, in a form that publish would leave alone."""
+    head, name = _split(path)
+    try:
+        directory = os.open(head, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return _stands(directory, name, content)
+    finally:
+        _close(directory)
+
+
 def withdraw(path: str) -> bool:
     """Delete the file: True if there was one. A missing directory is as good as a missing file."""
     directory, name = _split(path)

@@ -102,3 +102,13 @@ def test_a_library_that_fails_for_all_or_for_one_call_only_withdraws_nothing(mac
     assert machine.path(SPEC).read_bytes() == before
     machine.become(OTHER)
     until_state(daemon, "ready")
+
+
+def test_a_spec_that_somebody_wrote_is_replaced_though_ours_has_worse_findings(machine, daemon):
+    """Without the hook program ours cannot start a container; one without hooks could, and is not ours."""
+    machine.become({"gpus": [{}, {}]})
+    until_state(daemon, "degraded")
+    daemon.until_quiet()
+    text = daemon.text()
+    machine.path(SPEC).write_text(text[: text.index("    hooks:")] + text[text.index("    mounts:") :])
+    daemon.until(lambda: daemon.text() == text)
