@@ -14,9 +14,9 @@ SPEC = "/var/run/cdi/nvidia.yaml"
 HOOK = "/usr/bin/nvidia-cdi-hook"
 GPUS = [{"drm": [1, 128]}, {"drm": [2, 129]}]
 CASE = {"gpus": GPUS, "path_bins": [HOOK]}
-ENGINES = ("podman", "containerd", "crio", "dockerd", "runc", "crun")
 CLEAN = """
-rm -rf /dev/char /etc/cdi /run/cdi /run/cdi-refreshd /run/nvidia-persistenced /etc/systemd/system/*.wants/* /usr/local/bin/* \
+rm -rf /dev/char /etc/cdi /run/cdi /run/cdi-refreshd /run/nvidia-persistenced \
+    /etc/systemd/system/*.wants/* /usr/local/bin/* \
     /etc/containers/containers.conf* /usr/share/containers/containers.conf /etc/containerd /etc/crio /etc/docker \
     /var/lib/kubelet
 rm -f /usr/bin/podman /usr/sbin/runc /usr/bin/runc
