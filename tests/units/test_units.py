@@ -1,0 +1,136 @@
+"""The units as systemd reads them, and as it rates them."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+UNITS = sorted(SYSTEMD.glob("*.service"))
+ALLOWED_EXPOSURE = 1.5
+RIVAL = "nvidia-cdi-refresh.service"
+
+needs_systemd = pytest.mark.skipif(
+    not shutil.which("systemd-analyze"), reason="NOT CHECKED: systemd-analyze is missing; install systemd"
+)
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+def instance(unit):
+    return unit.replace("@.", "@more.")
+
+
+def settings(text, section="Service"):
+    """Assignments of a section in their order, comments left out."""
+    inside, found = "", []
+    for line in text.splitlines():
+        if line.startswith("["):
+            inside = line.strip("[]")
+        elif inside == section and line and not line.startswith("#"):
+            found.append(line)
+    return found
+
+
+def sandbox(unit):
+    """What stands below the comment that says so."""
+    return settings("[Service]\n#" + unit.read_text().partition("\n# Sandbox")[2])
+
+
+def values(unit, section, key):
+    lines = settings(unit.read_text(), section)
+    return [word for line in lines if line.startswith(f"{key}=") for word in line.partition("=")[2].split()]
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A system with the units, the program, and the engines that units are ordered with."""
+    folder = tmp_path / "usr/lib/systemd/system"
+    folder.mkdir(parents=True)
+    for unit in UNITS:
+        shutil.copy(unit, folder)
+    for entry in ("usr/bin/cdi-refreshd", "bin/sh", "sbin/init"):
+        program = tmp_path / entry
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    late = "[Unit]\nAfter=network-online.target\n[Service]\nExecStart=/bin/sh\n[Install]\nWantedBy=multi-user.target\n"
+    engines = ("docker", "containerd", "crio", "kubelet", "podman", "podman-restart", "k3s", "nvidia-persistenced")
+    for name in engines:
+        (folder / f"{name}.service").write_text(late)
+    (folder / "docker.socket").write_text("[Socket]\nListenStream=/run/docker.sock\n")
+    quadlet = late.replace("After=", "After=cdi-refreshd.service ")
+    (folder / "quadlet.service").write_text(quadlet)
+    for name in ("sysinit", "basic", "multi-user", "network-online", "sockets", "shutdown", "local-fs"):
+        (folder / f"{name}.target").write_text("[Unit]\nDescription=x\n")
+    wants = folder / "multi-user.target.wants"
+    wants.mkdir()
+    for name in [*(f"{name}.service" for name in engines), "quadlet.service", *map(instance, names(UNITS))]:
+        (wants / name).symlink_to(f"../{name}")
+    return tmp_path
+
+
+@needs_systemd
+def test_systemd_finds_no_mistake_and_no_cycle_with_any_engine(root):
+    units = [instance(name) for name in names(UNITS)]
+    command = ["systemd-analyze", "verify", "--man=no", f"--root={root}", *units, "multi-user.target"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    ours = [line for line in done.stderr.splitlines() if "cdi-refreshd" in line or "cycle" in line]
+    assert ours == []
+    assert "quadlet" not in done.stderr
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS, ids=names(UNITS))
+def test_the_sandbox_leaves_little_exposed(unit):
+    threshold = round(ALLOWED_EXPOSURE * 10)
+    command = ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={threshold}", str(unit)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-300:]
+    level = re.search(r"exposure level for \S+ ([\d.]+)", done.stdout)
+    assert level
+    assert float(level[1]) <= ALLOWED_EXPOSURE
+
+
+def test_all_units_have_the_sandbox_of_the_daemon():
+    daemon = sandbox(SYSTEMD / "cdi-refreshd.service")
+    assert "CapabilityBoundingSet=CAP_MKNOD" in daemon
+    assert sandbox(SYSTEMD / "cdi-refreshd@.service") == daemon
+    without_network = [line for line in daemon if not line.startswith("RestrictAddressFamilies")]
+    oneshot = sandbox(SYSTEMD / "cdi-refreshd-oneshot.service")
+    assert sorted(oneshot) == sorted([*without_network, "RestrictAddressFamilies=AF_UNIX", "PrivateNetwork=yes"])
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=names(UNITS))
+def test_engines_wait_for_the_spec_and_nothing_late_is_waited_for(unit):
+    before, after = values(unit, "Unit", "Before"), values(unit, "Unit", "After")
+    engines = {"docker.service", "containerd.service", "crio.service", "podman.service", "kubelet.service"}
+    assert engines <= set(before)
+    assert set(after) <= {"systemd-tmpfiles-setup.service", "systemd-udevd.service", "cdi-refreshd.service"}
+    assert values(unit, "Install", "WantedBy") == ["multi-user.target"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=names(UNITS))
+def test_no_unit_takes_the_directory_of_all_vendors_along(unit):
+    for name in values(unit, "Service", "RuntimeDirectory"):
+        assert name.startswith("cdi-refreshd")
+    assert values(unit, "Service", "RuntimeDirectoryPreserve") == ["yes"]
+
+
+def test_nobody_can_stop_the_daemon_by_starting_something_else():
+    for unit in UNITS:
+        assert values(unit, "Unit", "Conflicts") == []
+    stands_back = (SYSTEMD / f"{RIVAL}.d/cdi-refreshd.conf").read_text()
+    condition = "ExecCondition=/bin/sh -c '! systemctl --quiet is-active cdi-refreshd.service'"
+    assert condition in settings(stands_back)
+    assert condition in settings((SYSTEMD / "cdi-refreshd-oneshot.service").read_text())
+
+
+def test_only_the_daemon_is_enabled_where_it_is_installed():
+    lines = (SYSTEMD / "cdi-refreshd.preset").read_text().splitlines()
+    told = {name: verb for verb, _, name in (line.partition(" ") for line in lines if line[0] != "#")}
+    assert told == {unit.name: "enable" if unit.stem == "cdi-refreshd" else "disable" for unit in UNITS}
