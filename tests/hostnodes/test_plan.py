@@ -1,5 +1,6 @@
 """What the facts come to, without a machine."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +8,8 @@ from cdi_refreshd.core import hostnodes
 from cdi_refreshd.core.facts import CHARACTER, Entry
 from cdi_refreshd.core.hostnodes import Capability, Facts, Memory, Permissions
 from cdi_refreshd.core.inventory import Node
+from cdi_refreshd.core.keys import parse
+from cdi_refreshd.core.settings import BrokenConfiguration
 
 MAJORS = {"nvidia": 195, "nvidia-uvm": 510, "nvidia-caps": 511}
 FACTS = Facts(MAJORS, minors=(0, 3), modeset=True, modules=(1, 2, 3))
@@ -138,3 +141,22 @@ def test_a_plan_looks_ahead_to_the_nodes_that_it_makes():
     after = hostnodes.after(facts, hostnodes.node_actions(facts))
     assert ("link", "/dev/char/195:255", "../nvidiactl") in links(after)
     assert made(after) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", ("auto", True)),
+        ("device-nodes = On", ("yes", True)),
+        ("device-nodes=0\ndev-char-links=no", ("no", False)),
+    ],
+)
+def test_the_configuration_takes_auto_and_all_words_for_yes_and_no(text, wanted):
+    settings, _, findings = parse([("/1.conf", f"[host]\n{text}\n")])
+    assert (settings.device_nodes, settings.dev_char_links) == wanted
+    assert findings == []
+
+
+def test_another_word_is_a_mistake_with_its_place():
+    with pytest.raises(BrokenConfiguration, match=r"/1[.]conf:2: device-nodes: 'maybe' is neither true nor false"):
+        parse([("/1.conf", "[host]\ndevice-nodes = maybe\n")])
