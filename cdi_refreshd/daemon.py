@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from cdi_refreshd import __version__, config, line, probe, remembered, statefile
+from cdi_refreshd import __version__, config, line, neighbours, probe, remembered, statefile
 from cdi_refreshd.core import reconcile, report, state, statedoc
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.reconcile import Reconciler, Timing
@@ -46,6 +46,7 @@ class Daemon:
         self.asked_at, self.request, self.known = 0.0, Request(loaded.settings.choices), remembered.Looked()
         self.path, self.abandoned = "", list[str]()
         self.again_at = math.inf
+        self.told_neighbours = False
         self.library_dirs: tuple[str, ...] = ()
         self.triggers: tuple[Trigger, ...] = ()
         self.trigger_count = 0
@@ -246,6 +247,10 @@ class Daemon:
             self.manager.ready()
         if outcome.verdict.state in state.SETTLED and not self.is_ready:
             self._ready()
+        if not self.told_neighbours and outcome.files:
+            self.told_neighbours = True
+            for finding in neighbours.findings():
+                self.journal.write(Line(report.WARNING, str(finding), "neighbour"))
         if tampered:  # between our rename and the sweep's look at it: its event would be taken for our own
             self._triggered([Trigger("sweep", f"{self.path} is not what was published")])
         gc.collect()

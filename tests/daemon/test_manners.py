@@ -137,6 +137,17 @@ def test_a_spec_that_the_configuration_moves_does_not_stay_behind(start):
     daemon.until(lambda: not daemon.machine.path(SPEC).exists())
 
 
+def test_a_forgotten_spec_is_named_at_start_with_what_helps(machine, start):
+    machine.path("/etc/cdi").mkdir(exist_ok=True)
+    old = "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n- name: '0'\n  containerEdits: {env: [A=b]}\n"
+    machine.path("/etc/cdi/nvidia.yaml").write_text(old)
+    daemon = start()
+    daemon.until(lambda: "/etc/cdi/nvidia.yaml" in daemon.journal())
+    line = next(line for line in daemon.journal().splitlines() if "/etc/cdi/nvidia.yaml" in line)
+    assert line.startswith("<4>")
+    assert "cdi-refreshd adopt" in line
+
+
 def test_a_second_daemon_refuses_to_run(machine, start):
     ready(start)
     second = machine.run([*PROGRAM, "run"])

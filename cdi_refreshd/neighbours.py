@@ -1,0 +1,32 @@
+"""Who else defines our devices, or would: forgotten specs, conflicts, NVIDIA's own units. The daemon asks once.
+
+In a child, since other people's specs take a parser and memory that the daemon has no other use for.
+"""
+
+import json
+
+from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.inventory import freeze, to_json
+from cdi_refreshd.core.registry import DEFAULT_DIRECTORIES, definitions
+from cdi_refreshd.host.child import Child
+
+LIMIT_S = 5.0
+"""The daemon waits for it."""
+
+
+def findings() -> tuple[Finding, ...]:
+    """What is worth a line in the journal; what went wrong where nobody could look."""
+    try:
+        answer = Child(_look).answer(LIMIT_S)
+    except (Fault, OSError) as error:
+        return (Finding("info", "other specs", f"cannot be looked at: {error}"),)
+    found: tuple[Finding, ...] = freeze(tuple[Finding, ...], json.loads(answer))
+    return tuple(finding for finding in found if finding.severity != "info")
+
+
+def _look() -> bytes:
+    from cdi_refreshd import checking, specdirs  # noqa: PLC0415 - the parent is to stay small
+
+    directories = list(DEFAULT_DIRECTORIES)
+    loaded = specdirs.load(directories)
+    return to_json(tuple(one.finding for one in checking.one_place(loaded, definitions(loaded.files), directories)))
