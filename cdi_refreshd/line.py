@@ -112,8 +112,9 @@ def _kept_while_true(verdict: Verdict, path: str) -> Outcome:
     if spec and not gone:
         return Outcome(verdict, (path,), False, verdict.findings)
     what = f"named {gone[0]}, which is gone" if gone else "is damaged"
-    why = f"{verdict.reason}; the spec {what}, so it is withdrawn"
-    return Outcome(verdict._replace(reason=why), (), withdrawn(path), verdict.findings)
+    # No part of the reason: that stays the same as long as the state lasts, and this happens once.
+    told = Finding("degraded", path, f"{what}, so it is withdrawn")
+    return Outcome(verdict, (), withdrawn(path), (*verdict.findings, told))
 
 
 def _read(path: str) -> Spec | None:

@@ -115,8 +115,9 @@ def test_without_the_libraries_the_spec_goes(host, published):
     host.become(case(GPU, files=False))
     done = host.oneshot()
     assert (done.returncode, state_of(done)) == (3, "waiting-userspace")
-    assert "install them; the spec named /" in lines(done)[0]
-    assert lines(done)[0].endswith("which is gone, so it is withdrawn; /var/run/cdi/nvidia.yaml: withdrawn")
+    assert lines(done)[0].endswith("install them; /var/run/cdi/nvidia.yaml: withdrawn")
+    assert lines(done)[1].startswith("/var/run/cdi/nvidia.yaml: named /")
+    assert lines(done)[1].endswith("which is gone, so it is withdrawn")
     assert host.published() is None
     assert lines(host.oneshot())[0].endswith("install them; /var/run/cdi/nvidia.yaml: no file")
 
@@ -137,14 +138,14 @@ def test_libraries_of_another_version_withdraw_a_spec_that_names_the_old_ones(ho
     done = host.oneshot()
     assert (done.returncode, state_of(done)) == (4, "driver-mismatch")
     assert f"module is {VERSION}, the libraries are 590.1" in lines(done)[0]
-    assert "the spec named /" in lines(done)[0]
+    assert "named /" in lines(done)[1]
     assert host.published() is None
 
 
 def test_one_path_that_is_gone_is_enough(host, published):
     (mounted,) = [path for path in host.published().mounts().values() if path.endswith("/nvidia-smi")]
     host.become(case(GPU, module_version="570.1", remove=[mounted]))
-    assert f"the spec named {mounted}, which is gone" in lines(host.oneshot())[0]
+    assert f"named {mounted}, which is gone" in lines(host.oneshot())[1]
     assert host.published() is None
 
 
@@ -152,7 +153,7 @@ def test_a_damaged_spec_does_not_outlive_a_mismatch(host, published):
     host.path(PUBLISHED).write_text("kind: [")
     host.become(case(GPU, module_version="570.1"))
     done = host.oneshot()
-    assert (done.returncode, "the spec is damaged, so it is withdrawn" in lines(done)[0]) == (4, True)
+    assert (done.returncode, "is damaged, so it is withdrawn" in lines(done)[1]) == (4, True)
     assert host.published() is None
 
 
