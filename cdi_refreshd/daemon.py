@@ -250,7 +250,8 @@ class Daemon:
         if not self.told_neighbours and outcome.files:
             self.told_neighbours = True
             for finding in neighbours.findings():
-                self.journal.write(Line(report.WARNING, str(finding), "neighbour"))
+                grave = report.DEBUG if finding.severity == "info" else report.WARNING
+                self.journal.write(Line(grave, str(finding), "neighbour"))
         if tampered:  # between our rename and the sweep's look at it: its event would be taken for our own
             self._triggered([Trigger("sweep", f"{self.path} is not what was published")])
         gc.collect()

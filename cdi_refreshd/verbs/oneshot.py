@@ -1,6 +1,7 @@
 """`cdi-refreshd oneshot`: one pass over the line, published, with the state as exit status."""
 
 import sys
+import time
 from collections.abc import Callable
 
 from cdi_refreshd import config, options, remembered
@@ -17,6 +18,7 @@ configuration says else). Exit status: 0 published, or no NVIDIA GPU; 1 failed; 
 yet; 4 they are of different versions; 5 with --strict: published, but something is left out; 78 the configuration is
 broken. Other options are those of generate, and go before the configuration; see cdi-refreshd config."""
 FIRST_RETRY_S, LAST_RETRY_S = 0.25, 5.0
+LEAST_LOOK_S = 5.0
 DONE = ("no-gpu", "ready", "degraded")
 
 
@@ -35,28 +37,30 @@ def run(argv: list[str]) -> int:
         if text:
             tell(text)
 
-    def once() -> Outcome:
+    def once(limit_s: float) -> Outcome:
         settings = loaded.settings
-        host = (settings.device_nodes, settings.dev_char_links)
-        return remembered.passed(
-            Request(choices, True, "", *host), path, form, settings.on_mismatch, settings.look_limit_s
-        )
+        request = Request(choices, True, "", settings.device_nodes, settings.dev_char_links)
+        return remembered.passed(request, path, form, settings.on_mismatch, min(limit_s, settings.look_limit_s))
 
-    outcome = until_done(once, wait_s) if wait_s else once()
+    outcome = until_done(once, wait_s) if wait_s else once(loaded.settings.look_limit_s)
     report(outcome, path)
     usage = outcome.verdict.usage
     return state.USAGE if usage else state.exit_status(outcome.verdict.state, parsed.strict)
 
 
-def until_done(once: Callable[[], Outcome], wait_s: float) -> Outcome:
-    """Passes with growing pauses until one is done, or the time is over. The last outcome."""
+def until_done(once: Callable[[float], Outcome], wait_s: float) -> Outcome:
+    """Passes with growing pauses until one is done, or the time is over. The last outcome.
+
+    A pass may take what is left of the time, but never less than LEAST_LOOK_S: NVML needs seconds on large hosts.
+    """
     import tenacity  # noqa: PLC0415 - it costs three interpreters' start, and only who waits needs it
 
     pause = tenacity.wait_random_exponential(multiplier=FIRST_RETRY_S, max=LAST_RETRY_S)
     seen: list[Outcome] = []
+    ends_at = time.monotonic() + wait_s
 
     def attempt() -> bool:
-        seen.append(once())
+        seen.append(once(max(LEAST_LOOK_S, ends_at - time.monotonic())))
         return seen[-1].verdict.state in DONE or seen[-1].verdict.usage
 
     tenacity.Retrying(

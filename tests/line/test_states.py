@@ -263,3 +263,10 @@ def test_a_wait_does_not_wait_for_what_will_not_come(host):
     assert host.oneshot("--wait", "600").returncode == 0  # no GPU
     host.become(case(GPU))
     assert host.oneshot("--wait", "600", "--device-id", "7").returncode == 2
+
+
+def test_a_wait_ends_though_nvml_hangs(host, published):
+    host.become(case(GPU, nvml=["hang nvmlInit_v2 600"]))
+    done = host.oneshot("--wait", "0.1", timeout=50)
+    assert (done.returncode, "did not answer within 5 s" in lines(done)[0]) == (1, True)
+    assert host.identity() == published
