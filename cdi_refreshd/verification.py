@@ -23,7 +23,7 @@ def plain_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
     subjects = tuple(subjects)
     wanted = {path for of in subjects for path in verify.paths(of)}
     seen = entries.entries(wanted.union(more))
-    characters, blocks = facts.registered(entries.registered_drivers())
+    characters, blocks = facts.registered(entries.registered_drivers(), entries.nvidia_loaded())
     networked = any(edits.net_devices for of in subjects for _, edits in verify.every_edits(of))
     return Host(
         entries=seen,

@@ -69,8 +69,12 @@ class Host(NamedTuple):
 UNSEEN = Entry(UNKNOWN, UNKNOWN)
 
 
-def registered(text: str) -> tuple[dict[int, tuple[str, ...]], dict[int, tuple[str, ...]]]:
-    """/proc/devices: of character devices and of block devices, a major to its drivers' names."""
+def registered(text: str, nvidia_loaded: bool = False) -> tuple[dict[int, tuple[str, ...]], dict[int, tuple[str, ...]]]:
+    """/proc/devices: of character devices and of block devices, a major to its drivers' names.
+
+    Empty, which is "nobody knows", where NVIDIA's module is loaded and the text has none of its majors: then it is not
+    the list of the kernel that the module is in, but that of a container's or a test's /proc.
+    """
     tables: tuple[dict[int, tuple[str, ...]], dict[int, tuple[str, ...]]] = ({}, {})
     table = tables[0]
     for line in text.splitlines():
@@ -79,4 +83,6 @@ def registered(text: str) -> tuple[dict[int, tuple[str, ...]], dict[int, tuple[s
         number, _, name = line.strip().partition(" ")
         if number.isascii() and number.isdigit() and name:
             table[int(number)] = (*table.get(int(number), ()), name)
+    if nvidia_loaded and not any(name.startswith("nvidia") for names in tables[0].values() for name in names):
+        return {}, {}
     return tables

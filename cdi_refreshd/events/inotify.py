@@ -11,7 +11,6 @@ file with what it was then. Our temporaries begin with a dot, which no pattern f
 import contextlib
 import ctypes
 import errno
-import fnmatch
 import os
 import select
 import stat
@@ -19,6 +18,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from cdi_refreshd.core.globs import matches
 from cdi_refreshd.core.trigger import Trigger
 from cdi_refreshd.core.watching import EACH, NONE, Watch
 
@@ -249,7 +249,7 @@ def _kernel_mask(watch: Watch) -> int:
 
 
 def _matches(watch: Watch, name: str) -> bool:
-    return bool(name) and (not watch.names or any(fnmatch.fnmatchcase(name, pattern) for pattern in watch.names))
+    return bool(name) and (not watch.names or any(matches(name, pattern) for pattern in watch.names))
 
 
 def _shown(watch: Watch, name: str) -> str:

@@ -49,6 +49,10 @@ def registered_drivers() -> str:
         return ""
 
 
+def nvidia_loaded() -> bool:
+    return os.path.exists("/proc/driver/nvidia/version")
+
+
 def known_to_sysfs(kind: str, major: int, minor: int) -> bool:
     return os.path.lexists(f"/sys/dev/{'block' if kind == BLOCK else 'char'}/{major}:{minor}")
 

@@ -1,10 +1,10 @@
 """Device nodes, by lstat alone: opening one would wake its GPU or hold its driver."""
 
-import fnmatch
 import os
 import stat
 from collections.abc import Iterable, Iterator
 
+from cdi_refreshd.core.globs import matching as matching_names
 from cdi_refreshd.core.inventory import Link, Node
 
 
@@ -37,11 +37,11 @@ def matching(pattern: str) -> Iterator[Node]:
     """Character devices whose path matches, in order; only the last part of the pattern may have wildcards."""
     directory, _, name = pattern.rpartition("/")
     try:
-        names = sorted(os.listdir(directory or "/"))
+        names = matching_names(sorted(os.listdir(directory or "/")), (name,))
     except OSError:
         return
     # A name that is not printable cannot be written into a spec, and no driver gives one.
-    found = (entry for entry in names if fnmatch.fnmatchcase(entry, name) and entry.isprintable())
+    found = (entry for entry in names if entry.isprintable())
     yield from present(f"{directory}/{entry}" for entry in found)
 
 

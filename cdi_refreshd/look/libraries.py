@@ -1,8 +1,6 @@
 """The driver's libraries: where they are, which version, what links stand beside them."""
 
-import fnmatch
-
-from cdi_refreshd.core import kernel, ldcache
+from cdi_refreshd.core import globs, kernel, ldcache
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.inventory import Driver, Library
 from cdi_refreshd.core.places import LIBRARY_DIRS, LOADER_CACHE
@@ -44,7 +42,7 @@ class Libraries:
     def _in_cache(self, pattern: str) -> list[str]:
         found = []
         for path in self._cache():
-            if any(fnmatch.fnmatchcase(name.rpartition("/")[2], pattern) for name in self._chain(path)):
+            if any(globs.matches(name.rpartition("/")[2], pattern) for name in self._chain(path)):
                 found.append(path)
         return [path for path in self.tree.real(found) if self.tree.is_file(path)]
 
