@@ -15,6 +15,9 @@ EXPLICIT = (
 )
 NVML = "libnvidia-ml.so.1"
 
+OURS = ("libnvidia", "libcuda", "libnv", "libGL", "libEGL", "libOpenCL", "libvdpau", "libvulkan")
+"""How names begin that lead to NVIDIA's libraries on some distribution."""
+
 
 class Libraries:
     """Finds libraries by name: in the usual directories, else through the loader's cache."""
@@ -28,7 +31,7 @@ class Libraries:
             once.setdefault(tree.resolve(path), path)
         self.directories = tuple(once.values())
         self.uses_cache = not search_paths
-        self._cached: tuple[str, ...] | None = None
+        self._cached: tuple[tuple[str, tuple[str, ...]], ...] | None = None
 
     def find(self, pattern: str) -> list[str]:
         """Real paths, each once, in the order of the directories."""
@@ -40,11 +43,15 @@ class Libraries:
         return next(iter(self.find(NVML)), "")
 
     def _in_cache(self, pattern: str) -> list[str]:
-        found = []
-        for path in self._cache():
-            if any(globs.matches(name.rpartition("/")[2], pattern) for name in self._chain(path)):
-                found.append(path)
+        found = [path for path, names in self._cache() if any(globs.matches(name, pattern) for name in names)]
         return [path for path in self.tree.real(found) if self.tree.is_file(path)]
+
+    def _may_be_ours(self, path: str) -> bool:
+        directory, _, name = path.rpartition("/")
+        return directory not in self.directories or name.startswith(OURS)
+
+    def _names(self, path: str) -> tuple[str, ...]:
+        return tuple(one.rpartition("/")[2] for one in self._chain(path))
 
     def _chain(self, path: str) -> list[str]:
         """The path and every link's target on the way: a pattern may match any of them."""
@@ -54,8 +61,12 @@ class Libraries:
             chain.append(self.tree.host(text) if text.startswith("/") else f"{chain[-1].rpartition('/')[0]}/{text}")
         return chain
 
-    def _cache(self) -> tuple[str, ...]:
-        """Only what looks like NVIDIA's: the chain of every library of a host would be long to follow."""
+    def _cache(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Paths with the names by which a pattern may know them.
+
+        A host lists thousands. Of those in directories that were searched by name already, only links with names
+        like NVIDIA's are followed: nothing else there can lead to what was not found.
+        """
         if self._cached is None:
             self._cached = ()
             path = self.tree.host(LOADER_CACHE)
@@ -63,7 +74,8 @@ class Libraries:
             if raw is not None:
                 try:
                     listed = ldcache.libraries(raw)
-                    self._cached = tuple(self.tree.host(item) for item in listed)
+                    paths = [self.tree.host(item) for item in listed if self._may_be_ours(self.tree.host(item))]
+                    self._cached = tuple((path, self._names(path)) for path in paths)
                 except ValueError as error:
                     fact = f"is not a library cache that can be read ({error})"
                     self.tree.findings.append(Finding("degraded", path, fact, "run ldconfig"))
