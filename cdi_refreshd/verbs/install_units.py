@@ -30,7 +30,9 @@ PLACES = {
     ".tmpfiles": "etc/tmpfiles.d",
 }
 _PLAIN = re.compile(r"[A-Za-z0-9/._+@-]+")
-_HOMES = ("/home/", "/root/", "/run/user/")
+_UNSEEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")
+"""What ProtectHome= and PrivateTmp= hide."""
+_MANUAL = re.compile(rb"^Documentation=man:.*\n", re.MULTILINE)
 
 
 class Unit(NamedTuple):
@@ -75,6 +77,7 @@ def units(folder: str, root: str, program: str) -> list[Unit]:
             if place:
                 with open(f"{at}/{name}", "rb") as file:
                     content = file.read().replace(PACKAGED.encode(), program.encode())
+                content = _MANUAL.sub(b"", content)  # the pages come with the package alone
                 found.append(Unit(os.path.join(root, place), content))
     return found
 
@@ -105,8 +108,8 @@ def startable(program: str, root: str) -> str:
     """The program's path as the units are to have it. Raises Fault where root, under systemd, should not start it."""
     cure = "PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install cdi-refreshd, as root"
     for path in (program, os.path.realpath(program)):
-        if inside(path, root).startswith(_HOMES):
-            raise Fault(path, "is in somebody's home, where the units may not look", cure)
+        if inside(path, root).startswith(_UNSEEN):
+            raise Fault(path, "is in a home or in /tmp, of which the units see nothing", cure)
         others = writable_by_others(os.path.realpath(path))
         if others:
             raise Fault(others, "is not root's alone, and the units would run what is in it as root", cure)
