@@ -4,9 +4,9 @@
     python -m tests.vm scenarios [NAME ...]     the scenarios, or some of them, with their times
     python -m tests.vm run FOLDER OUT           boot, run FOLDER/run as root, bring back /out
 
-All of it needs root and the packages of `tests/packages vm`. The image is built once, which takes minutes, and kept in
-$VM_DIR, or else in ~/.cache/cdi-refreshd. VM_ACCEL=tcg or kvm chooses how the machine is made; kvm is the default where
-the processor offers it.
+All of it needs root and the packages of `tests/packages vm`, and plays with the Debian package that `make deb` left in
+dist/. The image is built once, which takes minutes, and kept in $VM_DIR, or else in ~/.cache/cdi-refreshd.
+VM_ACCEL=tcg or kvm chooses how the machine is made; kvm is the default where the processor offers it.
 
 | file | holds |
 |---|---|

@@ -1,9 +1,9 @@
 """`python -m tests.vm`: see the package's first lines."""
 
 import argparse
-import importlib.util
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from . import vm
 HERE = Path(__file__).parent
 TOP = HERE.parent.parent
 LIMIT_S = 1200
+SOURCES = ("cdi_refreshd", "debian", "systemd")
 
 
 def scenarios(names=(), out=None, limit_s=LIMIT_S):
@@ -20,19 +21,24 @@ def scenarios(names=(), out=None, limit_s=LIMIT_S):
         job = Path(folder) / "job"
         shutil.copytree(HERE / "job", job)
         shutil.copytree(HERE / "scenarios", job / "scenarios", ignore=shutil.ignore_patterns("__pycache__"))
-        add_product(job / "product")
+        (job / "product").mkdir()
+        shutil.copy(package(), job / "product")
         (job / "names").write_text(" ".join(names))
         ended = vm.run(job, Path(out) if out else Path(folder) / "out", limit_s)
     told = [json.loads(line) for line in ended.log.splitlines() if line.startswith('{"scenario"')]
     return told, ended
 
 
-def add_product(folder):
-    folder.mkdir()
-    for name in ("cdi_refreshd", "systemd"):
-        shutil.copytree(TOP / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    # Debian has no package of it.
-    shutil.copy(importlib.util.find_spec("pynvml").origin, folder / "pynvml.py")
+def package():
+    """The Debian package, as `make deb` leaves it. One that is older than its sources is told."""
+    built = sorted((TOP / "dist").glob("cdi-refreshd_*_all.deb"), key=lambda path: path.stat().st_mtime)
+    if not built:
+        sys.exit("There is no package in dist/: make deb")
+    sources = [path for name in SOURCES for path in (TOP / name).rglob("*") if "__pycache__" not in path.parts]
+    newer = [path for path in sources if path.is_file() and path.stat().st_mtime > built[-1].stat().st_mtime]
+    if newer:
+        print(f"{built[-1]} IS OLDER THAN {newer[0]}: make deb", file=sys.stderr, flush=True)
+    return built[-1]
 
 
 def table(told):

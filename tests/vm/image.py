@@ -1,4 +1,4 @@
-"""The guest's disk: Debian 12 with podman, and with the modules and files of a made-up NVIDIA driver."""
+"""The guest's disk: Debian 12 with engines, and with the modules and files of a made-up NVIDIA driver."""
 
 import fcntl
 import hashlib
@@ -33,6 +33,8 @@ PACKAGES = (
     "podman",
     "crun",
     "runc",
+    "containerd",
+    "docker.io",
     "busybox-static",
 )
 # Nothing that has a network to wait for, or that works in the background while times are taken.
@@ -45,9 +47,9 @@ UNWANTED = (
     "fstrim.timer",
     "podman-auto-update.service",
     "podman-auto-update.timer",
-    "podman-restart.service",
-    "podman.socket",
 )
+ENGINES = ("containerd.service", "docker.service", "docker.socket", "podman-restart.service", "podman.socket")
+"""What Debian enables of engines: masked where times are taken."""
 SIZE = "4G"
 VERSION, UPGRADE = "580.95.05", "580.99.02"
 """Of the driver that is installed, and of the one that lies in UPGRADE_FOLDER for whoever upgrades it."""
@@ -128,6 +130,7 @@ def build(base, finished):
     release = kernel.name.removeprefix("vmlinuz-")
     install_modules(root, release)
     install_driver(root)
+    mask(root, ENGINES)
     shutil.copy(kernel, work / "kernel")
     shutil.copy(root / f"boot/initrd.img-{release}", work / "initrd")
     subprocess.run(["mkfs.ext4", "-q", "-d", root, work / "disk", SIZE], check=True)
@@ -139,14 +142,18 @@ def settle(root):
     """What Debian's installer would have done, and the unit that does what a job wants done."""
     (root / "etc/fstab").write_text("")
     (root / "etc/hostname").write_text("vm\n")
+    mask(root, UNWANTED)
     units = root / "etc/systemd/system"
-    for name in UNWANTED:
-        (units / name).symlink_to("/dev/null")
     shutil.copy(HERE / "guest/job", root / "usr/local/sbin/job")
     for name in ("job.service", "job.timer"):
         shutil.copy(HERE / "guest" / name, units / name)
     (units / "timers.target.wants").mkdir(exist_ok=True)
     (units / "timers.target.wants/job.timer").symlink_to("../job.timer")
+
+
+def mask(root, names):
+    for name in names:
+        (root / "etc/systemd/system" / name).symlink_to("/dev/null")
 
 
 def install_modules(root, release):

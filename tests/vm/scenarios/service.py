@@ -6,13 +6,12 @@ import signal
 import time
 from pathlib import Path
 
-from . import daemon, owner, spec
+from . import daemon, keeper, owner, spec
 from .daemon import UNIT, systemctl
 from .telling import Wrong, expect, scenario, seconds_until
 
 # Commands that start an interpreter or an engine: in software that alone takes seconds.
 SLOW_S = 20.0
-ROOTFS = Path("/srv/rootfs")
 
 
 def unchanged(act):
@@ -111,7 +110,7 @@ def nvml_that_fails_takes_no_spec_away():
 def a_child_that_hangs_in_nvml_hinders_nobody():
     """Given up after the time that the configuration grants; what happened meanwhile is seen then."""
     inode = spec.inode()
-    with looking_at_most(3):
+    with configured("[daemon]\nlook-timeout = 3\n"):
         with owner.scripted("hang nvmlDeviceGetCount_v2 600"):
             before = daemon.told()["counters"]["failures"]
             systemctl("reload", UNIT, "--no-block")
@@ -126,11 +125,11 @@ def a_child_that_hangs_in_nvml_hinders_nobody():
 
 
 @contextlib.contextmanager
-def looking_at_most(seconds):
-    """How long the child may look, as a drop-in file of the administrator."""
+def configured(text):
+    """A drop-in file of the administrator."""
     file = Path("/etc/cdi-refreshd/cdi-refreshd.conf.d/50-test.conf")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"[daemon]\nlook-timeout = {seconds}\n")
+    file.write_text(text)
     try:
         systemctl("reload", UNIT)
         yield
@@ -140,49 +139,50 @@ def looking_at_most(seconds):
 
 
 @scenario(limit_s=SLOW_S)
-def a_container_keeps_its_gpu_across_daemon_reload():
-    return container_across_daemon_reload("crun")
-
-
-def container_across_daemon_reload(runtime):
-    """Seconds that a new container takes. The old one still opens its GPU."""
-    make_rootfs()
-    podman("run", "--detach", "--name=keeper", *container(runtime), "/bin/busybox", "sleep", "1000", runtime=runtime)
-    try:
-        opens_gpu(runtime)
-        systemctl("daemon-reload")
-        opens_gpu(runtime)
-        started = time.monotonic()
-        podman("run", "--rm", *container(runtime), "/bin/busybox", "head", "-c1", "/dev/nvidia1", runtime=runtime)
-        return time.monotonic() - started
-    finally:
-        podman("rm", "--force", "--time=0", "keeper", runtime=runtime)
-
-
-def opens_gpu(runtime):
-    podman("exec", "keeper", "/bin/busybox", "head", "-c1", "/dev/nvidia0", runtime=runtime)
-
-
-def podman(verb, *words, runtime):
-    return owner.do("podman", "--runtime", runtime, "--cgroup-manager=systemd", verb, *words)
-
-
-def container(runtime):
-    return "--network=none", "--device=nvidia.com/gpu=all", "--security-opt=seccomp=unconfined", "--rootfs", str(ROOTFS)
-
-
-def make_rootfs():
-    if not ROOTFS.exists():
-        for name in ("bin", "dev", "proc", "sys", "run", "etc", "tmp", "usr/lib", "usr/bin"):
-            (ROOTFS / name).mkdir(parents=True)
-        owner.do("cp", "/bin/busybox", str(ROOTFS / "bin"))
+def containers_of_crun_keep_their_gpu_across_ten_daemon_reloads():
+    return across_daemon_reloads("crun")
 
 
 @scenario(limit_s=SLOW_S)
-def systemd_finds_nothing_wrong_with_the_unit():
+def containers_of_runc_keep_their_gpu_across_ten_daemon_reloads():
+    expect(links(), "there are no links in /dev/char")
+    return across_daemon_reloads("runc")
+
+
+@scenario(limit_s=SLOW_S)
+def without_links_in_dev_char_those_of_runc_lose_it():
+    """What the links are for. runc before 1.1.7 tells systemd of no device that has none."""
+    with configured("[host]\ndev-char-links = no\n"):
+        for link in links():
+            link.unlink()
+        with keeper.running("runc") as container:
+            systemctl("daemon-reload")
+            container.tries_again()
+            expect(container.refusals(), "it has kept it: the links are for nothing here")
+        expect(not links(), "there are links, although none are wanted")
+    return seconds_until(links, "there are no links in /dev/char")
+
+
+def across_daemon_reloads(runtime):
+    """Seconds that a new container takes afterwards."""
+    with keeper.running(runtime) as container:
+        for count in range(1, 11):
+            systemctl("daemon-reload")
+            container.has_kept_its_gpu(f"{count} times systemctl daemon-reload")
+        return keeper.another(runtime)
+
+
+def links():
+    """Of the GPUs and of nvidiactl, whose major number is always the same."""
+    return list(Path("/dev/char").glob("195:*"))
+
+
+@scenario(limit_s=SLOW_S)
+def systemd_finds_nothing_wrong_with_the_units():
     started = time.monotonic()
-    # Manual pages come with the package.
-    said = owner.do("systemd-analyze", "verify", "--man=no", UNIT)
+    # This guest has no man.
+    units = (UNIT, "cdi-refreshd-oneshot.service", "cdi-refreshd@further.service")
+    said = owner.do("systemd-analyze", "verify", "--man=no", *units)
     expect(not said, said)
     return time.monotonic() - started
 
