@@ -34,7 +34,7 @@ SPEC = "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: []\n"
 BOOKKEEPING = ("var/lib/dpkg", "var/lib/apt", "var/cache", "var/log", "root", "tmp", "proc", "etc/ld.so.cache")
 STUB = """#!/bin/sh
 echo "$@" >>/systemctl.log
-case "$*" in *is-enabled*) echo enabled ;; esac
+case "$*" in *is-enabled*) echo enabled ;; *is-active*) echo STATE; [ STATE = active ] ;; esac
 """
 
 
@@ -184,21 +184,41 @@ def test_an_upgrade_and_a_downgrade_keep_what_the_administrator_chose_and_the_sp
     assert spec.read_text() == SPEC
 
 
-def test_a_running_daemon_is_restarted_once_by_an_upgrade_and_stopped_by_a_removal(system, debs):
-    system.install(debs[OLD])
+def stubbed(system, state):
+    """A systemd that is none: what it is asked to do goes into the file that comes back."""
     (system.top / "run/systemd/system").mkdir(parents=True)
     (system.top / "bin/systemctl").unlink()
-    system.write("bin/systemctl", STUB).chmod(0o755)
-    log = system.write("systemctl.log", "")
+    system.write("bin/systemctl", STUB.replace("STATE", state)).chmod(0o755)
+    return system.write("systemctl.log", "")
+
+
+def changing(log):
+    return [line for line in log.read_text().splitlines() if re.search(r"\b(start|stop|restart)\b", line)]
+
+
+def test_a_running_daemon_is_restarted_once_by_an_upgrade_and_stopped_by_a_removal(system, debs):
+    system.install(debs[OLD])
+    log = stubbed(system, "active")
     system.install(debs[NEW])
-    asked = log.read_text().splitlines()
-    changing = [line for line in asked if re.search(r"\b(start|stop|restart)\b", line)]
-    assert changing == ["--quiet --system restart cdi-refreshd.service"], asked
+    # The start is for what failed before.
+    start = "--quiet --system start cdi-refreshd.service"
+    assert changing(log) == ["try-restart cdi-refreshd.service", start, "try-restart cdi-refreshd@*.service"]
     # debhelper's, once for each dh_installsystemd, and none of ours: it is what costs old containers their GPUs.
-    assert sum("daemon-reload" in line for line in asked) <= 2, asked
+    assert log.read_text().count("daemon-reload") <= 2
     log.write_text("")
     system.sh("apt-get remove -qy cdi-refreshd")
-    assert any(re.search(r"\bstop .*cdi-refreshd\.service", line) for line in log.read_text().splitlines())
+    assert changing(log) == ["stop cdi-refreshd.service cdi-refreshd-oneshot.service cdi-refreshd@*.service"]
+
+
+def test_an_upgrade_does_not_start_what_the_administrator_has_stopped_but_a_new_installation_does(system, debs):
+    system.install(debs[OLD])
+    log = stubbed(system, "inactive")
+    system.install(debs[NEW])
+    assert changing(log) == ["try-restart cdi-refreshd.service", "try-restart cdi-refreshd@*.service"]
+    system.sh("apt-get remove -qy cdi-refreshd")
+    log.write_text("")
+    system.install(debs[NEW])
+    assert "--quiet --system start cdi-refreshd.service" in changing(log)
 
 
 def test_a_removal_leaves_spec_and_configuration_and_a_purge_nothing(system, debs, monkeypatch):
