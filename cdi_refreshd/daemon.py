@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from cdi_refreshd import __version__, config, line, neighbours, probe, remembered, statefile
-from cdi_refreshd.core import reconcile, report, state, statedoc
+from cdi_refreshd.core import reconcile, report, restoring, state, statedoc
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.reconcile import Reconciler, Timing
 from cdi_refreshd.core.report import Line, Pass
@@ -45,6 +45,7 @@ class Daemon:
         self.answered = False
         self.asked_at, self.request, self.known = 0.0, Request(loaded.settings.choices), remembered.Looked()
         self.path, self.abandoned = "", list[str]()
+        self.contents: dict[str, bytes] = {}
         self.again_at = math.inf
         self.told_neighbours = False
         self.library_dirs: tuple[str, ...] = ()
@@ -154,6 +155,8 @@ class Daemon:
         triggers = self.inotify.read()
         if any(trigger.detail.endswith("(configuration)") and self._is_ours(trigger) for trigger in triggers):
             self._load()
+        if self.reconciler.state == reconcile.IDLE:
+            self._put_back(restoring.at_once(triggers, self.contents))
         as_published = self.sweep.is_as_published()
         for trigger in triggers:
             # What our own publishing did comes back as an event.
@@ -192,6 +195,7 @@ class Daemon:
 
     def _ask(self, triggers: tuple[Trigger, ...], count: int) -> None:
         self.triggers, self.trigger_count, self.asked_at = triggers, count, time.monotonic()
+        self._put_back(restoring.after_quiet(triggers, count, self.contents))
         self.reload_running = self.reload_wanted
         self.mig.begin(self.asked_at)
         self.known = remembered.looked(self.path)
@@ -221,6 +225,19 @@ class Daemon:
             child.close()
             self._finish(remembered.recalled(verdict, self.known))
 
+    def _put_back(self, why: Trigger | None) -> None:
+        """Containers that start before the look is done get what they would have got before."""
+        if why is None or self.sweep.is_as_published():
+            return
+        try:
+            for file, content in self.contents.items():
+                publish.publish(file, content, at_once=True)
+        except Fault:
+            return  # the look will tell
+        self.sweep.put_back()
+        self._count(restored=1)
+        self.journal.write(Line(report.NOTICE, restoring.said(why), "restored", (("CDI_SPEC_PATH", self.path),)))
+
     def _finish(self, verdict: state.Verdict) -> None:
         settings = self.loaded.settings
         verdict = state.under_policy(verdict, settings.on_mismatch)
@@ -229,7 +246,8 @@ class Daemon:
         remembered.note(outcome, self.path)
         self._leave_abandoned()
         self.sweep.set(outcome.verdict.spec, outcome.files)
-        tampered = bool(outcome.content) and not publish.holds(self.path, outcome.content)
+        self.contents = dict(outcome.contents) or (self.contents if outcome.files else {})
+        tampered = any(not publish.holds(file, content) for file, content in outcome.contents)
         swept = outcome.verdict.state in state.SWEPT
         self.again_at = time.monotonic() + settings.sweep_s if swept else math.inf
         if verdict.seen and verdict.seen.driver.library_dirs != self.library_dirs:
@@ -363,6 +381,7 @@ class Daemon:
         settings = self.loaded.settings
         if self.path not in ("", settings.output):
             self.abandoned.append(self.path)
+            self.contents = {}
         self.path = settings.output
         self.mig, self.sweep = MigPoll(settings.mig_poll_s), Sweep(settings.sweep_s)
         self.mig.begin(time.monotonic())

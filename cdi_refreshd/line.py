@@ -25,8 +25,8 @@ class Outcome(NamedTuple):
     changed: bool = False
     findings: tuple[Finding, ...] = ()
     """The verdict's, and what publishing found."""
-    content: bytes = b""
-    """Of the first file, where this pass published or confirmed it."""
+    contents: tuple[tuple[str, bytes], ...] = ()
+    """Each file and its bytes, where this pass published or confirmed them."""
 
 
 def judged(asked: Child, request: Request, limit_s: float = probe.LIMIT_S) -> Verdict:
@@ -75,7 +75,7 @@ def _published(verdict: Verdict, spec: Spec, path: str, form: str, ours: bool) -
     for file, content in contents.items():
         changed |= publish.publish(file, content)
     changed |= _parts_withdrawn(path, list(contents))
-    return Outcome(degraded(verdict, found), tuple(contents), changed, found, contents[path])
+    return Outcome(degraded(verdict, found), tuple(contents), changed, found, tuple(contents.items()))
 
 
 def _refuse_worse(unborne: list[Found], path: str, ours: bool) -> None:

@@ -14,6 +14,15 @@ from cdi_refreshd.core.facts import CHARACTER, NOTHING, Entry
 from cdi_refreshd.core.inventory import Node
 
 MAKE, REPLACE, JOIN, REJOIN, REMOVE, LEAVE = "make", "replace", "link", "link anew", "remove", "leave"
+PAST = {
+    MAKE: "made",
+    REPLACE: "replaced",
+    JOIN: "linked",
+    REJOIN: "linked anew",
+    REMOVE: "removed",
+    LEAVE: "left as it is",
+}
+MISSING = "is missing"
 CONTROL_MINOR, MODESET_MINOR = 255, 254
 UVM_MINORS = (("nvidia-uvm", 0), ("nvidia-uvm-tools", 1))
 MODES_AT_MOST, IDS_AT_MOST = 0o777, 0xFFFF_FFFE
@@ -72,13 +81,17 @@ class Action(NamedTuple):
     """REJOIN: the text that it has."""
 
     def __str__(self) -> str:
-        what = ""
+        return f"{self.path}: {self.do}{self._how()}: {self.why}"
+
+    def past(self) -> str:
+        """What was done to it, for who reads that it is done: that it was missing says itself."""
+        return f"{PAST[self.do]}{self._how()}" + ("" if self.why == MISSING else f": {self.why}")
+
+    def _how(self) -> str:
         if self.node and self.do in (MAKE, REPLACE):
             node = self.node
-            what = f" as c {node.major}:{node.minor}, mode {node.mode:04o}, owner {node.uid}:{node.gid}"
-        elif self.do in (JOIN, REJOIN):
-            what = f" to {self.text}"
-        return f"{self.path}: {self.do}{what}: {self.why}"
+            return f" as c {node.major}:{node.minor}, mode {node.mode:04o}, owner {node.uid}:{node.gid}"
+        return f" to {self.text}" if self.do in (JOIN, REJOIN) else ""
 
 
 class Memory(NamedTuple):
@@ -170,7 +183,7 @@ def node_actions(facts: Facts, memory: Memory = FORGETFUL) -> tuple[Action, ...]
         there = facts.standing.get(node.path, Entry())
         if there.kind == NOTHING:
             if node.path not in taken:
-                found.append(Action(MAKE, node.path, "is missing", node))
+                found.append(Action(MAKE, node.path, MISSING, node))
         elif there.kind != CHARACTER:
             found.append(Action(LEAVE, node.path, f"a {there.kind} is in the place of a device node", node))
         elif (there.major, there.minor) != (node.major, node.minor):
@@ -196,7 +209,7 @@ def link_actions(facts: Facts, char: str = "/dev/char") -> tuple[Action, ...]:
         text = link_text(path)
         there = facts.links.get(number)
         if there is None:
-            found.append(Action(JOIN, f"{char}/{number}", "is missing", text=text))
+            found.append(Action(JOIN, f"{char}/{number}", MISSING, text=text))
         elif leads_to(there, char) != path:
             stale = is_ours(there, facts.dev)
             what = f"leads to {there}, which is something else" if there else "is no link"

@@ -22,6 +22,7 @@ PRIORITY = {
 # What `journalctl MESSAGE_ID=...` finds. They never change their meaning.
 MESSAGE_IDS = {
     "published": "21f4aa7f6a9a4136b946534ed56753a0",
+    "restored": "fbd15c03658e4aa88e8859def72ecfac",
     "withdrawn": "efa9e86d357540ba9318a54c5b44d70b",
     "kept": "3606eb5d887d4d22b958436dc4b565a9",
     "devices": "f97fcbb0851742eb8acc2f79ad810d67",

@@ -24,6 +24,8 @@ class Counters(NamedTuple):
     """Passes that ended in state failed."""
     published: int = 0
     withdrawn: int = 0
+    restored: int = 0
+    """Times that what somebody else wrote over or took away was put back before a look."""
     triggers: int = 0
     overflows: int = 0
     """Times that a kernel queue of events ran over and everything was looked at anew."""

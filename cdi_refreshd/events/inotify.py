@@ -87,6 +87,7 @@ class DirectoryWatches:
         self._timer = libc.timerfd_create(_CLOCK_MONOTONIC, _CLOEXEC | _NONBLOCK)
         if self._timer >= 0:
             self._epoll.register(self._timer, select.EPOLLIN)
+        self._paused = False
         self._wanted: tuple[Watch, ...] = ()
         self._places: dict[int, _Place] = {}
         self._reached: dict[Watch, int] = {}
@@ -137,7 +138,8 @@ class DirectoryWatches:
 
     def _pause(self, begins: bool) -> None:
         """Let what comes wait in the kernel's queue for a moment, or no longer."""
-        if self._inotify >= 0 and self._timer >= 0:
+        if begins != self._paused and self._inotify >= 0 and self._timer >= 0:
+            self._paused = begins
             self._epoll.modify(self._inotify, 0 if begins else select.EPOLLIN)
             once = (ctypes.c_long * 4)(0, 0, 0, PAUSE_NS if begins else 0)  # no period; seconds, nanoseconds
             libc.timerfd_settime(self._timer, 0, once, None)

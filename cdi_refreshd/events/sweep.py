@@ -72,6 +72,10 @@ class Sweep:
             self._nodes = {node.host_path or node.path: node for edit in edits for node in edit.device_nodes}
             self._things = {path: _thing(path) for path in sorted({path for edit in edits for path in _paths(edit)})}
 
+    def put_back(self) -> None:
+        """The files have the content that they had when they were `set`, in new inodes."""
+        self._files = {file: _identity(file) for file in self._files}
+
     def is_as_published(self) -> bool:
         """Whether our files are what we made them, and those that we removed are gone; False before the first `set`."""
         return bool(self._files) and all(_identity(file) == known for file, known in self._files.items())

@@ -28,11 +28,13 @@ _CURES = {
 }
 
 
-def publish(path: str, content: bytes) -> bool:
+def publish(path: str, content: bytes, at_once: bool = False) -> bool:
     """Make `path` a regular file of mode 0644 with this content: True when written, False when it was one already.
 
     Readers meet the old document or the new one, at every moment and whenever we die. The directory is made, with
     its parents, where it is missing. A Fault leaves what was there, except the one that says "is in place".
+
+    `at_once`: without a look at what is there, for who knows that it is something else.
     """
     directory, name = _split(path)
     try:
@@ -40,10 +42,11 @@ def publish(path: str, content: bytes) -> bool:
     except OSError as error:
         raise _directory_fault(directory, error) from error
     try:
-        with contextlib.suppress(OSError):  # litter is no reason not to publish
-            _sweep(fd, name)
-        if _stands(fd, name, content):
-            return False
+        if not at_once:
+            with contextlib.suppress(OSError):  # litter is no reason not to publish
+                _sweep(fd, name)
+            if _stands(fd, name, content):
+                return False
         _replace(fd, name, content)
         _sync_done(fd, path, "is in place")
     except OSError as error:

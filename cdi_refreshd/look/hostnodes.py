@@ -62,10 +62,7 @@ def planned(dev_root: str, wants_nodes: bool, wants_links: bool) -> tuple[Action
 
 
 def finding(done: Done) -> Finding:
-    action = done.action
-    if done.fault:
-        return Finding("info", action.path, done.fault)
-    return Finding("info", action.path, str(action).removeprefix(f"{action.path}: "))
+    return Finding("info", done.action.path, done.fault or done.action.past())
 
 
 def carried_out(actions: tuple[Action, ...]) -> list[Done]:

@@ -128,7 +128,7 @@ def test_what_is_in_a_nodes_place_is_told_and_left_as_it_is(machine, command, wo
     before = machine.path("/dev/nvidia0").lstat()[:5]
     done = host_nodes(machine)
     assert done.returncode == 1
-    assert done.stderr == f"cdi-refreshd: /dev/nvidia0: leave: a {word} is in the place of a device node\n"
+    assert done.stderr == f"cdi-refreshd: /dev/nvidia0: left as it is: a {word} is in the place of a device node\n"
     assert machine.path("/dev/nvidia0").lstat()[:5] == before
     assert not machine.path("/dev/nowhere").exists()
     assert "/dev/nvidia1" in nodes(machine)

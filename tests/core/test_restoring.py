@@ -1,0 +1,68 @@
+import pytest
+
+from cdi_refreshd.core import restoring
+from cdi_refreshd.core.trigger import Trigger
+
+SPEC, PART = "/run/cdi/nvidia.yaml", "/run/cdi/nvidia.coherent.yaml"
+
+
+def inotify(*details):
+    return [Trigger("inotify", detail) for detail in details]
+
+
+def test_half_a_document_is_put_back_at_once_whatever_else_came_with_it():
+    triggers = inotify("/dev/nvidia0 created (node)", f"{PART} written (spec)")
+    assert restoring.at_once(triggers, (SPEC, PART)) == triggers[1]
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        f"{SPEC} deleted (spec)",
+        f"{SPEC} put in place (spec)",
+        "/run/cdi/nvidia.json written (spec)",
+        "/run/cdi/nvidia.yaml written (configuration)",
+    ],
+)
+def test_nothing_else_is_put_back_at_once(detail):
+    assert restoring.at_once(inotify(detail), (SPEC,)) is None
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        [f"{SPEC} deleted (spec)"],
+        [f"{SPEC} moved away (spec)"],
+        [f"{SPEC} deleted (spec)", "/run/cdi is gone (spec)"],
+        [f"{SPEC} has other permissions or times (spec)"],
+        [f"{SPEC} deleted (spec)", f"{SPEC} created (spec)", f"{SPEC} written (spec)"],
+    ],
+)
+def test_what_is_lost_and_nothing_else_is_put_back_after_quiet(details):
+    triggers = inotify(*details)
+    assert restoring.after_quiet(triggers, len(triggers), (SPEC,)) == triggers[0]
+
+
+@pytest.mark.parametrize(
+    ("details", "number"),
+    [
+        ([], 0),
+        ([f"{SPEC} deleted (spec)"], 2),  # the other one is not remembered, and may be anything
+        ([f"{SPEC} deleted (spec)", "/dev/nvidia0 deleted (node)"], 2),
+        ([f"{SPEC} put in place (spec)"], 1),
+        (["/run/cdi/nvidia-other.yaml deleted (spec)"], 1),
+        (["still failed"], 1),
+    ],
+)
+def test_where_the_machine_may_have_changed_too_the_look_decides(details, number):
+    assert restoring.after_quiet(inotify(*details), number, (SPEC,)) is None
+
+
+def test_without_anything_published_nothing_is_put_back():
+    assert restoring.at_once(inotify(f"{SPEC} written (spec)"), ()) is None
+    assert restoring.after_quiet(inotify(f"{SPEC} deleted (spec)"), 1, ()) is None
+
+
+def test_people_are_told_what_happened_and_what_was_done():
+    (trigger,) = inotify(f"{SPEC} deleted (spec)")
+    assert restoring.said(trigger) == f"{SPEC} deleted, not by us; put back as it was published"

@@ -1,0 +1,74 @@
+"""What somebody writes over or takes away is back before anybody has looked at the machine."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.daemon.running import CASE, SPEC
+
+pytestmark = pytest.mark.root
+HANGS = {**CASE, "nvml": ["hang nvmlDeviceGetCount_v2 600"]}
+"""No look ends any more."""
+
+
+@pytest.fixture
+def published(machine, start):
+    """A daemon whose looks hang from now on, the spec's path and its bytes."""
+    daemon = start()
+    daemon.until_told("READY=1")
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    machine.become(HANGS)
+    daemon.until_quiet()
+    return daemon, machine.path(SPEC), machine.path(SPEC).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("damage", "verb"),
+    [
+        (lambda spec: spec.write_text("cdiVersion: 0.5.0\nkind: nv"), "written"),
+        (lambda spec: spec.write_text(spec.read_text().replace("/dev/nvidia1", "/dev/sda")), "written"),
+        (lambda spec: os.truncate(spec, 0), "written"),
+        (lambda spec: spec.unlink(), "deleted"),
+        (lambda spec: spec.rename(spec.with_name("else")), "moved away"),
+        (lambda spec: spec.chmod(0o600), "has other permissions or times"),
+        (lambda spec: shutil.rmtree(spec.parent), "deleted"),
+    ],
+    ids=["cut", "tampered", "emptied", "deleted", "renamed", "closed", "wiped"],
+)
+def test_a_lost_spec_is_back_though_no_look_ends(published, damage, verb):
+    daemon, spec, before = published
+    damage(spec)
+    daemon.until(lambda: spec.exists() and spec.read_bytes() == before and spec.stat().st_mode & 0o777 == 0o644)
+    daemon.until(lambda: f"{SPEC} {verb}, not by us; put back as it was published" in daemon.journal())
+
+
+def test_a_whole_document_of_somebody_else_stands_until_the_look_has_decided(published):
+    daemon, spec, before = published
+    other = before.replace(b"/dev/nvidia1", b"/dev/null")
+    spec.with_name("other").write_bytes(other)
+    spec.with_name("other").rename(spec)
+    daemon.until(daemon.children)
+    assert spec.read_bytes() == other
+
+
+def test_a_spec_that_goes_together_with_the_machine_is_not_put_back(published):
+    daemon, spec, _ = published
+    daemon.machine.become({**HANGS, "gpus": [{}]})
+    spec.unlink()
+    daemon.until(daemon.children)
+    assert not spec.exists()
+
+
+def test_each_time_is_counted_and_followed_by_a_look(machine, start):
+    daemon = start()
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    passes = daemon.state()["counters"]["passes"]
+    for _ in range(3):
+        machine.path(SPEC).unlink()
+        daemon.until(lambda: machine.path(SPEC).exists())
+        daemon.until_quiet()
+    counters = daemon.state()["counters"]
+    assert (counters["restored"], counters["passes"]) == (3, passes + 3)
