@@ -59,6 +59,7 @@ class Daemon:
 
     def run(self) -> int:
         lock = statefile.lock()
+        self.udev, self.inotify = UdevEvents(), DirectoryWatches()
         try:
             self._start()
             while not self.stopping:
@@ -77,7 +78,6 @@ class Daemon:
         self._catch_signals()
         self.manager.status("starting")
         settings = self.loaded.settings
-        self.udev, self.inotify = UdevEvents(), DirectoryWatches()
         self._listen(self.udev.fileno(), lambda: self._triggered(self.udev.read()))
         self._listen(self.inotify.fileno(), self._inotify_spoke)
         self._apply_configuration()
@@ -291,6 +291,7 @@ class Daemon:
             triggers=self.triggers,
             trigger_count=self.trigger_count,
             duration_s=time.monotonic() - self.asked_at,
+            overtaken=reconcile.is_overtaken(self.reconciler),
         )
 
     def _leave_abandoned(self) -> None:

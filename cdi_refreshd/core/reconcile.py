@@ -14,6 +14,8 @@ KEPT = 8
 SLEPT_S = 5.0
 """A deadline missed by more than this was slept through: machine or daemon stood still, and the child may have too."""
 STORM_LEVELS = 20
+OVERTAKEN_AT_MOST = 3
+"""Looks in a row whose word does not count because something has happened since: in an endless storm each would be."""
 
 IDLE, SETTLING, PROBING, BEHIND = "idle", "settling", "probing", "behind"
 KILLED, STUCK, BACKOFF, STOPPED = "killed", "stuck", "backoff", "stopped"
@@ -158,6 +160,11 @@ def step(
 def next_deadline(r: Reconciler) -> float | None:
     """When to step with TICK at the latest; None: not before something happens. May have passed already."""
     return r.due_s
+
+
+def is_overtaken(r: Reconciler) -> bool:
+    """Whether another look is due anyway and soon, so that the outcome of this one is of before."""
+    return r.pending.number > 0 and r.storm <= OVERTAKEN_AT_MOST
 
 
 def _on_this_clock(r: Reconciler, now: float) -> Reconciler:

@@ -67,6 +67,8 @@ class Pass(NamedTuple):
     triggers: tuple[Trigger, ...] = ()
     trigger_count: int = 0
     duration_s: float = 0.0
+    overtaken: bool = False
+    """Something has happened since it began: the next pass is due, and its word counts."""
 
 
 def devices(inventory: Inventory) -> Annotations:
@@ -91,22 +93,34 @@ def status(done: Pass, repeated: int = 0, note: str = "") -> str:
 def lines(done: Pass, before: Pass | None) -> list[Line]:
     """The outcome where it is news, what changed among the devices, and each finding that is new.
 
-    What was said before and holds still is a debug line: repeated failures are counted, not repeated.
+    What was said before and holds still is a debug line: repeated failures are counted, not repeated. A pass that was
+    overtaken warns of nothing, a driver that is being loaded has missing nodes; the next one does, as if it were news.
     """
-    news = before is None or (before.state, before.reason) != (done.state, done.reason) or done.changed
+    said = _said(done, before)
+    news = said is None or (said.state, said.reason) != (done.state, done.reason) or done.changed
     fields = _fields(done)
     became = what_became(done)
     kind = {"published": "published", "withdrawn": "withdrawn"}.get(became, "kept")
     text = f"{done.state}: {done.reason}" + (f"; {done.path} {became}" if became != "no spec" else "")
-    told = [Line(PRIORITY[done.state] if news else DEBUG, f"{text} ({because(done)})", kind, fields)]
+    told = [Line(_priority(done, PRIORITY[done.state]) if news else DEBUG, f"{text} ({because(done)})", kind, fields)]
     old = dict(before.devices) if before else {}
     told += _device_lines(old, dict(done.devices), fields) if before else []
-    known = {str(finding) for finding in before.findings} if before else set()
+    known = {str(finding) for finding in said.findings} if said else set()
     for finding in done.findings:
         new = str(finding) not in known and str(finding) not in done.reason
-        grave = WARNING if finding.severity != "info" else DEBUG
+        grave = _priority(done, WARNING) if finding.severity != "info" else DEBUG
         told.append(Line(grave if new else DEBUG, str(finding), "", (("CDI_STATE", done.state),)))
     return told
+
+
+def _said(done: Pass, before: Pass | None) -> Pass | None:
+    """The pass before where what it said was said aloud."""
+    quiet = before and before.overtaken and not done.overtaken and PRIORITY[done.state] < INFO
+    return None if quiet else before
+
+
+def _priority(done: Pass, priority: int) -> int:
+    return max(priority, INFO) if done.overtaken else priority
 
 
 def because(done: Pass) -> str:

@@ -1,0 +1,51 @@
+"""Which lines the journal gets of a pass, and how loud they are."""
+
+from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.report import DEBUG, INFO, NOTICE, WARNING, Pass, lines
+
+READY = Pass("ready", "2 GPUs", "/run/cdi/nvidia.yaml", stands=True, changed=True)
+MISSING = Finding("degraded", "/dev/nvidia-modeset", "is missing")
+OTHER = Finding("degraded", "/dev/nvidia-uvm", "is missing")
+WORSE = READY._replace(state="degraded", reason=f"2 GPUs; {MISSING}", findings=(MISSING, OTHER))
+
+
+def told(done, before=None):
+    return [(line.priority, line.text.partition(" (")[0]) for line in lines(done, before)]
+
+
+def test_news_is_as_loud_as_its_state():
+    assert told(READY) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
+    assert told(WORSE)[0][0] == WARNING
+
+
+def test_what_was_said_and_holds_still_is_for_debugging():
+    assert {priority for priority, _ in told(WORSE._replace(changed=False), WORSE)} == {DEBUG}
+
+
+def test_a_finding_is_told_once_and_not_beside_a_reason_that_has_it():
+    assert [(p, text) for p, text in told(WORSE, READY) if p < DEBUG] == [
+        (WARNING, f"degraded: 2 GPUs; {MISSING}; /run/cdi/nvidia.yaml published"),
+        (WARNING, str(OTHER)),
+    ]
+
+
+def test_an_overtaken_pass_warns_of_nothing():
+    assert {priority for priority, _ in told(WORSE._replace(overtaken=True), READY)} <= {INFO, DEBUG}
+
+
+def test_what_an_overtaken_pass_said_softly_is_said_aloud_where_it_stays():
+    before = WORSE._replace(overtaken=True)
+    assert [p for p, _ in told(WORSE._replace(changed=False), before)] == [WARNING, DEBUG, WARNING]
+
+
+def test_what_an_overtaken_pass_said_is_never_said_aloud_where_it_goes():
+    before = WORSE._replace(overtaken=True)
+    assert told(READY, before) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
+    assert told(READY._replace(changed=False), READY._replace(overtaken=True))[0][0] == DEBUG
+
+
+def test_a_device_that_comes_or_goes_is_noticed_also_in_passing():
+    before = READY._replace(devices=(("0", "GPU-a"), ("1", "GPU-b")))
+    done = READY._replace(devices=(("0", "GPU-b"),), overtaken=True)
+    assert (NOTICE, "devices: - 1") in told(done, before)
+    assert any(p == WARNING and "device 0 is another one now" in text for p, text in told(done, before))
