@@ -114,6 +114,11 @@ def test_engines_wait_for_the_spec_and_nothing_late_is_waited_for(unit):
     assert values(unit, "Install", "WantedBy") == ["multi-user.target"]
 
 
+def test_instances_of_podmans_template_wait_for_the_spec():
+    ordered = values(SYSTEMD / "podman-kube@.service.d/cdi-refreshd.conf", "Unit", "After")
+    assert ordered == ["cdi-refreshd.service", "cdi-refreshd-oneshot.service"]
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=names(UNITS))
 def test_no_unit_takes_the_directory_of_all_vendors_along(unit):
     for name in values(unit, "Service", "RuntimeDirectory"):
