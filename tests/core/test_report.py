@@ -1,7 +1,12 @@
 """Which lines the journal gets of a pass, and how loud they are."""
 
+import re
+from pathlib import Path
+
 from cdi_refreshd.core.findings import Finding
-from cdi_refreshd.core.report import DEBUG, INFO, NOTICE, WARNING, Pass, lines
+from cdi_refreshd.core.report import DEBUG, INFO, MESSAGE_IDS, NOTICE, WARNING, Pass, lines
+
+README = Path(__file__).parents[2] / "README.md"
 
 READY = Pass("ready", "2 GPUs", "/run/cdi/nvidia.yaml", stands=True, changed=True)
 MISSING = Finding("degraded", "/dev/nvidia-modeset", "is missing")
@@ -49,3 +54,7 @@ def test_a_device_that_comes_or_goes_is_noticed_also_in_passing():
     done = READY._replace(devices=(("0", "GPU-b"),), overtaken=True)
     assert (NOTICE, "devices: - 1") in told(done, before)
     assert any(p == WARNING and "device 0 is another one now" in text for p, text in told(done, before))
+
+
+def test_the_readme_has_every_message_id():
+    assert sorted(re.findall(r"^\| `([0-9a-f]{32})`", README.read_text(), re.MULTILINE)) == sorted(MESSAGE_IDS.values())
