@@ -9,8 +9,8 @@ This runs in the guest, with Debian's own Python: `python3 -m scenarios [NAME ..
 nothing else to do; how slow it was just then, `bare_start_s` tells: what an interpreter takes to start and end.
 """
 
-# In the order in which they are played.
-from . import boot, hardware, service
+# In the order in which they are played: package imports service, and comes last.
+from . import boot, hardware, package, service
 from .telling import SCENARIOS
 
-__all__ = ["SCENARIOS", "boot", "hardware", "service"]
+__all__ = ["SCENARIOS", "boot", "hardware", "package", "service"]

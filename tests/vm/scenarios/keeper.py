@@ -9,7 +9,12 @@ from . import owner
 from .telling import expect, seconds_until
 
 ROOTFS = Path("/srv/rootfs")
-LOOP = "while :; do if (: </dev/nvidia0) 2>/dev/null; then echo opened; else echo refused; fi; /bin/busybox sleep 0.2; done"
+LOOP = """
+while :; do
+    if (: </dev/nvidia0) 2>/dev/null; then echo opened; else echo refused; fi
+    /bin/busybox sleep 0.2
+done
+"""
 
 
 class Keeper(NamedTuple):
@@ -42,7 +47,7 @@ def running(runtime):
     folder.mkdir(exist_ok=True)
     diary = folder / "tries"
     diary.write_text("")
-    words = (f"--volume={folder}:/diary", *gpus(), "/bin/busybox", "sh", "-c", f"{{ {LOOP}; }} >>/diary/{diary.name}")
+    words = (f"--volume={folder}:/diary", *gpus(), "/bin/busybox", "sh", "-c", f"exec >>/diary/{diary.name}{LOOP}")
     podman("run", "--detach", f"--name={name}", *words, runtime=runtime)
     try:
         keeper = Keeper(runtime, diary)

@@ -16,6 +16,8 @@ JOB = Path("/job")
 NEWER = JOB / "newer"
 CONF = Path("/etc/cdi-refreshd/cdi-refreshd.conf")
 WRITTEN = "[daemon]\nsweep = 1min\n"
+FURTHER = "cdi-refreshd@further.service"
+ONESHOT = "cdi-refreshd-oneshot.service"
 # dpkg, the compilation of the modules, two interpreters: in software that takes its time.
 DPKG_S = 90.0
 
@@ -52,6 +54,10 @@ def version():
     return owner.do("dpkg-query", "--show", "--showformat=${Version} ${db:Status-Status}", NAME).strip()
 
 
+def shown(name, unit):
+    return systemctl("show", "--property", name, "--value", unit)
+
+
 def enabled():
     return systemctl("is-enabled", UNIT, check=False)
 
@@ -71,7 +77,8 @@ def nothing_failed():
 @contextlib.contextmanager
 def there_at_every_moment():
     """The spec, with the same bytes, however often one looks."""
-    path, good = spec.path(), spec.text()
+    path = spec.path()
+    good = path.read_text()
     found, over = [], threading.Event()
 
     def look():
@@ -106,19 +113,27 @@ def replaces_the_running_daemon(deb, wanted):
 
 
 @scenario(limit_s=DPKG_S)
-def an_upgrade_restarts_the_daemon_and_no_container_loses_its_gpu():
+def an_upgrade_restarts_the_daemons_and_no_container_loses_its_gpu():
     deb = newer()
+    CONF.with_name("further.conf").touch()
+    systemctl("enable", "--now", FURTHER)
+    before = shown("MainPID", FURTHER)
     with keeper.running("crun") as crun, keeper.running("runc") as runc:
         took_s = replaces_the_running_daemon(deb, "99")
         for container in (crun, runc):
             container.has_kept_its_gpu("through the upgrade")
             keeper.another(container.runtime)
+    expect(shown("MainPID", FURTHER) not in ("0", before), f"{FURTHER} was not restarted")
     return took_s
 
 
 @scenario(limit_s=DPKG_S)
-def a_downgrade_restarts_the_daemon():
-    return replaces_the_running_daemon(package(), owner.do("dpkg-deb", "--field", str(package()), "Version").strip())
+def a_downgrade_restarts_the_daemon_and_leaves_the_configuration_that_was_written():
+    CONF.write_text(WRITTEN)
+    wanted = owner.do("dpkg-deb", "--field", str(package()), "Version").strip()
+    took_s = replaces_the_running_daemon(package(), wanted)
+    expect(CONF.read_text() == WRITTEN, "it was written over")
+    return took_s
 
 
 @scenario(limit_s=DPKG_S)
@@ -135,9 +150,14 @@ def an_upgrade_leaves_stopped_what_was_stopped():
 
 @scenario(limit_s=DPKG_S)
 def an_upgrade_leaves_disabled_what_was_disabled():
+    """On a host that wants the look at boot instead."""
     systemctl("disable", "--now", UNIT)
+    systemctl("enable", "--now", ONESHOT)
     took_s = dpkg("--install", str(package()))
     expect((enabled(), daemon.is_up()) == ("disabled", False), f"it is {enabled()}, {daemon.shown('ActiveState')}")
+    other = systemctl("is-enabled", ONESHOT, check=False), systemctl("is-active", ONESHOT, check=False)
+    expect(other == ("enabled", "active"), f"{ONESHOT} is {other}")
+    systemctl("disable", ONESHOT)
     systemctl("enable", UNIT)
     return took_s
 
@@ -156,15 +176,6 @@ def an_upgrade_leaves_masked_what_was_masked():
 
 
 @scenario(limit_s=DPKG_S)
-def a_changed_configuration_survives_packages_that_have_another():
-    CONF.write_text(WRITTEN)
-    took_s = dpkg("--install", str(package()))
-    expect(CONF.read_text() == WRITTEN, "it was written over")
-    is_well()
-    return took_s
-
-
-@scenario(limit_s=DPKG_S)
 def a_removal_takes_the_daemon_and_leaves_spec_containers_and_configuration():
     with keeper.running("runc") as container:
         before = daemon.pid()
@@ -172,8 +183,9 @@ def a_removal_takes_the_daemon_and_leaves_spec_containers_and_configuration():
             took_s = dpkg("--remove", NAME)
         expect(not (Path("/proc") / str(before)).exists(), "the daemon is still there")
         expect(not Path("/usr/bin/cdi-refreshd").exists(), "the program is still there")
-        expect(daemon.shown("LoadState") == "not-found", f"the unit is {daemon.shown('LoadState')}")
-        expect(daemon.shown("ActiveState") == "inactive", f"the unit is {daemon.shown('ActiveState')}")
+        for unit in (UNIT, FURTHER, ONESHOT):
+            known = shown("LoadState", unit), shown("ActiveState", unit)
+            expect(known == ("not-found", "inactive"), f"{unit} is {known}")
         nothing_failed()
         expect(CONF.read_text() == WRITTEN, "the configuration is another one")
         container.has_kept_its_gpu("through the removal")
@@ -242,7 +254,7 @@ def the_tests_of_the_package_pass_without_a_gpu():
 def tests_of_the_package():
     """Seconds. As autopkgtest plays them: as root, in the package's source, after its installation."""
     started = time.monotonic()
-    owner.do("sh", str(JOB / "debian/tests/installed"), limit_s=300)
+    owner.do("sh", str(JOB / "debian-tests/installed"), limit_s=300)
     return time.monotonic() - started
 
 
