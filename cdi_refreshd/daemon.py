@@ -309,8 +309,10 @@ class Daemon:
     # Telling
 
     def _report(self, done: Pass) -> None:
-        for told in report.lines(done, self.last if self.looked else None):
+        before = self.last if self.looked else None
+        for told in report.lines(done, before):
             self.journal.write(told)
+        done = done._replace(unsaid=report.is_unsaid(done, before))
         same = self.looked and (done.state, done.reason) == (self.last.state, self.last.reason)
         now = utc()
         self.life = self.life._replace(

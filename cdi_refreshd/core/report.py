@@ -69,6 +69,8 @@ class Pass(NamedTuple):
     duration_s: float = 0.0
     overtaken: bool = False
     """Something has happened since it began: the next pass is due, and its word counts."""
+    unsaid: bool = False
+    """It would have warned of something, had it not been overtaken."""
 
 
 def devices(inventory: Inventory) -> Annotations:
@@ -94,33 +96,37 @@ def lines(done: Pass, before: Pass | None) -> list[Line]:
     """The outcome where it is news, what changed among the devices, and each finding that is new.
 
     What was said before and holds still is a debug line: repeated failures are counted, not repeated. A pass that was
-    overtaken warns of nothing, a driver that is being loaded has missing nodes; the next one does, as if it were news.
+    overtaken warns of nothing: a driver that is being loaded has nodes missing. The next one does, as if it were news.
     """
-    said = _said(done, before)
-    news = said is None or (said.state, said.reason) != (done.state, done.reason) or done.changed
     fields = _fields(done)
+    outcome, *findings = _outcome_lines(done, before)
+    moves = _device_lines(dict(before.devices), dict(done.devices), fields) if before else []
+    told = [outcome._replace(fields=fields), *moves, *findings]
+    return [_hushed(line) if done.overtaken and line not in moves else line for line in told]
+
+
+def is_unsaid(done: Pass, before: Pass | None) -> bool:
+    """Whether `lines` said something softly that the next pass must say aloud where it holds still."""
+    return done.overtaken and any(line.priority < INFO for line in _outcome_lines(done, before))
+
+
+def _outcome_lines(done: Pass, before: Pass | None) -> list[Line]:
+    said = before if before and not before.unsaid else None
+    news = said is None or (said.state, said.reason) != (done.state, done.reason) or done.changed
     became = what_became(done)
     kind = {"published": "published", "withdrawn": "withdrawn"}.get(became, "kept")
     text = f"{done.state}: {done.reason}" + (f"; {done.path} {became}" if became != "no spec" else "")
-    told = [Line(_priority(done, PRIORITY[done.state]) if news else DEBUG, f"{text} ({because(done)})", kind, fields)]
-    old = dict(before.devices) if before else {}
-    told += _device_lines(old, dict(done.devices), fields) if before else []
+    told = [Line(PRIORITY[done.state] if news else DEBUG, f"{text} ({because(done)})", kind)]
     known = {str(finding) for finding in said.findings} if said else set()
     for finding in done.findings:
         new = str(finding) not in known and str(finding) not in done.reason
-        grave = _priority(done, WARNING) if finding.severity != "info" else DEBUG
+        grave = WARNING if finding.severity != "info" else DEBUG
         told.append(Line(grave if new else DEBUG, str(finding), "", (("CDI_STATE", done.state),)))
     return told
 
 
-def _said(done: Pass, before: Pass | None) -> Pass | None:
-    """The pass before where what it said was said aloud."""
-    quiet = before and before.overtaken and not done.overtaken and PRIORITY[done.state] < INFO
-    return None if quiet else before
-
-
-def _priority(done: Pass, priority: int) -> int:
-    return max(priority, INFO) if done.overtaken else priority
+def _hushed(line: Line) -> Line:
+    return line._replace(priority=max(line.priority, INFO))
 
 
 def because(done: Pass) -> str:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from cdi_refreshd.core.findings import Finding
-from cdi_refreshd.core.report import DEBUG, INFO, MESSAGE_IDS, NOTICE, WARNING, Pass, lines
+from cdi_refreshd.core.report import DEBUG, INFO, MESSAGE_IDS, NOTICE, WARNING, Pass, is_unsaid, lines
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -38,15 +38,31 @@ def test_an_overtaken_pass_warns_of_nothing():
     assert {priority for priority, _ in told(WORSE._replace(overtaken=True), READY)} <= {INFO, DEBUG}
 
 
+def after(*passes):
+    """The last of them, as it is remembered when each has been told."""
+    before = None
+    for done in passes:
+        before = done._replace(unsaid=is_unsaid(done, before))
+    return before
+
+
+OVERTAKEN = WORSE._replace(overtaken=True)
+STILL = WORSE._replace(changed=False)
+
+
 def test_what_an_overtaken_pass_said_softly_is_said_aloud_where_it_stays():
-    before = WORSE._replace(overtaken=True)
-    assert [p for p, _ in told(WORSE._replace(changed=False), before)] == [WARNING, DEBUG, WARNING]
+    for passes in ((READY, OVERTAKEN), (READY, OVERTAKEN, OVERTAKEN._replace(changed=False)), (OVERTAKEN,)):
+        assert [p for p, _ in told(STILL, after(*passes))] == [WARNING, DEBUG, WARNING]
+
+
+def test_what_was_said_aloud_is_not_said_again_after_another_that_was_overtaken():
+    before = after(WORSE, STILL._replace(overtaken=True))
+    assert {p for p, _ in told(STILL, before)} == {DEBUG}
 
 
 def test_what_an_overtaken_pass_said_is_never_said_aloud_where_it_goes():
-    before = WORSE._replace(overtaken=True)
-    assert told(READY, before) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
-    assert told(READY._replace(changed=False), READY._replace(overtaken=True))[0][0] == DEBUG
+    assert told(READY, after(OVERTAKEN)) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
+    assert told(READY._replace(changed=False), after(READY._replace(overtaken=True)))[0][0] == DEBUG
 
 
 def test_a_device_that_comes_or_goes_is_noticed_also_in_passing():
