@@ -1,6 +1,5 @@
 """What the last pass saw, kept across processes, so that a sleeping GPU is not woken to be told the same again."""
 
-import hashlib
 import json
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ from cdi_refreshd import line, probe
 from cdi_refreshd.core import state
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.state import Verdict
-from cdi_refreshd.host import publish
+from cdi_refreshd.host import publish, sha256
 from cdi_refreshd.line import Outcome
 from cdi_refreshd.look.request import Request
 
@@ -74,6 +73,6 @@ def remember(looked: Looked) -> None:
 def digest(path: str) -> str:
     try:
         with open(path, "rb") as file:
-            return hashlib.sha256(file.read(1 << 24)).hexdigest()
+            return sha256.hexdigest(file.read(1 << 24))
     except OSError:
         return ""

@@ -5,7 +5,7 @@ import json
 from cdi_refreshd import __version__
 from cdi_refreshd.core.choices import Choices
 from cdi_refreshd.core.inventory import Presence
-from cdi_refreshd.host import kernel, nodes, pci
+from cdi_refreshd.host import kernel, nodes, pci, sha256
 from cdi_refreshd.host.tree import Tree
 from cdi_refreshd.look import files
 from cdi_refreshd.look.libraries import Libraries, versioned
@@ -37,6 +37,4 @@ def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Librari
         nodes.links(f"{dev_root}/dev/dri/by-path/pci-{f.address}-{k}" for f in seen.functions for k in pci.BY_PATH),
         (hook, Tree("/").is_executable(hook)),
     )
-    import hashlib  # noqa: PLC0415 - with OpenSSL: 5 ms that only hosts with a GPU that sleeps need
-
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    return sha256.hexdigest(json.dumps(facts).encode())
