@@ -5,9 +5,12 @@ import json
 import shutil
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import vm
+from .image import image_with
+from .scenarios.booting import BOOTS
 
 HERE = Path(__file__).parent
 TOP = HERE.parent.parent
@@ -17,16 +20,40 @@ SOURCES = ("cdi_refreshd", "debian", "systemd")
 
 def scenarios(names=(), out=None, limit_s=LIMIT_S):
     """Plays scenarios in a fresh machine: what each told, in order, and the log they stand in."""
-    with tempfile.TemporaryDirectory(prefix="vm-job-") as folder:
-        job = Path(folder) / "job"
-        shutil.copytree(HERE / "job", job)
-        shutil.copytree(HERE / "scenarios", job / "scenarios", ignore=shutil.ignore_patterns("__pycache__"))
+    with new_job() as job:
+        shutil.copytree(HERE / "job", job, dirs_exist_ok=True)
         (job / "product").mkdir()
         shutil.copy(package(), job / "product")
         (job / "names").write_text(" ".join(names))
-        ended = vm.run(job, Path(out) if out else Path(folder) / "out", limit_s)
-    told = [json.loads(line) for line in ended.log.splitlines() if line.startswith('{"scenario"')]
-    return told, ended
+        return outcome(vm.run(job, Path(out) if out else job.parent / "out", limit_s))
+
+
+def booted(name, out=None, limit_s=LIMIT_S):
+    """Boots a machine that has the package and engines, and has it look at itself: what it told, and the log."""
+    with new_job() as job:
+        for file in ("nvidia-modprobe", "nvidia.rules"):
+            shutil.copy(HERE / "guest" / file, job)
+        script(job / "prepare", BOOTS[name].prepare)
+        script(job / "run", f"exec python3 -m scenarios.booting {name}")
+        append = "init=/usr/local/sbin/prepare"
+        return outcome(vm.run(job, Path(out) if out else job.parent / "out", limit_s, append, image_with(package())))
+
+
+@contextmanager
+def new_job():
+    with tempfile.TemporaryDirectory(prefix="vm-job-") as folder:
+        job = Path(folder) / "job"
+        shutil.copytree(HERE / "scenarios", job / "scenarios", ignore=shutil.ignore_patterns("__pycache__"))
+        yield job
+
+
+def script(path, lines):
+    path.write_text(f"#!/bin/sh -e\n{lines}\n")
+    path.chmod(0o755)
+
+
+def outcome(ended):
+    return [json.loads(line) for line in ended.log.splitlines() if line.startswith('{"scenario"')], ended
 
 
 def package():
@@ -53,21 +80,31 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description="cdi-refreshd in a virtual machine")
     verbs = parser.add_subparsers(dest="verb", required=True)
     play = verbs.add_parser("scenarios", help="play scenarios and time them")
-    play.add_argument("names", nargs="*", metavar="NAME", help="all of them where none is named")
-    play.add_argument("--out", metavar="FOLDER", help="keep the journal and the consoles there")
+    boots = verbs.add_parser("boots", help="boot in each of several ways, and look at what came of it")
+    for verb in (play, boots):
+        verb.add_argument("names", nargs="*", metavar="NAME", help="all of them where none is named")
+        verb.add_argument("--out", metavar="FOLDER", help="keep the journal and the consoles there")
     run = verbs.add_parser("run", help="boot, run FOLDER/run as root, bring back /out")
     run.add_argument("folder", type=Path)
     run.add_argument("out", type=Path)
     run.add_argument("--append", default="", help="more words for the kernel's command line")
-    for verb in (play, run):
+    for verb in (play, boots, run):
         verb.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS")
     asked = parser.parse_args()
     if asked.verb == "run":
         ended = vm.run(asked.folder, asked.out, asked.limit, asked.append)
         print(ended.log, end="")
         return ended.status
-    told, ended = scenarios(asked.names, asked.out, asked.limit)
-    others = [line for line in ended.log.splitlines() if not line.startswith('{"scenario"')]
-    print(*others, *map(json.dumps, told), "", *table(told), sep="\n")
-    print(f"\n{len(told)} scenarios in {ended.wall_s:.0f} s, {vm.accelerator()}")
-    return ended.status or int(any(one["wrong"] for one in told))
+    if asked.verb == "boots":
+        folder = Path(asked.out) if asked.out else None
+        plays = (booted(name, folder and folder / name, asked.limit) for name in asked.names or BOOTS)
+    else:
+        plays = iter([scenarios(asked.names, asked.out, asked.limit)])
+    played = []
+    for every, ended in plays:
+        print(ended.log, flush=True)
+        played.append((every, ended))
+    told = [one for every, _ in played for one in every]
+    print(*table(told), sep="\n")
+    print(f"\n{len(told)} scenarios in {sum(ended.wall_s for _, ended in played):.0f} s, {vm.accelerator()}")
+    return max(ended.status for _, ended in played) or int(any(one["wrong"] for one in told))

@@ -9,7 +9,7 @@ TOLD = pytest.StashKey()
 
 def pytest_ignore_collect(collection_path, config):
     named = any("tests/vm" in argument for argument in config.args)
-    return True if collection_path.name == "test_vm.py" and not named else None
+    return True if collection_path.name.startswith("test_") and not named else None
 
 
 def pytest_terminal_summary(terminalreporter, config):

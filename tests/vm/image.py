@@ -48,8 +48,15 @@ UNWANTED = (
     "podman-auto-update.service",
     "podman-auto-update.timer",
 )
-ENGINES = ("containerd.service", "docker.service", "docker.socket", "podman-restart.service", "podman.socket")
-"""What Debian enables of engines: masked where times are taken."""
+ENGINES = (
+    "containerd.service",
+    "docker.service",
+    "docker.socket",
+    "podman-restart.service",
+    "podman.service",
+    "podman.socket",
+)
+"""Masked where times are taken, enabled where boots are looked at."""
 SIZE = "4G"
 VERSION, UPGRADE = "580.95.05", "580.99.02"
 """Of the driver that is installed, and of the one that lies in UPGRADE_FOLDER for whoever upgrades it."""
@@ -61,21 +68,44 @@ class Image(NamedTuple):
     kernel: Path
     initrd: Path
 
+    @classmethod
+    def of(cls, folder: Path) -> "Image":
+        return cls(folder / "disk", folder / "kernel", folder / "initrd")
+
 
 def image() -> Image:
     """The image for the present state of the sources, built where there is none. It is read, never written to."""
     with cache() as folder:
-        base = folder / f"vm-base-{digest(SUITE, *PACKAGES)}.tar"
-        sources = [Path(__file__), *sorted((HERE / "modules").iterdir()), *sorted((HERE / "guest").iterdir())]
-        sources += [Path(module.__file__) for module in (driver_files, elf, tree)]
-        sources += [Path(driver_files.__file__).with_name("nvml.c")]
-        finished = folder / f"vm-{digest(base.name, *(file.read_bytes() for file in sources))}"
+        return Image.of(host_for(folder))
+
+
+def image_with(package: Path) -> Image:
+    """The same with the package installed in it, and with engines that are enabled: as a maker of images leaves it."""
+    with cache() as folder:
+        host = host_for(folder)
+        finished = folder / f"vm-with-{digest(host.name, package.read_bytes())}"
         if not finished.exists():
-            if not base.exists():
-                bootstrap(base)
-            build(base, finished)
-            forget_all_but(folder, base, finished)
-        return Image(finished / "disk", finished / "kernel", finished / "initrd")
+            install(package, host, finished)
+            forget_all_but(folder, *folder.glob("vm-base-*"), host, finished)
+        return Image.of(host)._replace(disk=finished / "disk")
+
+
+def host_for(folder):
+    base = folder / f"vm-base-{digest(SUITE, *PACKAGES)}.tar"
+    sources = [Path(__file__), *files(HERE / "modules"), *files(HERE / "guest")]
+    sources += [Path(module.__file__) for module in (driver_files, elf, tree)]
+    sources += [Path(driver_files.__file__).with_name("nvml.c")]
+    finished = folder / f"vm-{digest(base.name, *(file.read_bytes() for file in sources))}"
+    if not finished.exists():
+        if not base.exists():
+            bootstrap(base)
+        build(base, finished)
+        forget_all_but(folder, base, finished)
+    return finished
+
+
+def files(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 @contextmanager
@@ -121,21 +151,51 @@ def bootstrap(base):
 def build(base, finished):
     print("Building the virtual machine's disk: a minute", flush=True)
     work = finished.with_suffix(".part")
-    shutil.rmtree(work, ignore_errors=True)
-    root = work / "root"
-    root.mkdir(parents=True)
-    subprocess.run(["tar", "-C", root, "-xf", base], check=True)
+    root = unpacked(base, work)
     settle(root)
     (kernel,) = (root / "boot").glob("vmlinuz-*")
     release = kernel.name.removeprefix("vmlinuz-")
     install_modules(root, release)
     install_driver(root)
+    subprocess.run(["tar", "-C", root, "-cf", work / "root.tar", "."], check=True)
     mask(root, ENGINES)
     shutil.copy(kernel, work / "kernel")
     shutil.copy(root / f"boot/initrd.img-{release}", work / "initrd")
-    subprocess.run(["mkfs.ext4", "-q", "-d", root, work / "disk", SIZE], check=True)
+    finish(root, work, finished)
+
+
+def unpacked(archive, work):
+    """The top of a system, in a new folder."""
+    shutil.rmtree(work, ignore_errors=True)
+    root = work / "root"
+    root.mkdir(parents=True)
+    subprocess.run(["tar", "-C", root, "-xf", archive], check=True)
+    return root
+
+
+def finish(root, work, finished):
+    subprocess.run(["mkfs.ext4", "-q", "-d", root, work / "disk", SIZE], check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(root)
     work.rename(finished)
+
+
+def install(package, host, finished):
+    """Without a systemd that runs, as images are made. Nobody enables the product: the package has to."""
+    print("Installing the package into the virtual machine's disk: half a minute", flush=True)
+    work = finished.with_suffix(".part")
+    root = unpacked(host / "root.tar", work)
+    shutil.copy(package, root / "package.deb")
+    inside(root, ["dpkg", "--install", "/package.deb"])
+    stand_ins = sorted((HERE / "guest/engines").iterdir())
+    for unit in stand_ins:
+        shutil.copy(unit, root / "etc/systemd/system")
+    # A quadlet is enabled by whoever boots with GPUs.
+    enabled = [unit.name for unit in stand_ins if unit.name != "quadlet.service"]
+    inside(root, ["systemctl", "enable", *ENGINES, *enabled])
+    for name in ("bin", "dev", "proc", "sys", "run", "etc", "tmp", "usr/lib", "usr/bin"):
+        (root / "srv/rootfs" / name).mkdir(parents=True)
+    shutil.copy(root / "usr/bin/busybox", root / "srv/rootfs/bin")
+    finish(root, work, finished)
 
 
 def settle(root):
@@ -144,7 +204,8 @@ def settle(root):
     (root / "etc/hostname").write_text("vm\n")
     mask(root, UNWANTED)
     units = root / "etc/systemd/system"
-    shutil.copy(HERE / "guest/job", root / "usr/local/sbin/job")
+    for name in ("job", "prepare"):
+        shutil.copy(HERE / "guest" / name, root / "usr/local/sbin" / name)
     for name in ("job.service", "job.timer"):
         shutil.copy(HERE / "guest" / name, units / name)
     (units / "timers.target.wants").mkdir(exist_ok=True)

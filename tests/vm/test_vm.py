@@ -10,7 +10,7 @@ from .scenarios import SCENARIOS
 @pytest.fixture(scope="module")
 def told(request):
     every, ended = scenarios()
-    request.config.stash[TOLD] = every
+    request.config.stash.setdefault(TOLD, []).extend(every)
     assert ended.status == 0, ended.log
     return {one["scenario"]: one for one in every}
 

@@ -47,9 +47,9 @@ def is_up():
     return shown("ActiveState") == "active" and shown("SubState") == "running"
 
 
-def journal():
+def journal(unit=UNIT):
     """(priority, message) of each line of the unit in this boot, systemd's own about it included."""
-    lines = owner.do("journalctl", "--boot", "--unit", UNIT, "--output", "json").splitlines()
+    lines = owner.do("journalctl", "--boot", "--unit", unit, "--output", "json").splitlines()
     entries = (json.loads(line) for line in lines if line.startswith("{"))
     return [(int(entry["PRIORITY"]), entry["MESSAGE"]) for entry in entries]
 

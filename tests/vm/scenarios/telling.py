@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from typing import NamedTuple
 
@@ -68,3 +70,13 @@ def seconds_after(act, truth, what):
 def expect(condition, otherwise):
     if not condition:
         raise Wrong(otherwise)
+
+
+def bare_start_s():
+    """How fast this machine is just now: the shortest of three starts of an interpreter that does nothing."""
+    took = []
+    for _ in range(3):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-I", "-S", "-c", ""], check=True)
+        took.append(time.monotonic() - started)
+    return round(min(took), 3)
