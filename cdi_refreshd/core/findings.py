@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 SEVERITIES = ("fatal", "degraded", "info")
 """fatal: a container would not start, or would lose CUDA. degraded: something is left out. info: worth knowing."""
+LEFT_OUT = ", so it is left out"
 
 
 class Finding(NamedTuple):
@@ -29,6 +30,19 @@ class Fault(Exception):
 
 class UsageFault(Fault):
     """The caller asked for something that there is not: exit status 2."""
+
+
+def together(findings: Iterable[Finding]) -> str:
+    """The first, and with it the places of all that say the same: `GPU 0, GPU 1: does not answer NVML; see dmesg`."""
+    first, *others = findings
+    places = [first.place, *(other.place for other in others if other[2:] == first[2:])]
+    return str(first._replace(place=", ".join(places), fact=first.fact.removesuffix(LEFT_OUT)))
+
+
+def is_said(finding: Finding, text: str) -> bool:
+    """Whether a text that was made of findings has this one, too."""
+    named = any(f"{finding.place}{end}" in text for end in ":,")
+    return named and finding.fact.removesuffix(LEFT_OUT) in text
 
 
 def printable(text: str) -> str:

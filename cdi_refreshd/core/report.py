@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.findings import Finding, is_said
 from cdi_refreshd.core.inventory import Inventory
 from cdi_refreshd.core.spec import Annotations
 from cdi_refreshd.core.trigger import Trigger
@@ -119,7 +119,7 @@ def _outcome_lines(done: Pass, before: Pass | None) -> list[Line]:
     told = [Line(PRIORITY[done.state] if news else DEBUG, f"{text} ({because(done)})", kind)]
     known = {str(finding) for finding in said.findings} if said else set()
     for finding in done.findings:
-        new = str(finding) not in known and str(finding) not in done.reason
+        new = str(finding) not in known and not is_said(finding, done.reason)
         grave = WARNING if finding.severity != "info" else DEBUG
         told.append(Line(grave if new else DEBUG, str(finding), "", (("CDI_STATE", done.state),)))
     return told

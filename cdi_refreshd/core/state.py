@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from cdi_refreshd.core.build.spec import build
 from cdi_refreshd.core.choices import Choices
-from cdi_refreshd.core.findings import Fault, Finding, UsageFault
+from cdi_refreshd.core.findings import Fault, Finding, UsageFault, together
 from cdi_refreshd.core.inventory import Inventory, Presence
 from cdi_refreshd.core.spec import Spec
 from cdi_refreshd.core.validate import validate
@@ -138,7 +138,7 @@ def nothing_to_describe(inventory: Inventory) -> Verdict:
     if any(gpu.mig_enabled for gpu in inventory.gpus) and not left_out:
         return Verdict("ready", "MIG mode is on and there is no MIG device: nothing to publish", WITHDRAW)
     if grave:
-        return Verdict("failed", f"no GPU can be used: {grave[0]}", KEEP)
+        return Verdict("failed", f"no GPU can be used: {together(grave)}", KEEP)
     return Verdict("failed", "NVML lists no GPU", KEEP)
 
 

@@ -21,7 +21,7 @@ if "ctypes.util" not in sys.modules:
 else:
     import pynvml
 
-from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.findings import LEFT_OUT, Finding
 from cdi_refreshd.core.inventory import Nvml
 from cdi_refreshd.core.kernel import integrated_name
 
@@ -203,9 +203,7 @@ def _required(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _left_out(place: str, fact: str) -> Finding:
-    return Finding(
-        "degraded", place, fact + ", so it is left out", "see dmesg for NVRM lines; the others are published"
-    )
+    return Finding("degraded", place, f"{fact}{LEFT_OUT}", "see dmesg for NVRM lines")
 
 
 def _text(error: Any) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from cdi_refreshd.core import kernel as texts
-from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.findings import LEFT_OUT, Finding
 from cdi_refreshd.core.inventory import Gpu, Link, MigDevice, Node
 from cdi_refreshd.host import kernel, nodes, pci
 from cdi_refreshd.host.nvml import RawGpu, RawMig
@@ -91,8 +91,7 @@ class Devices:
         return minors
 
     def _left_out(self, place: str, fact: str) -> None:
-        cure = "nvidia-modprobe makes the node; the others are published"
-        self.findings.append(Finding("degraded", place, f"{fact}, so it is left out", cure))
+        self.findings.append(Finding("degraded", place, f"{fact}{LEFT_OUT}", "nvidia-modprobe makes the node"))
 
 
 def joined(directory: str, target: str) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 
 from cdi_refreshd import probe
-from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.findings import Fault, Finding, is_said
 
 DESCRIPTION = """Print a CDI spec of this machine. The options are those of nvidia-ctk cdi generate.
 Exit status: 0 done, 1 failed, 2 usage, 3 driver or libraries not there, 4 they are of different versions,
@@ -41,7 +41,7 @@ def generated(argv: list[str], prepared: probe.Prepared) -> int:
     told = [f for f in verdict.findings if f.severity != "info" or parsed.debug]
     if verdict.spec is None:
         print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
-        tell(() if parsed.quiet else [finding for finding in told if str(finding) not in verdict.reason])
+        tell(() if parsed.quiet else [finding for finding in told if not is_said(finding, verdict.reason)])
         # Without a document the status is never 0: scripts redirect the output into a spec file.
         return state.USAGE if verdict.usage else state.exit_status(verdict.state) or state.EXIT_STATUS["failed"]
     found = (*line.verified(verdict.spec, path), *line.refusals(verdict.spec))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cdi_refreshd import config, options, remembered
 from cdi_refreshd.core import state
 from cdi_refreshd.core.choices import quoted
-from cdi_refreshd.core.findings import UsageFault
+from cdi_refreshd.core.findings import UsageFault, is_said
 from cdi_refreshd.core.settings import Settings
 from cdi_refreshd.line import Outcome
 from cdi_refreshd.look.request import Request
@@ -85,7 +85,7 @@ def report(outcome: Outcome, path: str) -> None:
         )
     tell(f"{verdict.state}: {verdict.reason}; {path}: {what}")
     for finding in outcome.findings:
-        if finding.severity != "info" and str(finding) not in verdict.reason:
+        if finding.severity != "info" and not is_said(finding, verdict.reason):
             tell(str(finding))
 
 
