@@ -14,7 +14,7 @@ from .scenarios.booting import BOOTS
 
 HERE = Path(__file__).parent
 TOP = HERE.parent.parent
-LIMIT_S = 1200
+LIMIT_S = 2400
 SOURCES = ("cdi_refreshd", "debian", "systemd")
 
 
