@@ -25,7 +25,7 @@ deb: packages-deb ## the Debian package, into dist/
 deb-test: packages-deb-test $(READY) ## the package installed, upgraded, removed and purged in a fresh Debian: root
 	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/package/test_deb.py
 
-vm-test: deb packages-vm $(READY) ## the package under a real systemd: a virtual machine, root, twenty minutes
+vm-test: deb packages-vm $(READY) ## the package under a real systemd: a virtual machine, root, half an hour
 	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/vm
 
 lint: $(READY) ## ruff and mypy
