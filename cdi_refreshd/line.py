@@ -1,7 +1,7 @@
 """The straight line: ask the child, judge, publish. Every verb is this line, cut somewhere."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from cdi_refreshd import probe, verification
@@ -135,16 +135,21 @@ def withdrawn(path: str) -> bool:
 
 
 def _parts_withdrawn(path: str, wanted: list[str]) -> bool:
-    """Takes away what `documents` once wrote beside `path` and would not any more. True if there was any."""
+    """True if there was any."""
+    withdrawn_ones = [publish.withdraw(part) for part in parts_left_over(path, wanted)]
+    return any(withdrawn_ones)
+
+
+def parts_left_over(path: str, wanted: Collection[str]) -> list[str]:
+    """What `documents` once wrote beside `path` and would not any more."""
     stem, dot, ending = path.rpartition(".")
-    changed = False
+    found = []
     for name in NAMES.values():
         part = f"{stem}.{name}{dot}{ending}"
         if part not in wanted and os.path.exists(part):
             spec = _read(part)
-            ours = spec is not None and spec.class_name.endswith(f".{name}")
-            changed |= ours and publish.withdraw(part)
-    return changed
+            found += [part] if spec is not None and spec.class_name.endswith(f".{name}") else []
+    return found
 
 
 def _standing(path: str) -> tuple[str, ...]:

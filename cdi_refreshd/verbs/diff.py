@@ -44,21 +44,26 @@ def would_change(verdict: state.Verdict, path: str) -> list[str]:
         return published(verdict.spec, path)
     if verdict.action == state.KEEP:
         return []
+    parts_go = [f"{part} goes" for part in line.parts_left_over(path, ())]
+    if not os.path.exists(path):
+        return parts_go if verdict.action == state.WITHDRAW else []
     standing = specdirs.spec_at(path)
     if standing is None:
-        return [f"{path} goes: it is damaged, and {verdict.reason}"] if os.path.exists(path) else []
+        return [f"{path} goes: it is damaged, and {verdict.reason}", *parts_go]
     if verdict.action == state.KEEP_WHILE_TRUE and not line.absent(standing):
         return []
-    return [f"{path} goes: {verdict.reason}", *differences(standing, None)]
+    return [f"{path} goes: {verdict.reason}", *differences(standing, None), *parts_go]
 
 
 def published(spec: Spec, path: str) -> list[str]:
     stem, dot, ending = path.rpartition(".")
     told: list[str] = []
+    files = []
     for name, part in parts(spec):
         file = f"{stem}.{name}{dot}{ending}" if name else path
+        files.append(file)
         standing = specdirs.spec_at(file)
         if standing is None and os.path.lexists(file):
             told.append(f"{file} is damaged, and replaced")
         told += differences(standing, part)
-    return told
+    return told + [f"{file} goes: its GPUs are not told apart any more" for file in line.parts_left_over(path, files)]
