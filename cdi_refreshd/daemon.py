@@ -138,6 +138,7 @@ class Daemon:
             self.manager.ping()
         if not self.is_ready and now >= self.ready_by:
             self._ready()
+            self._warn_of_waiting()
         self._triggered(self.mig.poll(now))
         self._triggered(self.sweep.poll(now))
         if now >= self.again_at:
@@ -263,7 +264,7 @@ class Daemon:
         self._write_state()  # before READY=1: whoever was started after us may ask for our state
         if reloaded:
             self.manager.ready()
-        if outcome.verdict.state in state.SETTLED and not self.is_ready:
+        if not self.is_ready and state.is_settled(outcome.verdict):
             self._ready()
         if not self.told_neighbours and outcome.files:
             self.told_neighbours = True
@@ -350,6 +351,11 @@ class Daemon:
     def _ready(self) -> None:
         self.is_ready = True
         self.manager.ready()
+
+    def _warn_of_waiting(self) -> None:
+        waited_s = self.loaded.settings.ready_wait_s
+        if waited_s and (told := report.waited(self.last if self.looked else None, waited_s)):
+            self.journal.write(told)
 
     def _stuck(self, child: Child) -> None:
         text = (

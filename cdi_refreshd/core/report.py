@@ -129,6 +129,15 @@ def _hushed(line: Line) -> Line:
     return line._replace(priority=max(line.priority, INFO))
 
 
+def waited(last: Pass | None, waited_s: float) -> Line | None:
+    """For a boot that was held up in vain; None where that has been said as loudly. `last` None: no look has ended."""
+    if last and PRIORITY[last.state] <= WARNING:
+        return None
+    why = f"{last.state}: {last.reason}" if last else "the first look has not ended"
+    cure = "; modprobe nvidia, or see dmesg for why it fails" if last and last.state == "waiting-driver" else ""
+    return Line(WARNING, f"not ready after {waited_s:g} s, and the boot goes on; {why}{cure}", "kept")
+
+
 def because(done: Pass) -> str:
     """The first trigger, how many more, and how long the pass took. The fields have more of them."""
     first = str(done.triggers[0]) if done.triggers else "asked"

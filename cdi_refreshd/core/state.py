@@ -29,7 +29,7 @@ RETRIED = ("failed", "waiting-userspace")
 SWEPT = ("degraded", "driver-mismatch", "waiting-driver")
 """States that events end, if all goes well: they are looked at again at each slow sweep."""
 SETTLED = ("no-gpu", "ready", "degraded", "driver-mismatch")
-"""States with which the boot may go on at once: waiting would not change them."""
+"""States that waiting would not change."""
 
 NVML_DRIVER_NOT_LOADED, NVML_LIBRARY_NOT_FOUND, NVML_MISMATCH = 9, 12, 18
 GPU_MODES = ("nvml", "csv", "wsl")
@@ -52,6 +52,18 @@ class Verdict(NamedTuple):
 
 def exit_status(state: str, strict: bool = False) -> int:
     return STRICT_DEGRADED if strict and state == "degraded" else EXIT_STATUS[state]
+
+
+def is_settled(verdict: Verdict) -> bool:
+    """Whether the boot may go on at once, because waiting would not change it."""
+    return verdict.state in SETTLED or is_given_away(verdict)
+
+
+def is_given_away(verdict: Verdict) -> bool:
+    """Every GPU has another driver, vfio-pci or nouveau: the NVIDIA driver does not come by waiting."""
+    functions = verdict.seen.presence.functions if verdict.seen else ()
+    taken = bool(functions) and all(function.driver not in ("", "nvidia") for function in functions)
+    return verdict.state == "waiting-driver" and taken
 
 
 def under_policy(verdict: Verdict, on_mismatch: str) -> Verdict:

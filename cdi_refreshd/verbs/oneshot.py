@@ -61,7 +61,8 @@ def until_done(once: Callable[[float], Outcome], wait_s: float) -> Outcome:
 
     def attempt() -> bool:
         seen.append(once(max(LEAST_LOOK_S, ends_at - time.monotonic())))
-        return seen[-1].verdict.state in DONE or seen[-1].verdict.usage
+        verdict = seen[-1].verdict
+        return verdict.state in DONE or verdict.usage or state.is_given_away(verdict)
 
     tenacity.Retrying(
         stop=tenacity.stop_after_delay(wait_s),

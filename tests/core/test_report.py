@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from cdi_refreshd.core.findings import Finding
-from cdi_refreshd.core.report import DEBUG, INFO, MESSAGE_IDS, NOTICE, WARNING, Pass, is_unsaid, lines
+from cdi_refreshd.core.report import DEBUG, INFO, MESSAGE_IDS, NOTICE, WARNING, Pass, is_unsaid, lines, waited
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -70,6 +70,19 @@ def test_a_device_that_comes_or_goes_is_noticed_also_in_passing():
     done = READY._replace(devices=(("0", "GPU-b"),), overtaken=True)
     assert (NOTICE, "devices: - 1") in told(done, before)
     assert any(p == WARNING and "device 0 is another one now" in text for p, text in told(done, before))
+
+
+def test_a_boot_that_was_held_up_in_vain_is_told_with_what_helps_unless_it_has_been():
+    waiting = Pass("waiting-driver", "the nvidia module is not loaded")
+    told = waited(waiting, 10.0)
+    assert told and told.priority == WARNING
+    assert told.text == (
+        "not ready after 10 s, and the boot goes on; waiting-driver: the nvidia module is not loaded; "
+        "modprobe nvidia, or see dmesg for why it fails"
+    )
+    assert waited(Pass("failed", "NVML failed"), 10.0) is None
+    hanging = waited(None, 10.0)
+    assert hanging and hanging.text.endswith("the first look has not ended")
 
 
 def test_the_readme_has_every_message_id():

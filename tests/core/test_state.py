@@ -5,7 +5,7 @@ import pytest
 from cdi_refreshd.core.choices import Choices
 from cdi_refreshd.core.findings import Finding, UsageFault
 from cdi_refreshd.core.inventory import Driver, Inventory, Nvml, PciFunction, Presence, Tegra
-from cdi_refreshd.core.state import KEEP, KEEP_WHILE_TRUE, PUBLISH, WITHDRAW, exit_status, failed, judge
+from cdi_refreshd.core.state import KEEP, KEEP_WHILE_TRUE, PUBLISH, WITHDRAW, exit_status, failed, is_settled, judge
 
 from .inventories import DRIVER, PRESENT, VERSION, gpu, inventory, mig
 
@@ -88,6 +88,16 @@ def test_findings_that_are_only_worth_knowing_make_nothing_degraded():
 def test_mig_mode_without_devices_is_no_error_beside_a_missing_control_node():
     uvm = Finding("degraded", "/dev/nvidia-uvm", "is missing; CUDA does not start without it")
     assert judge(inventory(gpu(mig_enabled=True), findings=(uvm,)), CHOICES, gated=True).state == "ready"
+
+
+@pytest.mark.parametrize(
+    ("functions", "settled"),
+    [(("vfio-pci", "nouveau"), True), (("vfio-pci", ""), False), (("vfio-pci", "nvidia"), False), (("",), False)],
+)
+def test_a_boot_waits_for_no_driver_where_every_gpu_has_another(functions, settled):
+    found = tuple(PciFunction(f"0000:0{number}:00.0", driver) for number, driver in enumerate(functions))
+    verdict = judge(seen(presence=Presence(functions=found)), CHOICES, gated=True)
+    assert (verdict.state, is_settled(verdict)) == ("waiting-driver", settled)
 
 
 @pytest.mark.parametrize("presence", [PRESENT._replace(functions=()), VFIO, Presence(sysfs=False)])

@@ -128,6 +128,14 @@ def test_readiness_waits_for_a_driver_where_there_is_hardware_but_not_for_ever(m
     daemon.until_told("STATUS=waiting-driver")
     assert "READY=1" not in daemon.hear()
     daemon.until_told("READY=1")
+    daemon.until(lambda: "<4>not ready after 1 s, and the boot goes on; waiting-driver: " in daemon.journal())
+
+
+def test_readiness_waits_for_no_driver_where_every_gpu_has_another(machine, start):
+    machine.become({"gpus": [], "unbound": [{"bdf": "0000:01:00.0", "driver": "vfio-pci"}]})
+    daemon = start(config="[daemon]\nready-wait = 1h\n")
+    daemon.until_told("READY=1")
+    assert "boot goes on" not in daemon.journal()
 
 
 def test_a_spec_that_the_configuration_moves_does_not_stay_behind(start):

@@ -265,6 +265,12 @@ def test_a_wait_does_not_wait_for_what_will_not_come(host):
     assert host.oneshot("--wait", "600", "--device-id", "7").returncode == 2
 
 
+@pytest.mark.parametrize("driver", ["vfio-pci", "nouveau"])
+def test_nobody_waits_for_a_driver_whose_gpus_all_have_another(host, driver):
+    host.become(case(unbound=[VFIO | {"driver": driver}]))
+    assert host.oneshot("--wait", "600").returncode == 3
+
+
 def test_a_wait_ends_though_nvml_hangs(host, published):
     host.become(case(GPU, nvml=["hang nvmlInit_v2 600"]))
     done = host.oneshot("--wait", "0.1", timeout=50)

@@ -30,7 +30,7 @@ STARTING_S = 40.0
 """However slow the machine is; how slow it was in this boot, engines tell."""
 PROMPT_S = 3.0
 LATE_S = 40.0
-WARNING, NOTICE = 4, 5
+WARNING = 4
 STARTED, PUBLISHED, KEPT = (
     "7dd361b38bcb4aa3adbcde7fc6499ea3",
     "21f4aa7f6a9a4136b946534ed56753a0",
@@ -126,8 +126,7 @@ def a_module_that_cannot_be_loaded_is_one_line():
     came_up("systemd-modules-load.service")
     expect(daemon.state() == "waiting-driver", f"the state is {daemon.state()}")
     expect(not spec.documents(), "there is a spec")
-    # A driver that is late looks the same at first, so this is a notice.
-    says_once("the nvidia module is not loaded", NOTICE)
+    says_once("the nvidia module is not loaded")
     return took(UNIT)
 
 
@@ -262,15 +261,15 @@ def tell_journal(unit):
         print(f"journal <{priority}> {text}")
 
 
-def loud(unit, least=WARNING):
-    return [text for priority, text in daemon.journal(unit) if priority <= least]
+def loud(unit):
+    return [text for priority, text in daemon.journal(unit) if priority <= WARNING]
 
 
-def says_once(word, least=WARNING):
+def says_once(word):
     """One line that an administrator's filter for what went wrong shows, however often it is looked again."""
     passes = daemon.passes()
     seconds_until(lambda: daemon.passes() > passes or daemon.state() == "waiting-driver", "it gave up", 60.0)
-    lines = loud(UNIT, least)
+    lines = loud(UNIT)
     expect(len(lines) == 1 and word in lines[0], f"the journal says {lines}")
 
 
