@@ -22,13 +22,14 @@ from cdi_refreshd.events.inotify import DirectoryWatches
 from cdi_refreshd.events.mig import MigPoll
 from cdi_refreshd.events.sweep import Sweep
 from cdi_refreshd.events.udev import UdevEvents
+from cdi_refreshd.guard import Guard
 from cdi_refreshd.host import publish
 from cdi_refreshd.host.child import Child
 from cdi_refreshd.host.journal import Journal
 from cdi_refreshd.host.manager import ServiceManager
 from cdi_refreshd.look.request import Request
 
-WAKING_SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+WAKING_SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGIO)
 IDLE_S = 3600.0
 
 
@@ -45,7 +46,7 @@ class Daemon:
         self.answered = False
         self.asked_at, self.request, self.known = 0.0, Request(loaded.settings.choices), remembered.Looked()
         self.path, self.abandoned = "", list[str]()
-        self.contents: dict[str, bytes] = {}
+        self.guard = Guard()
         self.again_at = math.inf
         self.told_neighbours = False
         self.library_dirs: tuple[str, ...] = ()
@@ -69,8 +70,8 @@ class Daemon:
         finally:
             if self.child:
                 self.child.close()
-            for close in (self.udev.close, self.inotify.close, self.manager.close, self.journal.close):
-                close()
+            for held in (self.guard, self.udev, self.inotify, self.manager, self.journal):
+                held.close()
             os.close(lock)
         return 0
 
@@ -104,6 +105,8 @@ class Daemon:
     def _signalled(self, numbers: bytes) -> None:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
             self.stopping = True
+        if signal.SIGIO in numbers:
+            self._somebody_would_write()
         if signal.SIGHUP in numbers:
             self._reload()
         if signal.SIGCHLD in numbers and self.child:
@@ -157,7 +160,7 @@ class Daemon:
         if any(trigger.detail.endswith("(configuration)") and self._is_ours(trigger) for trigger in triggers):
             self._load()
         if self.reconciler.state == reconcile.IDLE:
-            self._put_back(restoring.at_once(triggers, self.contents))
+            self._put_back(restoring.at_once(triggers, self.guard.contents))
         as_published = self.sweep.is_as_published()
         for trigger in triggers:
             # What our own publishing did comes back as an event.
@@ -196,7 +199,7 @@ class Daemon:
 
     def _ask(self, triggers: tuple[Trigger, ...], count: int) -> None:
         self.triggers, self.trigger_count, self.asked_at = triggers, count, time.monotonic()
-        self._put_back(restoring.after_quiet(triggers, count, self.contents))
+        self._put_back(restoring.after_quiet(triggers, count, self.guard.contents))
         self.reload_running = self.reload_wanted
         self.mig.begin(self.asked_at)
         self.known = remembered.looked(self.path)
@@ -228,16 +231,23 @@ class Daemon:
 
     def _put_back(self, why: Trigger | None) -> None:
         """Containers that start before the look is done get what they would have got before."""
-        if why is None or self.sweep.is_as_published():
-            return
-        try:
-            for file, content in self.contents.items():
-                publish.publish(file, content, at_once=True)
-        except Fault:
-            return  # the look will tell
+        if why and not self.sweep.is_as_published():
+            self._restored(why)
+
+    def _restored(self, why: Trigger) -> bool:
+        if not self.guard.put_back():
+            return False
         self.sweep.put_back()
         self._count(restored=1)
         self.journal.write(Line(report.NOTICE, restoring.said(why), "restored", (("CDI_SPEC_PATH", self.path),)))
+        return True
+
+    def _somebody_would_write(self) -> None:
+        """He waits in open(2), and gets what has just lost its name."""
+        why, often = self.guard.writer()
+        if why and (not self._restored(why) or often):
+            self.guard.yield_to_writers()
+            self._triggered([why])
 
     def _finish(self, verdict: state.Verdict) -> None:
         settings = self.loaded.settings
@@ -247,7 +257,8 @@ class Daemon:
         remembered.note(outcome, self.path)
         self._leave_abandoned()
         self.sweep.set(outcome.verdict.spec, outcome.files)
-        self.contents = dict(outcome.contents) or (self.contents if outcome.files else {})
+        stands = outcome.files and self.sweep.is_as_published()
+        self.guard.set(dict(outcome.contents) or (self.guard.contents if stands else {}))
         tampered = any(not publish.holds(file, content) for file, content in outcome.contents)
         swept = outcome.verdict.state in state.SWEPT
         self.again_at = time.monotonic() + settings.sweep_s if swept else math.inf
@@ -390,7 +401,7 @@ class Daemon:
         settings = self.loaded.settings
         if self.path not in ("", settings.output):
             self.abandoned.append(self.path)
-            self.contents = {}
+            self.guard.set({})
         self.path = settings.output
         self.mig, self.sweep = MigPoll(settings.mig_poll_s), Sweep(settings.sweep_s)
         self.mig.begin(time.monotonic())

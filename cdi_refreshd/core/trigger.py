@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 class Trigger(NamedTuple):
     source: str
-    """udev, inotify, mig, sweep, signal, start or retry."""
+    """udev, inotify, mig, sweep, lease, signal, start or retry."""
     detail: str
     """A few words for the journal: `pci unbind 0000:65:00.0`, `/run/cdi/nvidia.yaml deleted`."""
 

@@ -12,10 +12,18 @@ HANGS = {**CASE, "nvml": ["hang nvmlDeviceGetCount_v2 600"]}
 """No look ends any more."""
 
 
-@pytest.fixture
-def published(machine, start):
+NO_LEASES = "import fcntl\nfcntl.F_SETLEASE = -1\n"
+"""What a filesystem without them comes to."""
+
+
+@pytest.fixture(params=["leases", "no leases"])
+def published(machine, start, request):
     """A daemon whose looks hang from now on, the spec's path and its bytes."""
-    daemon = start()
+    folder = machine.path("/opt/python")
+    folder.mkdir(parents=True)
+    (folder / "sitecustomize.py").write_text(NO_LEASES if request.param == "no leases" else "")
+    daemon = start(env={"PYTHONPATH": "/opt/python"})
+    daemon.writes_are_seen = request.param == "no leases"
     daemon.until_told("READY=1")
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -27,9 +35,9 @@ def published(machine, start):
 @pytest.mark.parametrize(
     ("damage", "verb"),
     [
-        (lambda spec: spec.write_text("cdiVersion: 0.5.0\nkind: nv"), "written"),
-        (lambda spec: spec.write_text(spec.read_text().replace("/dev/nvidia1", "/dev/sda")), "written"),
-        (lambda spec: os.truncate(spec, 0), "written"),
+        (lambda spec: spec.write_text("cdiVersion: 0.5.0\nkind: nv"), ""),
+        (lambda spec: spec.write_text(spec.read_text().replace("/dev/nvidia1", "/dev/sda")), ""),
+        (lambda spec: os.truncate(spec, 0), ""),
         (lambda spec: spec.unlink(), "deleted"),
         (lambda spec: spec.rename(spec.with_name("else")), "moved away"),
         (lambda spec: spec.chmod(0o600), "has other permissions or times"),
@@ -41,6 +49,7 @@ def test_a_lost_spec_is_back_though_no_look_ends(published, damage, verb):
     daemon, spec, before = published
     damage(spec)
     daemon.until(lambda: spec.exists() and spec.read_bytes() == before and spec.stat().st_mode & 0o777 == 0o644)
+    verb = verb or ("written" if daemon.writes_are_seen else "opened to be written")
     daemon.until(lambda: f"{SPEC} {verb}, not by us; put back as it was published" in daemon.journal())
 
 
@@ -72,3 +81,34 @@ def test_each_time_is_counted_and_followed_by_a_look(machine, start):
         daemon.until_quiet()
     counters = daemon.state()["counters"]
     assert (counters["restored"], counters["passes"]) == (3, passes + 3)
+
+
+def test_nobody_reads_what_somebody_writes_in_place(machine, start):
+    daemon = start()
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    spec = machine.path(SPEC)
+    before, inode = spec.read_bytes(), spec.stat().st_ino
+    with spec.open("wb") as file:  # waits until the daemon has let go
+        assert spec.read_bytes() == before
+        assert spec.stat().st_ino != inode
+        file.write(b"cdiVersion: 0.5.0")
+    assert spec.read_bytes() == before
+    daemon.until(lambda: "opened to be written, not by us" in daemon.journal())
+    assert daemon.children() == []
+
+
+def test_a_daemon_that_is_asked_too_often_looks_and_is_not_kept_busy(machine, start):
+    daemon = start()
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    spec = machine.path(SPEC)
+    before, passes = spec.read_bytes(), daemon.state()["counters"]["passes"]
+    for _ in range(50):
+        spec.write_bytes(b"no spec")
+    daemon.until(lambda: spec.read_bytes() == before)
+    daemon.until_quiet()
+    counters = daemon.state()["counters"]
+    assert spec.read_bytes() == before
+    assert counters["passes"] > passes
+    assert counters["restored"] < 25

@@ -1,0 +1,43 @@
+"""Leases on files that all may read and nobody should write: who opens one to write waits until we have let go of it.
+
+See F_SETLEASE in fcntl(2). Reading, renaming and deleting wait for nobody. The kernel tells by SIGIO that somebody
+waits, and lets him through after 45 s at the latest (/proc/sys/fs/lease-break-time), or when we die. Where a filesystem
+or a security module allows no leases there are none, and inotify tells what was written afterwards.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterable
+
+
+class Leases:
+    def __init__(self) -> None:
+        self._held: dict[str, int] = {}
+
+    def hold(self, paths: Iterable[str]) -> None:
+        """On these, as they stand now, and no others."""
+        self.release()
+        for path in paths:
+            with contextlib.suppress(OSError):
+                self._hold(path)
+
+    def wanted(self) -> list[str]:
+        """Those that somebody waits for."""
+        return [path for path, fd in self._held.items() if fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK]
+
+    def release(self) -> None:
+        for fd in self._held.values():
+            with contextlib.suppress(OSError):  # not by closing alone: a child may have the descriptor for a moment
+                fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+            os.close(fd)
+        self._held.clear()
+
+    def _hold(self, path: str) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except OSError:
+            os.close(fd)
+            raise
+        self._held[path] = fd

@@ -1,0 +1,66 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from cdi_refreshd.host.lease import Leases
+
+WRITE = "import sys; open(sys.argv[1], 'w').write('written')"
+
+
+@pytest.fixture
+def leases():
+    """With SIGIO held back, as who polls does."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
+    made = Leases()
+    yield made
+    made.release()
+    while signal.sigtimedwait([signal.SIGIO], 0):
+        pass
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "spec"
+    path.write_text("whole")
+    return path
+
+
+def test_a_writer_waits_until_we_let_go_and_writes_what_has_lost_its_name(leases, file, tmp_path):
+    leases.hold([str(file)])
+    with subprocess.Popen([sys.executable, "-c", WRITE, str(file)]) as writer:
+        assert signal.sigtimedwait([signal.SIGIO], 30)
+        assert leases.wanted() == [str(file)]
+        assert file.read_text() == "whole"
+        (tmp_path / "new").write_text("new")
+        (tmp_path / "new").rename(file)
+        leases.release()
+        assert writer.wait(30) == 0
+    assert file.read_text() == "new"
+
+
+def test_readers_and_those_who_rename_or_delete_wait_for_nobody(leases, file, tmp_path):
+    leases.hold([str(file)])
+    assert file.read_text() == "whole"
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "new").rename(file)
+    file.unlink()
+    assert leases.wanted() == []
+
+
+def test_what_cannot_be_held_is_passed_over(leases, file, tmp_path):
+    with file.open("a"):  # somebody writes it already
+        leases.hold([str(tmp_path / "nowhere"), str(tmp_path), str(file)])
+    assert leases.wanted() == []
+    file.write_text("nobody waits")
+
+
+def test_no_descriptor_stays(leases, file):
+    before = os.listdir("/proc/self/fd")
+    for _ in range(3):
+        leases.hold([str(file)])
+    leases.release()
+    assert os.listdir("/proc/self/fd") == before
