@@ -6,9 +6,13 @@ or a security module allows no leases there are none, and inotify tells what was
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterable
+
+STAYS_MOUNTED = ("/", "/run")
+"""While we run. Nothing else that is mounted is held on to: a descriptor keeps it from being unmounted."""
 
 
 class Leases:
@@ -36,8 +40,28 @@ class Leases:
     def _hold(self, path: str) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
+            if _mount_id(fd) not in _ids_that_stay():
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
             fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except OSError:
             os.close(fd)
             raise
         self._held[path] = fd
+
+
+def _ids_that_stay() -> set[str]:
+    found = set()
+    for place in STAYS_MOUNTED:
+        with contextlib.suppress(OSError):
+            fd = os.open(place, os.O_PATH | os.O_CLOEXEC)
+            try:
+                found.add(_mount_id(fd))
+            finally:
+                os.close(fd)
+    return found
+
+
+def _mount_id(fd: int) -> str:
+    """By the kernel's word: a bind mount has the device of what it shows."""
+    with open(f"/proc/self/fdinfo/{fd}") as file:
+        return next((line.split()[1] for line in file if line.startswith("mnt_id:")), "")

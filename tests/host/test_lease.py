@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from cdi_refreshd.host import lease
 from cdi_refreshd.host.lease import Leases
 
 WRITE = "import sys; open(sys.argv[1], 'w').write('written')"
@@ -23,7 +24,8 @@ def leases():
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path, monkeypatch):
+    monkeypatch.setattr(lease, "STAYS_MOUNTED", (str(tmp_path), "/not there"))
     path = tmp_path / "spec"
     path.write_text("whole")
     return path
@@ -64,3 +66,17 @@ def test_no_descriptor_stays(leases, file):
         leases.hold([str(file)])
     leases.release()
     assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.root
+def test_no_filesystem_is_kept_from_being_unmounted(leases, tmp_path):
+    script = """
+        mkdir -p "$1" && mount --bind "$1" "$1" && echo whole >"$1/spec" && exec "$2" -c '
+import subprocess, sys
+from cdi_refreshd.host.lease import Leases
+leases = Leases()
+leases.hold([sys.argv[1] + "/spec"])
+sys.exit(subprocess.run(["umount", sys.argv[1]]).returncode)' "$1"
+    """
+    unshared = ["unshare", "--mount", "sh", "-ec", script, "sh", str(tmp_path), sys.executable]
+    assert subprocess.run(unshared, check=False).returncode == 0
