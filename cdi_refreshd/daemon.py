@@ -240,7 +240,13 @@ class Daemon:
         self.sweep.put_back()
         self._count(restored=1)
         self.journal.write(Line(report.NOTICE, restoring.said(why), "restored", (("CDI_SPEC_PATH", self.path),)))
+        self._look_again_unless_it_stands()
         return True
+
+    def _look_again_unless_it_stands(self) -> None:
+        """Who wrote between our rename and the sweep's look at it: his event would be taken for our own."""
+        if not self.guard.stands():
+            self._triggered([Trigger("sweep", f"{self.path} is not what was published")])
 
     def _somebody_would_write(self) -> None:
         """He waits in open(2), and gets what has just lost its name."""
@@ -259,7 +265,6 @@ class Daemon:
         self.sweep.set(outcome.verdict.spec, outcome.files)
         stands = outcome.files and self.sweep.is_as_published()
         self.guard.set(dict(outcome.contents) or (self.guard.contents if stands else {}))
-        tampered = any(not publish.holds(file, content) for file, content in outcome.contents)
         swept = outcome.verdict.state in state.SWEPT
         self.again_at = time.monotonic() + settings.sweep_s if swept else math.inf
         if verdict.seen and verdict.seen.driver.library_dirs != self.library_dirs:
@@ -282,8 +287,7 @@ class Daemon:
             for finding in neighbours.findings():
                 grave = report.DEBUG if finding.severity == "info" else report.WARNING
                 self.journal.write(Line(grave, str(finding), "neighbour"))
-        if tampered:  # between our rename and the sweep's look at it: its event would be taken for our own
-            self._triggered([Trigger("sweep", f"{self.path} is not what was published")])
+        self._look_again_unless_it_stands()
         gc.collect()
 
     def _pass(self, outcome: line.Outcome) -> Pass:

@@ -36,6 +36,9 @@ class Guard:
         self._leases.hold(self.contents)
         return True
 
+    def stands(self) -> bool:
+        return all(publish.holds(file, content) for file, content in self.contents.items())
+
     def writer(self) -> tuple[Trigger | None, bool]:
         """Who waits to write, if anybody does, and whether he comes too often."""
         wanted, now = self._leases.wanted(), time.monotonic()

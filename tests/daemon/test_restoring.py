@@ -112,3 +112,20 @@ def test_a_daemon_that_is_asked_too_often_looks_and_is_not_kept_busy(machine, st
     assert spec.read_bytes() == before
     assert counters["passes"] > passes
     assert counters["restored"] < 25
+
+
+def test_who_writes_in_the_very_moment_of_the_restoring_is_found_out(machine, start):
+    """Between the rename and the lease: what stands then must not be taken for what was published."""
+    daemon = start()
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    spec = machine.path(SPEC)
+    before = spec.read_bytes()
+    for _ in range(20):
+        inode = spec.stat().st_ino
+        spec.write_bytes(b"no spec")
+        while spec.stat().st_ino == inode:
+            pass
+        os.truncate(spec, 10)
+        daemon.until(lambda: spec.read_bytes() == before, "it stays damaged")
+        daemon.until_quiet()
