@@ -30,7 +30,12 @@ class Child:
         """`stdin` is a descriptor that the child gets as its standard input, instead of /dev/null."""
         reader, writer = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:  # no process or no memory left: who tries again for hours must not run out of descriptors, too
+            os.close(reader)
+            os.close(writer)
+            raise
         if not self.pid:
             _live(work, writer, stdin, parent)
         os.close(writer)

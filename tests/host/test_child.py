@@ -188,6 +188,17 @@ def test_it_keeps_no_descriptor_but_the_one_for_its_answer(tmp_path):
     assert {b"0", b"1", b"2", b"3"} <= set(names)
 
 
+def test_one_that_cannot_be_forked_leaves_no_descriptor(monkeypatch):
+    """The fixture of all tests here counts them."""
+
+    def full():
+        raise BlockingIOError("no process left")
+
+    monkeypatch.setattr(os, "fork", full)
+    with pytest.raises(BlockingIOError):
+        Child(hang)
+
+
 def test_it_is_stopped_by_signals_that_its_parent_handles():
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
