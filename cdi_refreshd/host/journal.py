@@ -14,14 +14,26 @@ from cdi_refreshd.core.report import MESSAGE_IDS, Line
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "cdi-refreshd"
 VALUE_AT_MOST_BYTES = 4096
+TAKEN_WITHIN_S = 1
+"""So long a queue that is full is waited for. After that journald hangs, and no line is worth the watchdog's wrath."""
 
 
 class Journal:
-    """`priority_at_most`: lines of lesser weight (higher numbers) are dropped."""
+    """`priority_at_most`: lines of lesser weight (higher numbers) are dropped.
+
+    So are those that journald does not take while it hangs. It is waited for once; from then on it takes a line at once
+    or not at all, until it has taken one.
+    """
 
     def __init__(self, priority_at_most: int = 6) -> None:
         self.priority_at_most = priority_at_most
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if _stderr_is_journal() else None
+        self._socket: socket.socket | None = None
+        self._hangs = False
+        if _stderr_is_journal():
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            # Not settimeout(): poll(2) tells of our own queue alone, and would spin while journald's is full.
+            limit = struct.pack("@ll", TAKEN_WITHIN_S, 0)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
     def write(self, line: Line) -> None:
         if line.priority > self.priority_at_most:
@@ -39,12 +51,16 @@ class Journal:
         if self._socket:
             self._socket.close()
 
-    @staticmethod
-    def _send(journal: socket.socket, line: Line) -> bool:
+    def _send(self, journal: socket.socket, line: Line) -> bool:
+        """False where the line is to go the second way, by stderr."""
         try:
-            journal.sendto(datagram(line), SOCKET)
+            journal.sendto(datagram(line), socket.MSG_DONTWAIT if self._hangs else 0, SOCKET)
+        except BlockingIOError:
+            self._hangs = True
+            return True  # lost: stderr is a stream to the same journald, and has no limit
         except OSError:
-            return False  # journald restarts, or its queue is full: stderr is the second way
+            return False  # journald restarts
+        self._hangs = False
         return True
 
 

@@ -1,0 +1,106 @@
+"""Lines for the journal: they arrive where journald takes them, and hold nobody up where it does not."""
+
+import os
+import signal
+import socket
+
+import pytest
+
+from cdi_refreshd.core.report import INFO, Line
+from cdi_refreshd.host import journal
+from cdi_refreshd.host.journal import Journal
+
+LONG_S = 30
+MANY = 50
+"""Lines: more than the kernel queues for one that reads none."""
+
+
+@pytest.fixture
+def journald(tmp_path, monkeypatch, capfd):
+    """A socket that nobody reads unless the test does, and our stderr is its stream."""
+    path = str(tmp_path / "socket")
+    monkeypatch.setattr(journal, "SOCKET", path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as peer:
+        peer.bind(path)
+        peer.setblocking(False)
+        stderr = os.fstat(2)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{stderr.st_dev}:{stderr.st_ino}")
+        yield peer
+
+
+@pytest.fixture
+def ours(journald):
+    made = Journal()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def deadline():
+    def late(*_):
+        pytest.fail("held up")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(LONG_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def write(ours, *texts):
+    for text in texts:
+        ours.write(Line(INFO, text))
+
+
+def messages(journald):
+    """What waits in the socket, taken out of it."""
+    found = []
+    while True:
+        try:
+            datagram = journald.recv(1 << 16)
+        except BlockingIOError:
+            return found
+        found.append(datagram.decode().partition("\n")[0].removeprefix("MESSAGE="))
+
+
+def test_a_line_arrives_with_its_fields(journald, ours):
+    ours.write(Line(INFO, "hello", "published", (("CDI_STATE", "ready"), ("CDI_REASON", "two\nlines"))))
+    fields = journald.recv(1 << 16)
+    assert fields.startswith(b"MESSAGE=hello\nPRIORITY=6\nSYSLOG_IDENTIFIER=cdi-refreshd\nMESSAGE_ID=21f4aa7f")
+    assert fields.endswith(b"\nCDI_STATE=ready\nCDI_REASON\n\x09\0\0\0\0\0\0\0two\nlines\n")
+
+
+def test_one_that_reads_nothing_holds_nobody_up_and_its_stream_is_let_be(journald, ours, deadline, capfd):
+    write(ours, *map(str, range(MANY)))
+    taken = messages(journald)
+    assert taken == [str(number) for number in range(len(taken))] and 0 < len(taken) < MANY
+    assert capfd.readouterr().err == ""
+
+
+def test_it_is_waited_for_once_and_not_for_each_line(journald, ours, deadline):
+    write(ours, *map(str, range(MANY)))
+    ours._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bytes(16))  # from here on a wait has no end
+    write(ours, "more")
+
+
+def test_what_is_written_once_it_reads_again_arrives(journald, ours, deadline):
+    write(ours, *map(str, range(MANY)))
+    messages(journald)
+    write(ours, *map(str, range(MANY)))
+    again = messages(journald)
+    assert again == [str(number) for number in range(len(again))] and again
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["it is there, and refuses", "it is gone"])
+def test_while_journald_restarts_stderr_is_the_second_way(journald, ours, capfd, removed):
+    journald.close()
+    if removed:
+        os.unlink(journal.SOCKET)
+    write(ours, "two\nlines")
+    assert capfd.readouterr().err == "<6>two lines\n"
+
+
+def test_lesser_lines_are_dropped(journald, ours):
+    ours.priority_at_most = INFO - 1
+    write(ours, "nobody's business")
+    assert messages(journald) == []
