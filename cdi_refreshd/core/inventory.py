@@ -37,8 +37,9 @@ class PciFunction(NamedTuple):
     driver: str = ""
     """The kernel driver that is bound, "" for none."""
     may_suspend: bool = False
-    """Runtime power management is on: it sleeps when nobody uses it."""
+    """It is bound to the nvidia driver, which lets it sleep when nobody uses it."""
     suspended: bool = False
+    """It is bound to the nvidia driver and sleeps: asking it would wake it. No other driver's sleep is our business."""
 
 
 class Presence(NamedTuple):

@@ -28,9 +28,11 @@ def functions(sysfs: str = "/sys") -> tuple[PciFunction, ...]:
     for address in addresses:
         path = f"{directory}/{address}"
         if _read(f"{path}/vendor") == NVIDIA and _read(f"{path}/class").startswith(DISPLAY):
-            may_suspend = _read(f"{path}/power/control") == "auto"
-            suspended = _read(f"{path}/power/runtime_status") == "suspended"
-            found.append(PciFunction(address, _link_name(f"{path}/driver"), may_suspend or suspended, suspended))
+            driver = _link_name(f"{path}/driver")
+            # vfio-pci lets every GPU sleep that no virtual machine uses: NVML can neither ask it nor wake it.
+            may_suspend = driver == "nvidia" and _read(f"{path}/power/control") == "auto"
+            suspended = driver == "nvidia" and _read(f"{path}/power/runtime_status") == "suspended"
+            found.append(PciFunction(address, driver, may_suspend or suspended, suspended))
     return tuple(found)
 
 

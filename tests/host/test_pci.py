@@ -46,9 +46,16 @@ def test_audio_usb_bridges_and_others_gpus_are_none(sysfs, vendor, kind):
     [("on", "active", False, False), ("auto", "active", True, False), ("auto", "suspended", True, True)],
 )
 def test_power_management_is_told(sysfs, control, status, may_suspend, suspended):
-    sysfs("0000:65:00.0", control=control, status=status)
+    sysfs("0000:65:00.0", driver="nvidia", control=control, status=status)
     (function,) = pci.functions(sysfs.path)
     assert (function.may_suspend, function.suspended) == (may_suspend, suspended)
+
+
+@pytest.mark.parametrize("driver", ["vfio-pci", "nouveau", ""])
+def test_the_sleep_of_what_nvml_cannot_wake_does_not_count(sysfs, driver):
+    """vfio-pci lets every GPU sleep that no virtual machine uses."""
+    sysfs("0000:65:00.0", driver=driver, control="auto", status="suspended")
+    assert pci.functions(sysfs.path) == (PciFunction("0000:65:00.0", driver),)
 
 
 def test_without_sysfs_there_is_nothing_and_that_is_told(tmp_path, sysfs):

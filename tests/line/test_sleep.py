@@ -43,6 +43,23 @@ def test_one_that_may_sleep_and_is_awake_is_asked(asleep):
     assert woken(asleep)
 
 
+@pytest.mark.parametrize("ours", [{"drm": [1, 128]}, ASLEEP | {"runtime_status": "active"}], ids=["on", "auto"])
+def test_one_that_is_awake_is_asked_whatever_another_drivers_gpus_do(host, ours):
+    """One that waits for its virtual machine is asleep for weeks."""
+    host.become(case(ours, unbound=[{"bdf": "0000:09:00.0", "driver": "vfio-pci", "runtime_status": "suspended"}]))
+    assert state_of(host.oneshot()) == "ready"
+    assert woken(host)
+
+
+def test_one_that_sleeps_is_woken_where_another_got_another_driver(host):
+    other = {"bdf": "0000:09:00.0", "driver": "vfio-pci", "runtime_status": "suspended"}
+    host.become(case(ASLEEP, unbound=[other]))
+    assert state_of(host.oneshot()) == "ready"
+    assert "nothing changed, and 0000:01:00.0 sleeps" in lines(host.oneshot())[0]
+    host.become(case(ASLEEP, unbound=[other | {"driver": "nvidia"}]))
+    assert woken(host)
+
+
 def test_one_that_never_sleeps_leaves_nothing_to_remember(host):
     host.become(case({"drm": [1, 128]}))
     host.oneshot()

@@ -16,7 +16,7 @@ A case is a dict (or JSON). Every key may be left out:
 | `nodes`, `extra_nodes`, `dev_root` | which of `ctl modeset uvm uvm-tools caps`; name below /dev to [major, minor]; where `dev` lies |
 | `uvm_major`, `caps_major`, `drm_mode`, `drm_gid` | numbers; the mode in octal as text |
 | `no_module`, `module_version`, `version_file` | no kernel module; the module's version where it differs; true: a module though there is no GPU |
-| `unbound` | PCI functions of no use to us: {"bdf", "driver": "vfio-pci" or none, "class"} |
+| `unbound` | PCI functions of no use to us: {"bdf", "driver": "vfio-pci" or none, "class", "runtime_status"} |
 | `sockets` | paths of sockets |
 | `nvml` | further lines for the stand-in library, see nvml.c |
 

@@ -28,6 +28,7 @@ def hardware(case: dict, host: Tree) -> Tree:
             tree |= proc_of(gpu, case.get("driver", VERSION)) | mig(case, gpu, dev_root)
     for function in case.get("unbound", []):
         tree |= pci_function(function["bdf"], function.get("class", "0x030200"), function.get("driver"))
+        tree |= power(function)
     tree[SCRIPT] = text("\n".join(nvml_script(case, gpus)) + "\n")
     return tree | {path: Socket() for path in case.get("sockets", [])}
 
