@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 
 from cdi_refreshd import __version__, config, line, neighbours, probe, remembered, statefile
-from cdi_refreshd.core import reconcile, report, restoring, state, statedoc
+from cdi_refreshd.core import reconcile, report, restoring, state
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.reconcile import Reconciler, Timing
 from cdi_refreshd.core.report import Line, Pass
 from cdi_refreshd.core.trigger import Trigger
 from cdi_refreshd.core.watching import watches
-from cdi_refreshd.events.inotify import DirectoryWatches
+from cdi_refreshd.events.inotify import DirectoryWatches, path_in
 from cdi_refreshd.events.mig import MigPoll
 from cdi_refreshd.events.sweep import Sweep
 from cdi_refreshd.events.udev import UdevEvents
@@ -28,9 +28,14 @@ from cdi_refreshd.host.child import Child
 from cdi_refreshd.host.journal import Journal
 from cdi_refreshd.host.manager import ServiceManager
 from cdi_refreshd.look.request import Request
+from cdi_refreshd.telling import Telling
 
 WAKING_SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGIO)
 IDLE_S = 3600.0
+UDEV_AGAIN_S = 60.0
+"""Between two tries to hear of uevents, where that failed."""
+STARTED_WITHIN_S = 30.0
+"""Of the unit's TimeoutStartSec=, besides `ready-wait`."""
 
 
 class Daemon:
@@ -39,20 +44,21 @@ class Daemon:
     def __init__(self, loaded: config.Loaded, file: str | None, journal: Journal) -> None:
         self.loaded, self.file, self.journal = loaded, file, journal
         self.manager = ServiceManager()
-        self.reconciler, self.last = Reconciler(), Pass("failed", "has not looked yet")
-        self.looked = False
-        self.life = statedoc.Life(os.getpid(), utc())
+        self.told = Telling(journal, self.manager)
+        self.reconciler = Reconciler()
         self.child: Child | None = None
         self.answered = False
         self.asked_at, self.request, self.known = 0.0, Request(loaded.settings.choices), remembered.Looked()
         self.path, self.abandoned = "", list[str]()
         self.guard = Guard()
-        self.again_at = math.inf
+        self.put_back_at = self.again_at = self.udev_at = math.inf
+        self.again_in_vain = False
         self.told_neighbours = False
+        self.sweep = Sweep()
         self.library_dirs: tuple[str, ...] = ()
         self.triggers: tuple[Trigger, ...] = ()
         self.trigger_count = 0
-        self.reload_wanted = self.reload_running = self.stopping = self.is_ready = False
+        self.load_wanted = self.reload_wanted = self.reload_running = self.stopping = self.is_ready = False
         self.poll = select.poll()
         self.handlers: dict[int, Callable[[], None]] = {}
 
@@ -60,7 +66,7 @@ class Daemon:
 
     def run(self) -> int:
         lock = statefile.lock()
-        self.udev, self.inotify = UdevEvents(), DirectoryWatches()
+        self.udev, self.inotify = self.told.udev, self.told.inotify = UdevEvents(), DirectoryWatches()
         try:
             self._start()
             while not self.stopping:
@@ -82,10 +88,10 @@ class Daemon:
         self._listen(self.udev.fileno(), lambda: self._triggered(self.udev.read()))
         self._listen(self.inotify.fileno(), self._inotify_spoke)
         self._apply_configuration()
-        self.life = self.life._replace(events=self.udev.source)
         publish.sweep(self.path)
         now = time.monotonic()
-        self.ready_by, self.ping_at = now + settings.ready_wait_s, now
+        self.ready_by, self.ping_at, self.udev_at = now + settings.ready_wait_s, now, now + UDEV_AGAIN_S
+        self.manager.starting_takes(settings.ready_wait_s + STARTED_WITHIN_S)
         text = f"cdi-refreshd {__version__} follows this host; events from {self.udev.source}, spec {self.path}"
         self.journal.write(Line(report.INFO, text, "started"))
         self._triggered([Trigger("start", "first look")])
@@ -93,7 +99,7 @@ class Daemon:
     def _stop(self) -> None:
         self.manager.stopping()
         self._step(reconcile.STOP)
-        self.journal.write(Line(report.INFO, "stops; the spec stays as it is", "stopped"))
+        self.told.stopped()
 
     def _catch_signals(self) -> None:
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -125,7 +131,8 @@ class Daemon:
     def _wait(self) -> None:
         now = time.monotonic()
         due = [now + IDLE_S, reconcile.next_deadline(self.reconciler), self.mig.due_at(now), self.sweep.due_at(now)]
-        due += [self.again_at]
+        due += [self.again_at, self.put_back_at]
+        due += [self.udev_at] if self.udev.source == "none" else []
         due += [self.ping_at] if self.manager.ping_every_s else []
         due += [self.ready_by] if not self.is_ready else []
         soonest = min(moment for moment in due if moment is not None)
@@ -141,35 +148,41 @@ class Daemon:
             self.manager.ping()
         if not self.is_ready and now >= self.ready_by:
             self._ready()
-            self._warn_of_waiting()
+            self.told.waited(self.loaded.settings.ready_wait_s)
+        if now >= self.put_back_at:
+            self._put_back_meanwhile()
+        if now >= self.udev_at:
+            self.udev_at = now + UDEV_AGAIN_S
+            self._triggered(self.udev.read() if self.udev.source == "none" else [])
         self._triggered(self.mig.poll(now))
         self._triggered(self.sweep.poll(now))
         if now >= self.again_at:
             self.again_at = math.inf
-            self._triggered([Trigger("sweep", f"still {self.last.state}")])
+            self._triggered([Trigger("sweep", f"still {self.told.last.state}")])
         self._step(reconcile.TICK)
 
     def _triggered(self, triggers: list[Trigger]) -> None:
         for trigger in triggers:
             self.journal.write(Line(report.DEBUG, str(trigger)))
-            self._count(triggers=1)
+            self.told.count(triggers=1)
             self._step(reconcile.Triggered(trigger))
 
     def _inotify_spoke(self) -> None:
         triggers = self.inotify.read()
-        if any(trigger.detail.endswith("(configuration)") and self._is_ours(trigger) for trigger in triggers):
-            self._load()
-        if self.reconciler.state == reconcile.IDLE:
+        if not self.guard.is_pressed():
             self._put_back(restoring.at_once(triggers, self.guard.contents))
         as_published = self.sweep.is_as_published()
+        specs = {self.path, *self.guard.contents}
         for trigger in triggers:
-            # What our own publishing did comes back as an event.
-            ours = trigger.detail.startswith(f"{self.path} ") and as_published
-            if not ours and (self._is_ours(trigger) or not trigger.detail.endswith("(configuration)")):
-                self._triggered([trigger])
-
-    def _is_ours(self, trigger: Trigger) -> bool:
-        return config.is_configuration(trigger.detail.partition(" ")[0], self.file)
+            path, configuration = path_in(trigger), trigger.detail.endswith("(configuration)")
+            # What our own publishing did comes back as an event, and our state stands where configuration may.
+            ours = path in specs and as_published
+            if ours or (configuration and not config.is_configuration(path, self.file)):
+                continue
+            self.load_wanted |= configuration
+            self._triggered([trigger])
+        if self.reconciler.state in reconcile.WITH_CHILD:
+            self.put_back_at = min(self.put_back_at, time.monotonic() + self.loaded.settings.settle_s)
 
     def _step(self, event: reconcile.Event) -> None:
         settings = self.loaded.settings
@@ -199,8 +212,10 @@ class Daemon:
 
     def _ask(self, triggers: tuple[Trigger, ...], count: int) -> None:
         self.triggers, self.trigger_count, self.asked_at = triggers, count, time.monotonic()
-        self._put_back(restoring.after_quiet(triggers, count, self.guard.contents))
-        self.reload_running = self.reload_wanted
+        if self.load_wanted:  # only now: editors write a file in more than one step
+            self._load()
+        self._put_back(restoring.after_quiet(reconcile.Pending(triggers, count), self.guard.contents))
+        self.reload_running, self.reload_wanted = self.reload_running or self.reload_wanted, False
         self.mig.begin(self.asked_at)
         self.known = remembered.looked(self.path)
         settings = self.loaded.settings
@@ -208,9 +223,9 @@ class Daemon:
         self.request = Request(settings.choices, True, self.known.fingerprint, *host)
         try:
             self.child, self.answered = probe.start(self.request), False
-        except OSError as error:  # no memory, or too many processes: as good as a child that is gone
-            self.journal.write(Line(report.ERROR, f"no child can be started: {error.strerror}; trying again later"))
-            self._step(reconcile.CHILD_GONE)
+        except OSError as error:
+            fact = f"no child can be started: {error.strerror}"
+            self._finish(state.failed(Fault("probe", fact, "free some memory, or raise TasksMax= of the service")))
             return
         self._listen(self.child.fileno(), self._child_spoke)
 
@@ -229,6 +244,12 @@ class Daemon:
             child.close()
             self._finish(remembered.recalled(verdict, self.known))
 
+    def _put_back_meanwhile(self) -> None:
+        """While a child looks, perhaps for a minute, and one that is stuck for days."""
+        self.put_back_at = math.inf
+        if self.reconciler.state in reconcile.WITH_CHILD:
+            self._put_back(restoring.after_quiet(self.reconciler.pending, self.guard.contents))
+
     def _put_back(self, why: Trigger | None) -> None:
         """Containers that start before the look is done get what they would have got before."""
         if why and not self.sweep.is_as_published():
@@ -238,19 +259,27 @@ class Daemon:
         if not self.guard.put_back():
             return False
         self.sweep.put_back()
-        self._count(restored=1)
+        self.told.count(restored=1)
         self.journal.write(Line(report.NOTICE, restoring.said(why), "restored", (("CDI_SPEC_PATH", self.path),)))
+        if self.told.looked:
+            self.told.state()
         self._look_again_unless_it_stands()
         return True
 
     def _look_again_unless_it_stands(self) -> None:
-        """Who wrote between our rename and the sweep's look at it: his event would be taken for our own."""
-        if not self.guard.stands():
+        """Who wrote between our rename and the sweep's look at it: his event would be taken for our own.
+
+        Once: there are filesystems where nothing ever is as it was written.
+        """
+        if self.guard.stands():
+            self.again_in_vain = False
+        elif not self.again_in_vain:
+            self.again_in_vain = True
             self._triggered([Trigger("sweep", f"{self.path} is not what was published")])
 
     def _somebody_would_write(self) -> None:
         """He waits in open(2), and gets what has just lost its name."""
-        why, often = self.guard.writer()
+        why, often = self.guard.writer(), self.guard.is_pressed()
         if why and (not self._restored(why) or often):
             self.guard.yield_to_writers()
             self._triggered([why])
@@ -258,28 +287,26 @@ class Daemon:
     def _finish(self, verdict: state.Verdict) -> None:
         settings = self.loaded.settings
         verdict = state.under_policy(verdict, settings.on_mismatch)
-        ours = not self.looked or self.sweep.is_as_published()
-        outcome = line.carried_out(verdict, settings.output, settings.format, ours)
+        ours = not self.told.looked or self.sweep.is_as_published()
+        outcome = self._kept(line.carried_out(verdict, settings.output, settings.format, ours))
         remembered.note(outcome, self.path)
-        self._leave_abandoned()
+        self._leave_abandoned(outcome)
         self.sweep.set(outcome.verdict.spec, outcome.files)
-        stands = outcome.files and self.sweep.is_as_published()
-        self.guard.set(dict(outcome.contents) or (self.guard.contents if stands else {}))
+        if outcome.contents:
+            self.guard.set(dict(outcome.contents))
+        elif outcome.files or outcome.verdict.action == state.KEEP:
+            self.guard.keep()
+        else:
+            self.guard.set({})
         swept = outcome.verdict.state in state.SWEPT
         self.again_at = time.monotonic() + settings.sweep_s if swept else math.inf
         if verdict.seen and verdict.seen.driver.library_dirs != self.library_dirs:
             self.library_dirs = verdict.seen.driver.library_dirs
             self._watch()
-        self._report(self._pass(outcome))
+        self.told.outcome(self._pass(outcome))
         stuck = self.reconciler.state == reconcile.STUCK
         self._step(reconcile.CHILD_GONE if stuck else reconcile.Answered(outcome.verdict.state in state.RETRIED))
-        reloaded = self.reload_running
-        if reloaded:
-            self.reload_wanted = self.reload_running = False
-            self._count(reloads=1)
-        self._write_state()  # before READY=1: whoever was started after us may ask for our state
-        if reloaded:
-            self.manager.ready()
+        self._tell_state(self.reload_running and not self.reload_wanted)  # who asked meanwhile waits for the next look
         if not self.is_ready and state.is_settled(outcome.verdict):
             self._ready()
         if not self.told_neighbours and outcome.files:
@@ -287,11 +314,17 @@ class Daemon:
             for finding in neighbours.findings():
                 grave = report.DEBUG if finding.severity == "info" else report.WARNING
                 self.journal.write(Line(grave, str(finding), "neighbour"))
-        self._look_again_unless_it_stands()
+        if outcome.contents:
+            self._look_again_unless_it_stands()
         gc.collect()
 
+    def _kept(self, outcome: line.Outcome) -> line.Outcome:
+        """A look that failed says nothing against what was published, whatever became of it meanwhile."""
+        why = self.guard.lost(line.read) if outcome.verdict.action == state.KEEP else None
+        return outcome._replace(files=tuple(self.guard.contents)) if why and self._restored(why) else outcome
+
     def _pass(self, outcome: line.Outcome) -> Pass:
-        verdict, seen = outcome.verdict, outcome.verdict.seen
+        verdict, seen, last = outcome.verdict, outcome.verdict.seen, self.told.last
         return Pass(
             state=verdict.state,
             reason=verdict.reason,
@@ -301,17 +334,19 @@ class Daemon:
             sha256=remembered.digest(self.path) if outcome.files else "",
             findings=outcome.findings,
             # Those of the spec: one that is kept because a look failed has what it had.
-            devices=report.devices(seen) if seen and verdict.spec else self.last.devices if outcome.files else (),
-            module_version=seen.presence.module_version if seen else self.last.module_version,
-            library_version=(seen.driver.version or seen.driver.files_version) if seen else self.last.library_version,
+            devices=report.devices(seen) if seen and verdict.spec else last.devices if outcome.files else (),
+            module_version=seen.presence.module_version if seen else last.module_version,
+            library_version=(seen.driver.version or seen.driver.files_version) if seen else last.library_version,
             triggers=self.triggers,
             trigger_count=self.trigger_count,
             duration_s=time.monotonic() - self.asked_at,
             overtaken=reconcile.is_overtaken(self.reconciler),
         )
 
-    def _leave_abandoned(self) -> None:
+    def _leave_abandoned(self, outcome: line.Outcome) -> None:
         """Where the configuration moved the spec away from: two specs with the same devices hide each other."""
+        if not outcome.contents and outcome.verdict.action != state.WITHDRAW:
+            return  # the old one is better than none
         for path in self.abandoned:
             try:
                 if path != self.path and line.withdrawn(path):
@@ -324,66 +359,22 @@ class Daemon:
 
     # Telling
 
-    def _report(self, done: Pass) -> None:
-        before = self.last if self.looked else None
-        for told in report.lines(done, before):
-            self.journal.write(told)
-        done = done._replace(unsaid=report.is_unsaid(done, before))
-        same = self.looked and (done.state, done.reason) == (self.last.state, self.last.reason)
-        now = utc()
-        self.life = self.life._replace(
-            since=self.life.since if self.looked and done.state == self.last.state else now,
-            repeated=self.life.repeated + 1 if same else 0,
-            spec_changed=now if done.changed or not self.life.spec_changed else self.life.spec_changed,
-            note=self._note(),
-        )
-        self._count(
-            passes=1,
-            failures=int(done.state == "failed"),
-            published=int(done.changed and done.stands),
-            withdrawn=int(done.changed and not done.stands),
-        )
-        self.last, self.looked = done, True
-        self.manager.status(report.status(done, self.life.repeated, self.life.note))
-
-    def _note(self) -> str:
-        notes = [str(finding) for finding in (*self.udev.faults, *self.inotify.faults)]
-        notes += ["no udevd runs: events come from the kernel"] if self.udev.source == "kernel" else []
-        return "; ".join(notes)
-
-    def _count(self, **more: int) -> None:
-        counters = self.life.counters
-        more = {name: getattr(counters, name) + number for name, number in more.items()}
-        overflows = self.udev.overflows + self.inotify.overflows
-        self.life = self.life._replace(counters=counters._replace(overflows=overflows, **more))
-
-    def _write_state(self) -> None:
-        try:
-            statefile.write(statedoc.document(self.last, self.life, utc()))
-        except Fault as fault:
-            self.journal.write(Line(report.WARNING, str(fault)))
-
     def _ready(self) -> None:
         self.is_ready = True
         self.manager.ready()
 
-    def _warn_of_waiting(self) -> None:
-        waited_s = self.loaded.settings.ready_wait_s
-        if waited_s and (told := report.waited(self.last if self.looked else None, waited_s)):
-            self.journal.write(told)
-
     def _stuck(self, child: Child) -> None:
-        text = (
-            f"the child (pid {child.pid}) hangs in the driver and cannot be killed; the spec stays; no other is started"
-        )
-        self._count(stuck=1)
-        self.journal.write(Line(report.ERROR, text, "stuck", (("CDI_STATE", "failed"),)))
-        self.last = self.last._replace(state="failed", reason=text)
-        self.manager.status(report.status(self.last))
-        if self.reload_running:
-            self.manager.ready()  # systemctl reload must not wait for a driver that hangs
-            self.reload_running = False
-        self._write_state()
+        self.told.stuck(child.pid, self.path)
+        self._tell_state(self.reload_running or self.reload_wanted)
+
+    def _tell_state(self, reloaded: bool) -> None:
+        """Before READY=1: whoever was started after us, or waits for the reload, may ask for our state."""
+        if reloaded:
+            self.reload_running = self.reload_wanted = False
+            self.told.count(reloads=1)
+        self.told.state()
+        if reloaded:
+            self.manager.ready()
 
     # Reload
 
@@ -392,8 +383,11 @@ class Daemon:
         self.reload_wanted = True
         self._load()
         self._triggered([Trigger("signal", "reload")])
+        if self.reconciler.state == reconcile.STUCK:
+            self._tell_state(True)  # systemctl reload must not wait for a driver that hangs
 
     def _load(self) -> None:
+        self.load_wanted = False
         try:
             self.loaded = config.load(self.file)
         except Fault as fault:
@@ -406,8 +400,10 @@ class Daemon:
         if self.path not in ("", settings.output):
             self.abandoned.append(self.path)
             self.guard.set({})
+            self.sweep = Sweep()
         self.path = settings.output
-        self.mig, self.sweep = MigPoll(settings.mig_poll_s), Sweep(settings.sweep_s)
+        self.sweep.every(settings.sweep_s)
+        self.mig = MigPoll(settings.mig_poll_s)
         self.mig.begin(time.monotonic())
         self._watch()
         self.journal.priority_at_most = settings.log_level
@@ -417,7 +413,3 @@ class Daemon:
     def _watch(self) -> None:
         choices = self.loaded.settings.choices
         self.inotify.watch(watches(choices, self.path, config.directories(self.file), self.library_dirs))
-
-
-def utc() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

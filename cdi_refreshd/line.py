@@ -83,7 +83,7 @@ def _refuse_worse(unborne: list[Found], path: str, ours: bool) -> None:
     fatal = [one for one in unborne if one.finding.severity == "fatal"]
     if not fatal:
         return
-    standing = _read(path) if ours and _standing(path) else None
+    standing = read(path) if ours and _standing(path) else None
     count = fatal_count(verification.alone(standing, path)) if standing else None
     stays = "; the spec that stands is better, so it stays" if count is not None and count < len(fatal) else ""
     gone = next((one.finding.place for one in fatal if one.rule in GONE), "")
@@ -107,7 +107,7 @@ def _kept_while_true(verdict: Verdict, path: str) -> Outcome:
     """The last good spec outlives a driver that is being exchanged only while containers could start with it."""
     if not _standing(path):
         return Outcome(verdict, (), False, verdict.findings)
-    spec = _read(path)
+    spec = read(path)
     gone = absent(spec) if spec else []
     if spec and not gone:
         return Outcome(verdict, (path,), False, verdict.findings)
@@ -117,7 +117,7 @@ def _kept_while_true(verdict: Verdict, path: str) -> Outcome:
     return Outcome(verdict, (), withdrawn(path), (*verdict.findings, told))
 
 
-def _read(path: str) -> Spec | None:
+def read(path: str) -> Spec | None:
     """None where it is no document that runtimes would take."""
     from cdi_refreshd.core.decode import decode_valid  # noqa: PLC0415 - with PyYAML: few passes come here
     from cdi_refreshd.host import documents as reader  # noqa: PLC0415
@@ -147,7 +147,7 @@ def parts_left_over(path: str, wanted: Collection[str]) -> list[str]:
     for name in NAMES.values():
         part = f"{stem}.{name}{dot}{ending}"
         if part not in wanted and os.path.exists(part):
-            spec = _read(part)
+            spec = read(part)
             found += [part] if spec is not None and spec.class_name.endswith(f".{name}") else []
     return found
 

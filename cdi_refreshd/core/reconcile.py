@@ -104,6 +104,10 @@ class Pending(NamedTuple):
     number: int = 0
     since_s: float = 0.0
 
+    def is_whole(self) -> bool:
+        """Whether every distinct trigger is in `first`."""
+        return len(self.first) < KEPT or len(self.first) == self.number
+
 
 class Counters(NamedTuple):
     triggers: int = 0

@@ -1,7 +1,8 @@
 """When what was published last may be put back before anybody looks: nothing else has happened since."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
+from cdi_refreshd.core.reconcile import Pending
 from cdi_refreshd.core.trigger import Trigger
 
 WRITTEN = "written (spec)"
@@ -19,14 +20,14 @@ def at_once(triggers: Iterable[Trigger], files: Collection[str]) -> Trigger | No
     return next((trigger for trigger in triggers if trigger.detail in written), None)
 
 
-def after_quiet(triggers: Sequence[Trigger], number: int, files: Collection[str]) -> Trigger | None:
-    """`number`: of all triggers, those that nobody remembers included."""
+def after_quiet(happened: Pending, files: Collection[str]) -> Trigger | None:
+    """The first trigger, where all were of this kind."""
     places = {place for file in files for place in (file, file.rpartition("/")[0])}
     own = {f"{place} {how}" for place in places for how in LOST}
     # Made anew by whoever took it away: the same writer's `created` comes with its `written`.
     own |= {f"{file} created (spec)" for file in files}
-    only = number == len(triggers) and all(trigger.detail in own for trigger in triggers)
-    return triggers[0] if triggers and only else None
+    only = happened.is_whole() and all(trigger.detail in own for trigger in happened.first)
+    return happened.first[0] if happened.first and only else None
 
 
 def said(trigger: Trigger) -> str:

@@ -1,7 +1,8 @@
 """state.json: what the daemon tells whoever asks, and how `status` words it. Version 1.
 
-    {"version": 1, "pid": 812, "started": "2026-01-02T03:04:05Z", "state": "ready", "reason": "...", "since": "...",
-     "repeated": 0, "last_pass": {"at": "...", "duration_ms": 21, "triggers": ["udev: pci bind 0000:65:00.0"]},
+    {"version": 1, "pid": 812, "started": "2026-01-02T03:04:05Z", "stopped": "", "state": "ready", "reason": "...",
+     "since": "...", "repeated": 0,
+     "last_pass": {"at": "...", "duration_ms": 21, "triggers": ["udev: pci bind 0000:65:00.0"]},
      "spec": {"path": "/var/run/cdi/nvidia.yaml", "stands": true, "sha256": "...", "changed": "..."},
      "driver": {"module": "580.95.05", "libraries": "580.95.05"},
      "devices": [{"name": "0", "uuid": "GPU-..."}],
@@ -41,6 +42,10 @@ class Life(NamedTuple):
     started: str
     since: str = ""
     """When the state became what it is."""
+    looked: str = ""
+    """When the last pass ended."""
+    stopped: str = ""
+    """When the daemon ended, "" while it runs; one that was killed cannot say so, but its pid is gone."""
     repeated: int = 0
     """Passes since then with the same state and reason, less one."""
     spec_changed: str = ""
@@ -51,18 +56,19 @@ class Life(NamedTuple):
     counters: Counters = Counters()
 
 
-def document(done: Pass, life: Life, at: str) -> dict[str, Any]:
+def document(done: Pass, life: Life) -> dict[str, Any]:
     return {
         "version": VERSION,
         "pid": life.pid,
         "started": life.started,
+        "stopped": life.stopped,
         "state": done.state,
         "reason": done.reason,
         "since": life.since,
         "repeated": life.repeated,
         "note": life.note,
         "last_pass": {
-            "at": at,
+            "at": life.looked,
             "duration_ms": round(done.duration_s * 1000),
             "triggers": [str(trigger) for trigger in done.triggers],
         },

@@ -49,6 +49,8 @@ VERBS = (
     (WRITTEN, "written"),
     (_ATTRIB, "has other permissions or times"),
 )
+CHANGED = ("is gone", "is another directory", "is there")
+"""Of directories, and of what is found in one that is new."""
 CURES = {
     errno.ENOSPC: "raise fs.inotify.max_user_watches",
     errno.EMFILE: "raise fs.inotify.max_user_instances, or LimitNOFILE",
@@ -261,10 +263,17 @@ def _shown(watch: Watch, name: str) -> str:
 
 def _changed(watch: Watch, before: int, now: int) -> Iterator[str]:
     """What to say of a directory that went, came, or is another one. An empty one that comes is no news."""
+    gone, another, there = CHANGED
     if before:
-        yield f"{watch.directory} is {'another directory' if now else 'gone'} ({watch.what})"
+        yield f"{watch.directory} {another if now else gone} ({watch.what})"
     names: list[str] = []
     with contextlib.suppress(OSError):
         names = sorted(os.listdir(watch.directory)) if now else []
     for name in [name for name in names if _matches(watch, name)][:NAMED_AT_MOST]:
-        yield f"{_shown(watch, name)} is there ({watch.what})"
+        yield f"{_shown(watch, name)} {there} ({watch.what})"
+
+
+def path_in(trigger: Trigger) -> str:
+    """What the trigger is about. Paths may have blanks, and words like ours."""
+    words = (*(verb for _, verb in VERBS), *CHANGED)
+    return max((trigger.detail.rpartition(f" {verb} (")[0] for verb in words), key=len)

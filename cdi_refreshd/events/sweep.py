@@ -72,6 +72,10 @@ class Sweep:
             self._nodes = {node.host_path or node.path: node for edit in edits for node in edit.device_nodes}
             self._things = {path: _thing(path) for path in sorted({path for edit in edits for path in _paths(edit)})}
 
+    def every(self, interval_s: float) -> None:
+        if interval_s != self._interval_s:
+            self._interval_s, self._due = interval_s, -math.inf
+
     def put_back(self) -> None:
         """The files have the content that they had when they were `set`, in new inodes."""
         self._files = {file: _identity(file) for file in self._files}

@@ -20,22 +20,28 @@ class Leases:
         self._held: dict[str, int] = {}
 
     def hold(self, paths: Iterable[str]) -> None:
-        """On these, as they stand now, and no others."""
-        self.release()
-        for path in paths:
-            with contextlib.suppress(OSError):
-                self._hold(path)
+        """On these, as they stand now, and no others. Who waits for one that stays goes on waiting."""
+        wanted = tuple(paths)
+        for path in [path for path, fd in self._held.items() if path not in wanted or not _is_at(fd, path)]:
+            self._let_go(path)
+        for path in wanted:
+            if path not in self._held:
+                with contextlib.suppress(OSError):
+                    self._hold(path)
 
     def wanted(self) -> list[str]:
         """Those that somebody waits for."""
         return [path for path, fd in self._held.items() if fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK]
 
     def release(self) -> None:
-        for fd in self._held.values():
-            with contextlib.suppress(OSError):  # not by closing alone: a child may have the descriptor for a moment
-                fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-            os.close(fd)
-        self._held.clear()
+        for path in list(self._held):
+            self._let_go(path)
+
+    def _let_go(self, path: str) -> None:
+        fd = self._held.pop(path)
+        with contextlib.suppress(OSError):  # not by closing alone: a child may have the descriptor for a moment
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        os.close(fd)
 
     def _hold(self, path: str) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -47,6 +53,15 @@ class Leases:
             os.close(fd)
             raise
         self._held[path] = fd
+
+
+def _is_at(fd: int, path: str) -> bool:
+    try:
+        there = os.lstat(path)
+    except OSError:
+        return False
+    held = os.fstat(fd)
+    return (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino)
 
 
 def _ids_that_stay() -> set[str]:

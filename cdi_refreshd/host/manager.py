@@ -21,6 +21,10 @@ class ServiceManager:
     def ready(self) -> None:
         self._notifier.notify("READY=1")
 
+    def starting_takes(self, at_most_s: float) -> None:
+        """Longer than the unit's TimeoutStartSec=, perhaps."""
+        self._notifier.notify(f"EXTEND_TIMEOUT_USEC={at_most_s * 1e6:.0f}")
+
     def reloading(self) -> None:
         # Without the time systemd waits for ever (Type=notify-reload).
         self._notifier.notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")

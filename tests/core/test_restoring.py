@@ -1,13 +1,14 @@
 import pytest
 
 from cdi_refreshd.core import restoring
+from cdi_refreshd.core.reconcile import KEPT, Pending
 from cdi_refreshd.core.trigger import Trigger
 
 SPEC, PART = "/run/cdi/nvidia.yaml", "/run/cdi/nvidia.coherent.yaml"
 
 
 def inotify(*details):
-    return [Trigger("inotify", detail) for detail in details]
+    return tuple(Trigger("inotify", detail) for detail in details)
 
 
 def test_half_a_document_is_put_back_at_once_whatever_else_came_with_it():
@@ -40,27 +41,34 @@ def test_nothing_else_is_put_back_at_once(detail):
 )
 def test_what_is_lost_and_nothing_else_is_put_back_after_quiet(details):
     triggers = inotify(*details)
-    assert restoring.after_quiet(triggers, len(triggers), (SPEC,)) == triggers[0]
+    assert restoring.after_quiet(Pending(triggers, len(triggers)), (SPEC,)) == triggers[0]
+    assert restoring.after_quiet(Pending(triggers, len(triggers) + 5), (SPEC,)) == triggers[0], "the same again"
 
 
 @pytest.mark.parametrize(
-    ("details", "number"),
+    "details",
     [
-        ([], 0),
-        ([f"{SPEC} deleted (spec)"], 2),  # the other one is not remembered, and may be anything
-        ([f"{SPEC} deleted (spec)", "/dev/nvidia0 deleted (node)"], 2),
-        ([f"{SPEC} put in place (spec)"], 1),
-        (["/run/cdi/nvidia-other.yaml deleted (spec)"], 1),
-        (["still failed"], 1),
+        [],
+        [f"{SPEC} deleted (spec)", "/dev/nvidia0 deleted (node)"],
+        [f"{SPEC} put in place (spec)"],
+        ["/run/cdi/nvidia-other.yaml deleted (spec)"],
+        ["still failed"],
     ],
 )
-def test_where_the_machine_may_have_changed_too_the_look_decides(details, number):
-    assert restoring.after_quiet(inotify(*details), number, (SPEC,)) is None
+def test_where_the_machine_may_have_changed_too_the_look_decides(details):
+    assert restoring.after_quiet(Pending(inotify(*details), len(details)), (SPEC,)) is None
+
+
+def test_where_not_all_that_happened_is_remembered_the_look_decides():
+    parts = inotify(*(f"/run/cdi/nvidia.{number}.yaml deleted (spec)" for number in range(KEPT)))
+    files = {trigger.detail.partition(" ")[0] for trigger in parts}
+    assert restoring.after_quiet(Pending(parts, KEPT), files) == parts[0]
+    assert restoring.after_quiet(Pending(parts, KEPT + 1), files) is None
 
 
 def test_without_anything_published_nothing_is_put_back():
     assert restoring.at_once(inotify(f"{SPEC} written (spec)"), ()) is None
-    assert restoring.after_quiet(inotify(f"{SPEC} deleted (spec)"), 1, ()) is None
+    assert restoring.after_quiet(Pending(inotify(f"{SPEC} deleted (spec)"), 1), ()) is None
 
 
 def test_people_are_told_what_happened_and_what_was_done():

@@ -18,6 +18,14 @@ LIMIT_S = 30
 CASE = {"gpus": [{}, {}], "path_bins": ["/usr/bin/nvidia-cdi-hook"]}
 
 
+def patched(machine, code):
+    """The environment of a daemon that runs `code` before all else."""
+    folder = machine.path("/opt/python")
+    folder.mkdir(parents=True)
+    (folder / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": "/opt/python"}
+
+
 class Running:
     """A daemon in a machine, what it told systemd, and what it wrote to stderr."""
 

@@ -1,8 +1,11 @@
 """Bad days: the last good spec stays, the reason is told, and all is well again when the cause has gone."""
 
+import os
+import signal
+
 import pytest
 
-from tests.daemon.running import CASE, SPEC
+from tests.daemon.running import CASE, SPEC, patched
 
 pytestmark = pytest.mark.root
 QUICK = "[daemon]\nready-wait = 0\nretry-first = 50ms\nretry-at-most = 1s\nlook-timeout = 5s\n"
@@ -112,3 +115,106 @@ def test_a_spec_that_somebody_wrote_is_replaced_though_ours_has_worse_findings(m
     text = daemon.text()
     machine.path(SPEC).write_text(text[: text.index("    hooks:")] + text[text.index("    mounts:") :])
     daemon.until(lambda: daemon.text() == text)
+
+
+def test_a_spec_that_is_to_move_stays_until_there_is_one_in_the_new_place(machine, daemon):
+    before = machine.path(SPEC).read_bytes()
+    machine.become({**CASE, "nvml": ["fail nvmlInit_v2 999"]})
+    daemon.configure(QUICK + "[output]\nformat = json\n")
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda: daemon.state()["counters"]["reloads"] == 1)
+    daemon.until(lambda: daemon.state()["repeated"] >= 1)
+    assert machine.path(SPEC).read_bytes() == before
+    assert "withdrawn" not in daemon.journal()
+    machine.become(CASE)
+    daemon.until(lambda: machine.path("/var/run/cdi/nvidia.json").exists() and not machine.path(SPEC).exists())
+    assert f"{SPEC} withdrawn: the spec is /var/run/cdi/nvidia.json now" in daemon.journal()
+
+
+NO_FORK = """
+import errno, os
+fork = os.fork
+def refuse():
+    if os.path.exists("/run/no-fork"):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+os.fork = refuse
+"""
+
+
+def test_a_host_without_room_for_a_child_is_told_so_once_and_nothing_is_lost(machine, start):
+    daemon = start(config=QUICK, env=patched(machine, NO_FORK))
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    before, open_files = machine.path(SPEC).read_bytes(), len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+    machine.path("/run/no-fork").touch()
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda: daemon.state()["repeated"] >= 3)
+    assert daemon.state()["state"] == "failed"
+    assert daemon.journal().count("no child can be started: Resource temporarily unavailable") == 1
+    assert machine.path(SPEC).read_bytes() == before
+    assert len(os.listdir(f"/proc/{daemon.process.pid}/fd")) == open_files
+    machine.path("/run/no-fork").unlink()
+    until_state(daemon, "ready")
+
+
+UNKILLABLE = """
+import os
+from cdi_refreshd.host.child import Child
+kill = Child.kill
+def spare(self, why):
+    if not os.path.exists("/run/unkillable"):
+        kill(self, why)
+Child.kill = spare
+"""
+
+
+def test_a_child_that_cannot_be_killed_holds_up_no_reload_and_loses_no_spec(machine, start):
+    daemon = start(config=QUICK.replace("5s", "1s"), env=patched(machine, UNKILLABLE))
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    before = machine.path(SPEC).read_bytes()
+    machine.path("/run/unkillable").touch()
+    machine.become({**CASE, "nvml": ["hang nvmlInit_v2 600"]})
+    daemon.until_quiet()
+    heard = len(daemon.hear())
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda: "READY=1" in daemon.hear()[heard:], "the reload never ended")
+    (child,) = daemon.children()
+    assert ") hangs in the driver and cannot be killed; the spec stays; no other is started" in daemon.journal()
+    assert daemon.state()["counters"]["reloads"] == 1
+    machine.path(SPEC).unlink()
+    daemon.until(lambda: machine.path(SPEC).exists())
+    assert machine.path(SPEC).read_bytes() == before
+    heard = len(daemon.hear())
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda: "READY=1" in daemon.hear()[heard:], "the reload never ended")
+    assert daemon.state()["counters"]["reloads"] == 2
+    assert daemon.children() == [child]
+    machine.become(CASE)
+    os.kill(child, signal.SIGKILL)
+    until_state(daemon, "ready")
+
+
+NO_UDEV = """
+import os, pyudev
+from cdi_refreshd import daemon
+daemon.UDEV_AGAIN_S = 0.1
+context = pyudev.Context
+def refuse():
+    if os.path.exists("/run/no-udev"):
+        raise ImportError("no libudev")
+    return context()
+pyudev.Context = refuse
+"""
+
+
+def test_uevents_that_cannot_be_had_at_first_are_asked_for_again(machine, start):
+    machine.path("/run/no-udev").touch()
+    daemon = start(env=patched(machine, NO_UDEV))
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    assert (daemon.state()["events"], "no libudev" in daemon.state()["note"]) == ("none", True)
+    machine.path("/run/no-udev").unlink()
+    daemon.until(lambda: daemon.state()["events"] == "kernel")
+    assert "no libudev" not in daemon.state()["note"]

@@ -63,6 +63,22 @@ def test_reload_says_so_with_the_time_and_is_done_when_the_pass_is(start):
     assert "kind: nvidia.com/accel" in daemon.machine.path(SPEC).read_text()
 
 
+def test_who_asks_while_a_look_is_under_way_gets_the_next_one(machine, start):
+    daemon = ready(start)
+    machine.become({**CASE, "nvml": ["hang nvmlInit_v2 1"]})
+    daemon.until_quiet()
+    heard = len(daemon.hear())
+    daemon.signal(signal.SIGHUP)
+    daemon.until(daemon.children)
+    (first,) = daemon.children()
+    daemon.configure("[generate]\nclass = accel\n")
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda: "READY=1" in daemon.hear()[heard:])
+    assert first not in daemon.children()
+    assert "kind: nvidia.com/accel" in daemon.machine.path(SPEC).read_text()
+    assert daemon.state()["counters"]["reloads"] == 1
+
+
 def test_a_broken_configuration_on_reload_keeps_the_old_one_in_force(start):
     daemon = ready(start)
     heard = len(daemon.hear())
@@ -84,6 +100,22 @@ def test_a_changed_configuration_file_is_taken_up_without_being_asked(start):
     daemon = ready(start)
     daemon.configure("[generate]\nvendor = example.com\n")
     daemon.until(lambda: "kind: example.com/gpu" in daemon.text())
+
+
+def test_a_file_that_an_editor_writes_in_two_steps_is_read_when_it_is_there_again(machine, start):
+    elsewhere = "[output]\nspec-dir = /run/mine\n"
+    daemon = start(config=elsewhere)
+    daemon.until(machine.path("/run/mine/nvidia.yaml").exists)
+    daemon.until_quiet()
+    machine.path("/run/cdi").mkdir(exist_ok=True)
+    machine.path(SPEC).write_text("somebody else's")
+    daemon.until_quiet()
+    path = machine.path("/etc/cdi-refreshd/cdi-refreshd.conf")
+    path.rename(path.with_name("cdi-refreshd.conf~"))
+    time.sleep(0.01)
+    daemon.configure(elsewhere + "[generate]\nclass = accel\n")
+    daemon.until(lambda: "kind: nvidia.com/accel" in machine.path("/run/mine/nvidia.yaml").read_text())
+    assert machine.path(SPEC).read_text() == "somebody else's", "for a moment, the default was in force"
 
 
 def test_the_watchdog_hears_from_the_loop(start):
@@ -136,6 +168,19 @@ def test_readiness_waits_for_no_driver_where_every_gpu_has_another(machine, star
     daemon = start(config="[daemon]\nready-wait = 1h\n")
     daemon.until_told("READY=1")
     assert "boot goes on" not in daemon.journal()
+
+
+def test_a_boot_that_may_wait_long_is_granted_the_time(start):
+    daemon = ready(start, config="[daemon]\nready-wait = 10min\n")
+    assert "EXTEND_TIMEOUT_USEC=630000000" in daemon.told
+
+
+def test_who_reads_the_state_sees_that_the_daemon_has_ended(start):
+    daemon = ready(start)
+    assert daemon.state()["stopped"] == ""
+    daemon.stop()
+    assert daemon.state()["stopped"] >= daemon.state()["started"]
+    assert daemon.state()["state"] == "ready"
 
 
 def test_a_spec_that_the_configuration_moves_does_not_stay_behind(start):

@@ -2,14 +2,16 @@
 
 import os
 import shutil
+import signal
 
 import pytest
 
-from tests.daemon.running import CASE, SPEC
+from tests.daemon.running import CASE, SPEC, patched
 
 pytestmark = pytest.mark.root
 HANGS = {**CASE, "nvml": ["hang nvmlDeviceGetCount_v2 600"]}
 """No look ends any more."""
+FAILS = {**CASE, "nvml": ["fail nvmlInit_v2 999"]}
 
 
 NO_LEASES = "import fcntl\nfcntl.F_SETLEASE = -1\n"
@@ -19,10 +21,7 @@ NO_LEASES = "import fcntl\nfcntl.F_SETLEASE = -1\n"
 @pytest.fixture(params=["leases", "no leases"])
 def published(machine, start, request):
     """A daemon whose looks hang from now on, the spec's path and its bytes."""
-    folder = machine.path("/opt/python")
-    folder.mkdir(parents=True)
-    (folder / "sitecustomize.py").write_text(NO_LEASES if request.param == "no leases" else "")
-    daemon = start(env={"PYTHONPATH": "/opt/python"})
+    daemon = start(env=patched(machine, NO_LEASES if request.param == "no leases" else ""))
     daemon.writes_are_seen = request.param == "no leases"
     daemon.until_told("READY=1")
     daemon.until_devices("0", "1")
@@ -68,6 +67,52 @@ def test_a_spec_that_goes_together_with_the_machine_is_not_put_back(published):
     spec.unlink()
     daemon.until(daemon.children)
     assert not spec.exists()
+
+
+@pytest.mark.parametrize("damage", [lambda spec: spec.unlink(), lambda spec: spec.write_text("no spec")])
+def test_a_spec_that_is_lost_while_a_look_hangs_is_back(published, damage):
+    daemon, spec, before = published
+    daemon.signal(signal.SIGHUP)
+    daemon.until(daemon.children)
+    for _ in range(2):
+        damage(spec)
+        daemon.until(lambda: spec.exists() and spec.read_bytes() == before)
+        daemon.hear(1.1)  # who writes more often than once a second is not kept up with
+
+
+def test_what_was_published_outlives_looks_that_fail_though_the_machine_changed_too(machine, start):
+    daemon = start(config="[daemon]\nretry-first = 50ms\nretry-at-most = 1s\n")
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    spec = machine.path(SPEC)
+    before = spec.read_bytes()
+    machine.become({**FAILS, "uvm_major": 444})
+    for loss in ("is gone", "is damaged"):
+        machine.path("/dev/nvidia-uvm").touch()
+        spec.unlink()
+        if loss == "is damaged":
+            spec.symlink_to("/etc/hostname")
+        daemon.until(lambda: spec.is_file() and not spec.is_symlink() and spec.read_bytes() == before)
+        daemon.until(lambda words=f"{SPEC} {loss}, not by us; put back": words in daemon.journal())
+    daemon.until(lambda: daemon.state()["state"] == "failed" and daemon.state()["spec"]["stands"])
+
+
+def test_a_document_of_somebody_else_is_left_alone_while_looks_fail_and_is_no_reason_to_look(machine, start):
+    daemon = start()
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    spec = machine.path(SPEC)
+    other = spec.read_bytes().replace(b"/dev/nvidia1", b"/dev/null")
+    machine.become(FAILS)
+    spec.with_name("other").write_bytes(other)
+    spec.with_name("other").rename(spec)
+    reloads = daemon.state()["counters"]["reloads"]
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda: daemon.state()["counters"]["reloads"] > reloads)
+    passes = daemon.state()["counters"]["passes"]
+    daemon.hear(0.7)
+    assert daemon.state()["counters"]["passes"] <= passes + 2, "each look asks for the next"
+    assert spec.read_bytes() == other
 
 
 def test_each_time_is_counted_and_followed_by_a_look(machine, start):

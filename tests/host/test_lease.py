@@ -44,6 +44,19 @@ def test_a_writer_waits_until_we_let_go_and_writes_what_has_lost_its_name(leases
     assert file.read_text() == "new"
 
 
+def test_who_waits_is_not_let_through_because_nothing_has_changed(leases, file, tmp_path):
+    leases.hold([str(file)])
+    with subprocess.Popen([sys.executable, "-c", WRITE, str(file)]) as writer:
+        assert signal.sigtimedwait([signal.SIGIO], 30)
+        leases.hold([str(file)])
+        assert leases.wanted() == [str(file)]
+        (tmp_path / "new").write_text("new")
+        (tmp_path / "new").rename(file)
+        leases.hold([str(file)])
+        assert writer.wait(30) == 0
+    assert file.read_text() == "new"
+
+
 def test_readers_and_those_who_rename_or_delete_wait_for_nobody(leases, file, tmp_path):
     leases.hold([str(file)])
     assert file.read_text() == "whole"
