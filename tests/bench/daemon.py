@@ -66,6 +66,7 @@ def storm():
             before_s = cpu_s(pid)
             sender = ["nsenter", "-n", "-t", str(pid), sys.executable, "-m", "tests.daemon.storm", "10000", "change"]
             subprocess.run(sender, check=True)
+            daemon.until_passes(passes + 1)
             daemon.until_quiet()
             counters = daemon.state()["counters"]
             print(
@@ -77,8 +78,8 @@ def storm():
 
 
 def main():
+    refreshes, idle_s = (int(number) for number in (sys.argv[1:] + ["1000", "60"][len(sys.argv) - 1 :]))
     storm()
-    refreshes, idle_s = (*map(int, sys.argv[1:]), 1000, 60)[:2] if len(sys.argv) != 2 else (int(sys.argv[1]), 60)
     with booted(EIGHT) as machine:
         daemon = Running(machine)
         try:
