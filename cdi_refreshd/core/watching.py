@@ -27,6 +27,8 @@ NODES = (
     "/dev/dri/renderD*",
     "/dev/dri/by-path/*",
 )
+WSL = ("/usr/lib/wsl/lib/libdxcore.so", "/usr/lib/wsl/drivers/nv*")
+"""Windows shares its store of all drivers. What it changes there makes no event; the store's mount does."""
 NONE, CLOSED, EACH = "none", "closed", "each"
 
 
@@ -80,6 +82,8 @@ def _all(
     if choices.mode in ("csv", "auto"):
         yield from (_file(path, "CSV file") for path in choices.csv_files)
         yield _file(root + places.TEGRA_RELEASE, "CSV file")
+    if choices.mode in ("wsl", "auto"):
+        yield from (_file(root + path, "driver store") for path in WSL)
 
 
 def _file(path: str, what: str, writes: str = CLOSED) -> Watch:

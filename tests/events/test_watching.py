@@ -60,6 +60,8 @@ WATCHED = {
     "/usr/bin/nvidia-ctk": CLOSED,
     "/etc/cdi-refreshd/cdi-refreshd.conf": CLOSED,
     "/etc/nvidia-container-runtime/host-files-for-container.d/drivers.csv": CLOSED,
+    "/usr/lib/wsl/lib/libdxcore.so": CLOSED,
+    "/usr/lib/wsl/drivers/nv_dispi.inf_amd64_0b1d2c3e4f5a6978": CLOSED,
 }
 
 
@@ -83,6 +85,8 @@ def test_what_a_look_depends_on_is_watched(path, writes):
         "/dev/sda",
         "/tmp/something",
         "/etc/passwd",
+        "/usr/lib/wsl/drivers/prnms009.inf_amd64_0b1d2c3e4f5a6978",
+        "/usr/lib/wsl/lib/libd3d12.so",
     ],
 )
 def test_what_no_look_depends_on_is_not_watched(path):
@@ -132,6 +136,8 @@ def test_choices_add_what_they_depend_on():
     explicit = Choices(feature_flags=("enable-explicit-driver-libraries",))
     assert covering("/usr/lib64/libEGL.so", watches(explicit, OUTPUT))
     assert covering("/opt/l4t.csv", watches(Choices(mode="csv", csv_files=("/opt/l4t.csv",)), OUTPUT))
+    assert covering("/usr/lib/wsl/lib/libdxcore.so", watches(Choices(mode="wsl"), OUTPUT))
+    assert not covering("/usr/lib/wsl/lib/libdxcore.so", watches(Choices(mode="nvml"), OUTPUT))
 
 
 def test_there_is_one_watch_for_each_directory_and_kind():
