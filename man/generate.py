@@ -70,10 +70,17 @@ The driver is in a container, and tools look for the spec in
 .Bd -literal -offset indent
 [generate]
 driver-root = /run/nvidia/driver
+dev-root = /
 
 [output]
 spec-dir = /etc/cdi
 .Ed
+.Pp
+Without
+.Cm dev\-root
+the nodes would be those of the driver's container, whose
+.Pa /dev
+may have some that the host lacks, and lack some that it has.
 .Sh SEE ALSO
 .Xr cdi-refreshd 8"""
 
