@@ -81,6 +81,15 @@ Without
 the nodes would be those of the driver's container, whose
 .Pa /dev
 may have some that the host lacks, and lack some that it has.
+.Pp
+The service may write to
+.Pa /etc/cdi
+only if that is there when it starts: make the directory, then restart the service.
+Any other directory that is not below
+.Pa /run
+needs
+.Li ReadWritePaths=
+in a drop-in of the unit, too.
 .Sh SEE ALSO
 .Xr cdi-refreshd 8"""
 
