@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from cdi_refreshd import __version__, config, line, neighbours, probe, remembered, statefile
 from cdi_refreshd.core import reconcile, report, restoring, state
-from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.reconcile import Reconciler, Timing
 from cdi_refreshd.core.report import Line, Pass
 from cdi_refreshd.core.trigger import Trigger
@@ -53,7 +53,7 @@ class Daemon:
         self.guard = Guard()
         self.put_back_at = self.again_at = self.udev_at = math.inf
         self.again_in_vain = False
-        self.told_neighbours = False
+        self.neighbours: tuple[Finding, ...] | None = None
         self.sweep = Sweep()
         self.library_dirs: tuple[str, ...] = ()
         self.triggers: tuple[Trigger, ...] = ()
@@ -289,6 +289,7 @@ class Daemon:
         verdict = state.under_policy(verdict, settings.on_mismatch)
         ours = not self.told.looked or self.sweep.is_as_published()
         outcome = self._kept(line.carried_out(verdict, settings.output, settings.format, ours))
+        outcome = line.hindered(outcome, self._conflicts())
         remembered.note(outcome, self.path)
         self._leave_abandoned(outcome)
         self.sweep.set(outcome.verdict.spec, outcome.files)
@@ -309,11 +310,8 @@ class Daemon:
         self._tell_state(self.reload_running and not self.reload_wanted)  # who asked meanwhile waits for the next look
         if not self.is_ready and state.is_settled(outcome.verdict):
             self._ready()
-        if not self.told_neighbours and outcome.files:
-            self.told_neighbours = True
-            for finding in neighbours.findings():
-                grave = report.DEBUG if finding.severity == "info" else report.WARNING
-                self.journal.write(Line(grave, str(finding), "neighbour"))
+        if outcome.files and self._neighbours_may_differ():
+            self._ask_neighbours()
         if outcome.contents:
             self._look_again_unless_it_stands()
         gc.collect()
@@ -322,6 +320,25 @@ class Daemon:
         """A look that failed says nothing against what was published, whatever became of it meanwhile."""
         why = self.guard.lost(line.read) if outcome.verdict.action == state.KEEP else None
         return outcome._replace(files=tuple(self.guard.contents)) if why and self._restored(why) else outcome
+
+    def _conflicts(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.neighbours or () if finding.severity == "fatal")
+
+    def _neighbours_may_differ(self) -> bool:
+        asked = any(trigger.source == "signal" for trigger in self.triggers)
+        others = any(t.detail.endswith("(spec)") and path_in(t) not in self.guard.contents for t in self.triggers)
+        return self.neighbours is None or asked or others or bool(self._conflicts())
+
+    def _ask_neighbours(self) -> None:
+        """Only now: it takes longer than the look. What keeps containers from their GPUs is told by the next one."""
+        before, conflicts = self.neighbours or (), self._conflicts()
+        self.neighbours = neighbours.findings()
+        for finding in self.neighbours:
+            if finding not in before and finding.severity != "fatal":
+                grave = report.DEBUG if finding.severity == "info" else report.WARNING
+                self.journal.write(Line(grave, str(finding), "neighbour"))
+        if self._conflicts() != conflicts:
+            self._triggered([Trigger("sweep", "other specs are in the way, or no longer")])
 
     def _pass(self, outcome: line.Outcome) -> Pass:
         verdict, seen, last = outcome.verdict, outcome.verdict.seen, self.told.last

@@ -166,6 +166,14 @@ def absent(spec: Spec) -> list[str]:
     return sorted({one.finding.place for one in verification.alone(spec, "") if one.rule in GONE})
 
 
+def hindered(outcome: Outcome, by: tuple[Finding, ...]) -> Outcome:
+    """A spec that stands, and that others keep from being of use."""
+    if not by or not outcome.files:
+        return outcome
+    found = (*outcome.findings, *by)
+    return outcome._replace(verdict=degraded(outcome.verdict, found), findings=found)
+
+
 def refusals(spec: Spec) -> tuple[Finding, ...]:
     """One for each container runtime of this host that is too old for the spec's version."""
     if not runtimes.is_newish(spec):

@@ -1,4 +1,4 @@
-"""Who else defines our devices, or would: forgotten specs, conflicts, NVIDIA's own units. The daemon asks once.
+"""Who else defines our devices, or would: conflicts, forgotten specs, NVIDIA's own units. Not asked at each look.
 
 In a child, since other people's specs take a parser and memory that the daemon has no other use for.
 """
@@ -26,7 +26,10 @@ def findings() -> tuple[Finding, ...]:
 
 def _look() -> bytes:
     from cdi_refreshd import checking, specdirs  # noqa: PLC0415 - the parent is to stay small
+    from cdi_refreshd.core import checked  # noqa: PLC0415
 
     directories = list(DEFAULT_DIRECTORIES)
     loaded = specdirs.load(directories)
-    return to_json(tuple(one.finding for one in checking.one_place(loaded, definitions(loaded.files), directories)))
+    known = definitions(loaded.files)
+    found = [*checked.conflicts(known), *checking.one_place(loaded, known, directories)]
+    return to_json(tuple(one.finding for one in found))

@@ -201,6 +201,22 @@ def test_a_forgotten_spec_is_named_at_start_with_what_helps(machine, start):
     assert "cdi-refreshd adopt" in line
 
 
+def test_a_file_that_takes_every_device_away_is_a_state_as_long_as_it_stands(machine, start):
+    daemon = ready(start)
+    other = machine.path("/var/run/cdi/nvidia-container-toolkit.yaml")
+    other.write_text(machine.path(SPEC).read_text())
+    daemon.until(lambda: daemon.state()["state"] == "degraded")
+    assert "so nobody gets" in daemon.state()["reason"]
+    assert "remove one of the files" in daemon.state()["reason"]
+    daemon.until_quiet()
+    assert daemon.journal().count("so nobody gets") == 1
+    passes = daemon.state()["counters"]["passes"]
+    daemon.until_quiet()
+    assert daemon.state()["counters"]["passes"] == passes
+    other.unlink()
+    daemon.until(lambda: daemon.state()["state"] == "ready")
+
+
 def test_a_second_daemon_refuses_to_run(machine, start):
     ready(start)
     second = machine.run([*PROGRAM, "run"])
