@@ -7,6 +7,7 @@ out the actions. It may be late, and its clock may jump: that costs time, never 
 from collections.abc import Callable
 from typing import NamedTuple
 
+from cdi_refreshd.core.leaving import is_sign
 from cdi_refreshd.core.trigger import Trigger
 
 KEPT = 8
@@ -37,6 +38,8 @@ class Timing(NamedTuple):
     """Quiet that is waited for after a trigger, so that what comes together is looked at once."""
     settle_at_most_s: float = 0.5
     """From the first trigger to the look, though it be never quiet."""
+    leaving_s: float = 2.0
+    """Instead of `settle_s` while there are only signs that the driver is being taken away; twice that at most."""
     storm_settle_at_most_s: float = 5.0
     """What the two above may grow to while every look is overtaken by the next trigger."""
     look_limit_s: float = 60.0
@@ -103,6 +106,8 @@ class Pending(NamedTuple):
     first: tuple[Trigger, ...] = ()
     number: int = 0
     since_s: float = 0.0
+    leaving: bool = False
+    """Nothing else has happened than that parts of the driver went."""
 
     def is_whole(self) -> bool:
         """Whether every distinct trigger is in `first`."""
@@ -189,8 +194,11 @@ def _settle_s(storm: int, timing: Timing) -> float:
 
 
 def _look_due_s(r: Reconciler, timing: Timing) -> float:
+    settle_s = _settle_s(r.storm, timing)
     at_most_s = min(timing.settle_at_most_s * 2.0**r.storm, timing.storm_settle_at_most_s)
-    return min(r.last_s + _settle_s(r.storm, timing), r.pending.since_s + at_most_s)
+    if r.pending.leaving:
+        settle_s, at_most_s = max(settle_s, timing.leaving_s), max(at_most_s, 2 * timing.leaving_s)
+    return min(r.last_s + settle_s, r.pending.since_s + at_most_s)
 
 
 def _storm(r: Reconciler, now: float, timing: Timing) -> int:
@@ -206,8 +214,11 @@ def _storm(r: Reconciler, now: float, timing: Timing) -> int:
 def _note(r: Reconciler, m: Moment) -> tuple[Reconciler, Actions]:
     assert isinstance(m.event, Triggered)
     trigger, pending, storm = m.event.trigger, r.pending, r.storm
+    leaving = is_sign(trigger.detail)
     if not pending.number:
-        pending, storm = Pending(since_s=m.now), _storm(r, m.now, m.timing)
+        pending, storm = Pending(since_s=m.now, leaving=leaving), _storm(r, m.now, m.timing)
+    elif pending.leaving and not leaving:
+        pending = pending._replace(since_s=m.now, leaving=False)
     known = trigger in pending.first or len(pending.first) == KEPT
     first = pending.first if known else (*pending.first, trigger)
     return r._replace(

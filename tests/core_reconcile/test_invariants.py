@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from cdi_refreshd.core import reconcile as r
-from tests.core_reconcile.world import TIMING, World, backoff, burst, trigger
+from tests.core_reconcile.world import LEAVING, TIMING, World, backoff, burst, trigger
 
 PAUSES = st.sampled_from([0.0, 0.001, 0.02, 0.049, 0.05, 0.2, 0.5, 1.0, 5.0, 61.0, 200.0]) | st.floats(0, 8)
 JUMPS = st.sampled_from([-1e6, -60.0, -3.0, -0.3, -0.01, 0.04, 1.0, 70.0, 1e6])
@@ -21,7 +21,7 @@ class AnyLife(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
 
-    @rule(number=st.integers(0, 20))
+    @rule(number=st.integers(0, 20) | st.sampled_from(LEAVING))
     def something_happens(self, number):
         self.world.trigger(number)
 

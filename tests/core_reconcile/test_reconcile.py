@@ -6,7 +6,7 @@ import pytest
 
 from cdi_refreshd.core import reconcile as r
 from cdi_refreshd.core.trigger import Trigger
-from tests.core_reconcile.world import TIMING, World, backoff, burst, pass_answering, trigger
+from tests.core_reconcile.world import LEAVING, TIMING, World, backoff, burst, pass_answering, trigger
 
 
 @pytest.fixture
@@ -53,6 +53,29 @@ def test_a_group_without_end_is_looked_at_within_half_a_second_of_its_first(worl
         world.trigger(number)
         world.pass_time(0.04)
     assert world.probes[0][0] == near(TIMING.settle_at_most_s)
+
+
+def test_a_driver_that_goes_piece_by_piece_is_given_time(world):
+    for number in LEAVING[:3]:
+        world.trigger(number)
+        world.pass_time(1.0)
+    assert world.probes == []
+    assert world.run_until_probe() == near(1.0)
+
+
+def test_a_driver_that_goes_without_end_is_looked_at_all_the_same(world):
+    while not world.probes:
+        world.trigger(LEAVING[0])
+        world.pass_time(1.5)
+    assert world.probes[0][0] == near(2 * TIMING.leaving_s)
+
+
+def test_whatever_else_happens_is_looked_at_as_ever(world):
+    world.trigger(LEAVING[0])
+    world.pass_time(1.9)
+    world.trigger(0)
+    world.trigger(LEAVING[1])
+    assert world.run_until_probe() == near(TIMING.settle_s)
 
 
 def test_the_first_eight_different_triggers_are_named_in_order_and_all_are_counted(world):

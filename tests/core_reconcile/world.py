@@ -3,6 +3,7 @@
 import math
 
 from cdi_refreshd.core import reconcile as r
+from cdi_refreshd.core.leaving import is_sign
 from cdi_refreshd.core.trigger import Trigger
 
 TIMING = r.Timing()
@@ -13,8 +14,12 @@ def backoff(attempt):
     return min(0.5 * 2.0 ** (attempt - 1), 60.0)
 
 
+LEAVING = range(100, 120)
+"""Numbers of triggers that are signs of a driver that goes."""
+
+
 def trigger(number=0):
-    return Trigger("udev", f"event {number}")
+    return Trigger("udev", f"drm remove card{number}" if number in LEAVING else f"event {number}")
 
 
 class World:
@@ -134,6 +139,8 @@ class World:
 
     def _nobody_waits_too_long(self):
         bound_s = self.timing.storm_settle_at_most_s
+        if any(is_sign(t.detail) for _, t in self.waiting):
+            bound_s += 2 * self.timing.leaving_s
         if self.stopped:
             assert self.wakes_s == math.inf, "wakes up after stop"
         elif self.child:

@@ -12,6 +12,8 @@ from .telling import expect, scenario, seconds_after, seconds_until
 CONTROL = {"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset"}
 PERSISTENCED = Path("/run/nvidia-persistenced/socket")
 MIG_LIMIT_S = 5.0
+LEAVING_LIMIT_S = 4.0
+"""A daemon that stops is a sign that the driver goes, too: it is given two seconds."""
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 OLD, NEW, UPGRADE = "580.95.05", "580.99.02", "/usr/lib/upgrade"
 
@@ -96,7 +98,7 @@ def socket_appeared():
     return seconds_after(bind, lambda: str(PERSISTENCED) in spec.text(), f"{PERSISTENCED} is not mounted")
 
 
-@scenario
+@scenario(limit_s=LEAVING_LIMIT_S)
 def socket_left():
     return seconds_after(PERSISTENCED.unlink, lambda: str(PERSISTENCED) not in spec.text(), "it is still mounted")
 
