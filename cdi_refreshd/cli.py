@@ -20,6 +20,7 @@ VERBS = {
     "status": "what the daemon last said of this host",
     "host-nodes": "make missing device nodes of the driver, and their links in /dev/char",
     "refresh": "have the daemon look now, and wait until it has",
+    "hold": "keep the daemon off the driver for a while, before rmmod or a GPU reset",
     "config": "the configuration that is in force, and where each value came from",
     "install-units": "write systemd's units, for who has no package",
 }

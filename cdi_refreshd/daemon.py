@@ -11,9 +11,9 @@ import signal
 import time
 from collections.abc import Callable
 
-from cdi_refreshd import __version__, config, line, neighbours, probe, remembered, statefile
+from cdi_refreshd import __version__, config, holding, line, probe, remembered, statefile
 from cdi_refreshd.core import reconcile, report, restoring, state
-from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.reconcile import Reconciler, Timing
 from cdi_refreshd.core.report import Line, Pass
 from cdi_refreshd.core.trigger import Trigger
@@ -23,11 +23,13 @@ from cdi_refreshd.events.mig import MigPoll
 from cdi_refreshd.events.sweep import Sweep
 from cdi_refreshd.events.udev import UdevEvents
 from cdi_refreshd.guard import Guard
+from cdi_refreshd.holding import Hold
 from cdi_refreshd.host import publish
 from cdi_refreshd.host.child import Child
 from cdi_refreshd.host.journal import Journal
 from cdi_refreshd.host.manager import ServiceManager
 from cdi_refreshd.look.request import Request
+from cdi_refreshd.neighbours import Neighbours
 from cdi_refreshd.telling import Telling
 
 WAKING_SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGIO)
@@ -53,7 +55,7 @@ class Daemon:
         self.guard = Guard()
         self.put_back_at = self.again_at = self.udev_at = math.inf
         self.again_in_vain = False
-        self.neighbours: tuple[Finding, ...] | None = None
+        self.neighbours, self.hold = Neighbours(), Hold()
         self.sweep = Sweep()
         self.library_dirs: tuple[str, ...] = ()
         self.triggers: tuple[Trigger, ...] = ()
@@ -89,6 +91,7 @@ class Daemon:
         self._listen(self.inotify.fileno(), self._inotify_spoke)
         self._apply_configuration()
         publish.sweep(self.path)
+        self.hold.end()  # the one of an earlier life
         now = time.monotonic()
         self.ready_by, self.ping_at, self.udev_at = now + settings.ready_wait_s, now, now + UDEV_AGAIN_S
         self.manager.starting_takes(settings.ready_wait_s + STARTED_WITHIN_S)
@@ -130,8 +133,9 @@ class Daemon:
 
     def _wait(self) -> None:
         now = time.monotonic()
-        due = [now + IDLE_S, reconcile.next_deadline(self.reconciler), self.mig.due_at(now), self.sweep.due_at(now)]
-        due += [self.again_at, self.put_back_at]
+        due: list[float | None] = [now + IDLE_S, self.mig.due_at(now), self.sweep.due_at(now)]
+        due += [self.again_at, self.put_back_at, self.hold.until_s if self.hold.until else None]
+        due += [] if self._holds_back(now) else [reconcile.next_deadline(self.reconciler)]
         due += [self.udev_at] if self.udev.source == "none" else []
         due += [self.ping_at] if self.manager.ping_every_s else []
         due += [self.ready_by] if not self.is_ready else []
@@ -159,7 +163,21 @@ class Daemon:
         if now >= self.again_at:
             self.again_at = math.inf
             self._triggered([Trigger("sweep", f"still {self.told.last.state}")])
-        self._step(reconcile.TICK)
+        if self.hold.until and now >= self.hold.until_s:
+            self._end_hold()
+        if not self._holds_back(now):
+            self._step(reconcile.TICK)
+
+    def _holds_back(self, now: float) -> bool:
+        """What has happened is remembered; a look that is under way may end."""
+        return now < self.hold.until_s and self.reconciler.state in (reconcile.SETTLING, reconcile.BACKOFF)
+
+    def _end_hold(self) -> None:
+        if self.hold.until:
+            self.hold.end()
+            self.told.held("")
+            self.told.state()
+            self._triggered([Trigger("signal", "the hold is over")])
 
     def _triggered(self, triggers: list[Trigger]) -> None:
         for trigger in triggers:
@@ -179,10 +197,22 @@ class Daemon:
             ours = path in specs and as_published
             if ours or (configuration and not config.is_configuration(path, self.file)):
                 continue
+            if path == holding.PATH:
+                self._held()
+                continue
             self.load_wanted |= configuration
             self._triggered([trigger])
         if self.reconciler.state in reconcile.WITH_CHILD:
             self.put_back_at = min(self.put_back_at, time.monotonic() + self.loaded.settings.settle_s)
+
+    def _held(self) -> None:
+        if self.hold.read() and self.child is None:  # else whoever asked waits for its end
+            self._tell_held()
+
+    def _tell_held(self) -> None:
+        if self.told.life.held != self.hold.until:
+            self.told.held(self.hold.until)
+            self.told.state()
 
     def _step(self, event: reconcile.Event) -> None:
         settings = self.loaded.settings
@@ -289,7 +319,7 @@ class Daemon:
         verdict = state.under_policy(verdict, settings.on_mismatch)
         ours = not self.told.looked or self.sweep.is_as_published()
         outcome = self._kept(line.carried_out(verdict, settings.output, settings.format, ours))
-        outcome = line.hindered(outcome, self._conflicts())
+        outcome = line.hindered(outcome, self.neighbours.conflicts)
         remembered.note(outcome, self.path)
         self._leave_abandoned(outcome)
         self.sweep.set(outcome.verdict.spec, outcome.files)
@@ -304,13 +334,14 @@ class Daemon:
         if verdict.seen and verdict.seen.driver.library_dirs != self.library_dirs:
             self.library_dirs = verdict.seen.driver.library_dirs
             self._watch()
-        self.told.outcome(self._pass(outcome))
+        self._tell_held()
+        self.told.outcome(outcome, self._pass(outcome.verdict))
         stuck = self.reconciler.state == reconcile.STUCK
         self._step(reconcile.CHILD_GONE if stuck else reconcile.Answered(outcome.verdict.state in state.RETRIED))
         self._tell_state(self.reload_running and not self.reload_wanted)  # who asked meanwhile waits for the next look
         if not self.is_ready and state.is_settled(outcome.verdict):
             self._ready()
-        if outcome.files and self._neighbours_may_differ():
+        if outcome.files and self.neighbours.may_differ(self.triggers, self.guard.contents):
             self._ask_neighbours()
         if outcome.contents:
             self._look_again_unless_it_stands()
@@ -321,39 +352,19 @@ class Daemon:
         why = self.guard.lost(line.read) if outcome.verdict.action == state.KEEP else None
         return outcome._replace(files=tuple(self.guard.contents)) if why and self._restored(why) else outcome
 
-    def _conflicts(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.neighbours or () if finding.severity == "fatal")
-
-    def _neighbours_may_differ(self) -> bool:
-        asked = any(trigger.source == "signal" for trigger in self.triggers)
-        others = any(t.detail.endswith("(spec)") and path_in(t) not in self.guard.contents for t in self.triggers)
-        return self.neighbours is None or asked or others or bool(self._conflicts())
-
     def _ask_neighbours(self) -> None:
         """Only now: it takes longer than the look. What keeps containers from their GPUs is told by the next one."""
-        before, conflicts = self.neighbours or (), self._conflicts()
-        self.neighbours = neighbours.findings()
-        for finding in self.neighbours:
-            if finding not in before and finding.severity != "fatal":
-                grave = report.DEBUG if finding.severity == "info" else report.WARNING
-                self.journal.write(Line(grave, str(finding), "neighbour"))
-        if self._conflicts() != conflicts:
+        conflicts = self.neighbours.conflicts
+        for told in self.neighbours.ask():
+            self.journal.write(told)
+        if self.neighbours.conflicts != conflicts:
             self._triggered([Trigger("sweep", "other specs are in the way, or no longer")])
 
-    def _pass(self, outcome: line.Outcome) -> Pass:
-        verdict, seen, last = outcome.verdict, outcome.verdict.seen, self.told.last
+    def _pass(self, verdict: state.Verdict) -> Pass:
         return Pass(
-            state=verdict.state,
-            reason=verdict.reason,
-            path=self.path,
-            stands=bool(outcome.files),
-            changed=outcome.changed,
-            sha256=remembered.digest(self.path) if outcome.files else "",
-            findings=outcome.findings,
-            # Those of the spec: one that is kept because a look failed has what it had.
-            devices=report.devices(seen) if seen and verdict.spec else last.devices if outcome.files else (),
-            module_version=seen.presence.module_version if seen else last.module_version,
-            library_version=(seen.driver.version or seen.driver.files_version) if seen else last.library_version,
+            verdict.state,
+            verdict.reason,
+            self.path,
             triggers=self.triggers,
             trigger_count=self.trigger_count,
             duration_s=time.monotonic() - self.asked_at,
@@ -398,6 +409,7 @@ class Daemon:
     def _reload(self) -> None:
         self.manager.reloading()
         self.reload_wanted = True
+        self._end_hold()
         self._load()
         self._triggered([Trigger("signal", "reload")])
         if self.reconciler.state == reconcile.STUCK:
@@ -429,4 +441,5 @@ class Daemon:
 
     def _watch(self) -> None:
         choices = self.loaded.settings.choices
-        self.inotify.watch(watches(choices, self.path, config.directories(self.file), self.library_dirs))
+        wanted = watches(choices, self.path, config.directories(self.file), self.library_dirs)
+        self.inotify.watch((*wanted, holding.WATCH))

@@ -4,14 +4,40 @@ In a child, since other people's specs take a parser and memory that the daemon 
 """
 
 import json
+from collections.abc import Container, Iterable
 
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.inventory import freeze, to_json
 from cdi_refreshd.core.registry import DEFAULT_DIRECTORIES, definitions
+from cdi_refreshd.core.report import DEBUG, WARNING, Line
+from cdi_refreshd.core.trigger import Trigger
+from cdi_refreshd.events.inotify import path_in
 from cdi_refreshd.host.child import Child
 
 LIMIT_S = 5.0
 """The daemon waits for it."""
+
+
+class Neighbours:
+    """What is known of them. Nobody has asked yet where `known` is None."""
+
+    known: tuple[Finding, ...] | None = None
+
+    @property
+    def conflicts(self) -> tuple[Finding, ...]:
+        """What keeps containers from their GPUs."""
+        return tuple(finding for finding in self.known or () if finding.severity == "fatal")
+
+    def may_differ(self, triggers: Iterable[Trigger], ours: Container[str]) -> bool:
+        """`ours`: paths of our own files, whose going and coming says nothing of others."""
+        others = (t.source == "signal" or (t.detail.endswith("(spec)") and path_in(t) not in ours) for t in triggers)
+        return self.known is None or bool(self.conflicts) or any(others)
+
+    def ask(self) -> list[Line]:
+        """For the journal: what is new, but for conflicts, which are part of the state."""
+        before, self.known = self.known or (), findings()
+        new = [finding for finding in self.known if finding not in before and finding.severity != "fatal"]
+        return [Line(DEBUG if one.severity == "info" else WARNING, str(one), "neighbour") for one in new]
 
 
 def findings() -> tuple[Finding, ...]:

@@ -3,7 +3,7 @@
 import os
 import time
 
-from cdi_refreshd import statefile
+from cdi_refreshd import remembered, statefile
 from cdi_refreshd.core import report, statedoc
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.report import Line, Pass
@@ -11,6 +11,7 @@ from cdi_refreshd.events.inotify import DirectoryWatches
 from cdi_refreshd.events.udev import UdevEvents
 from cdi_refreshd.host.journal import Journal
 from cdi_refreshd.host.manager import ServiceManager
+from cdi_refreshd.line import Outcome
 
 
 class Telling:
@@ -24,8 +25,9 @@ class Telling:
         self.last, self.looked = Pass("failed", "has not looked yet"), False
         self.life = statedoc.Life(os.getpid(), utc())
 
-    def outcome(self, done: Pass) -> None:
-        before = self.last if self.looked else None
+    def outcome(self, outcome: Outcome, done: Pass) -> None:
+        """`done` has what the outcome does not tell: why it was looked, and how long that took."""
+        done, before = completed(done, outcome, self.last), self.last if self.looked else None
         for told in report.lines(done, before):
             self.journal.write(told)
         done = done._replace(unsaid=report.is_unsaid(done, before))
@@ -75,6 +77,16 @@ class Telling:
         self.last = self.last._replace(state="failed", reason=text)
         self.manager.status(report.status(self.last))
 
+    def held(self, until: str) -> None:
+        """`until` "": no longer."""
+        self.life = self.life._replace(held=until)
+        note = self._note()
+        self.life = self.life._replace(note=note)
+        ends = f"no look begins until {until}, as somebody asked; cdi-refreshd refresh ends it"
+        self.journal.write(Line(report.NOTICE, ends if until else "looks may begin again", "held"))
+        if self.looked:
+            self.manager.status(report.status(self.last, self.life.repeated, note))
+
     def stopped(self) -> None:
         self.life = self.life._replace(stopped=utc())
         self.state()
@@ -82,8 +94,24 @@ class Telling:
 
     def _note(self) -> str:
         notes = [str(finding) for finding in (*self.udev.faults, *self.inotify.faults)]
+        notes += [f"no look until {self.life.held}"] if self.life.held else []
         notes += ["no udevd runs: events come from the kernel"] if self.udev.source == "kernel" else []
         return "; ".join(notes)
+
+
+def completed(done: Pass, outcome: Outcome, last: Pass) -> Pass:
+    verdict, seen = outcome.verdict, outcome.verdict.seen
+    # Those of the spec: one that is kept because a look failed has what it had.
+    devices = report.devices(seen) if seen and verdict.spec else last.devices if outcome.files else ()
+    return done._replace(
+        stands=bool(outcome.files),
+        changed=outcome.changed,
+        sha256=remembered.digest(done.path) if outcome.files else "",
+        findings=outcome.findings,
+        devices=devices,
+        module_version=seen.presence.module_version if seen else last.module_version,
+        library_version=(seen.driver.version or seen.driver.files_version) if seen else last.library_version,
+    )
 
 
 def utc() -> str:

@@ -11,7 +11,7 @@ _cdi_refreshd() {
         prev=${COMP_WORDS[COMP_CWORD-2]}
     fi
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "run oneshot generate check diff validate list adopt status host-nodes refresh config install-units --help --version" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "run oneshot generate check diff validate list adopt status host-nodes refresh hold config install-units --help --version" -- "$cur")
         return
     fi
     # As nvidia-ctk has it: cdi generate.
@@ -79,12 +79,13 @@ _cdi_refreshd() {
     status) options="-h --help --json" ;;
     host-nodes) options="-h --help --dry-run -n --config-file" ;;
     refresh) options="-h --help --no-block --quiet --timeout" ;;
+    hold) options="-h --help" ;;
     config) options="-h --help --config-file --json" ;;
     install-units) options="-h --help --root --dry-run -n" ;;
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
-    elif [[ " check validate " == *" $verb "* ]]; then
+    elif [[ " check validate hold " == *" $verb "* ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     fi

@@ -30,6 +30,7 @@ MESSAGE_IDS = {
     "stuck": "c3ac1c7ed4ae43e5baf04557e4bcb22e",
     "configuration": "d6dadd3ffb5f4772875f7bf547f40411",
     "neighbour": "8e705f3f9b4e42d9be25a7ae015d45a7",
+    "held": "9ffd19bbc2514ade8788556ab85b6a96",
     "started": "7dd361b38bcb4aa3adbcde7fc6499ea3",
     "stopped": "f531cdda68d14e09b20bf6c575538f66",
 }

@@ -1,7 +1,7 @@
 """state.json: what the daemon tells whoever asks, and how `status` words it. Version 1.
 
-    {"version": 1, "pid": 812, "started": "2026-01-02T03:04:05Z", "stopped": "", "state": "ready", "reason": "...",
-     "since": "...", "repeated": 0,
+    {"version": 1, "pid": 812, "started": "2026-01-02T03:04:05Z", "stopped": "", "held": "", "state": "ready",
+     "reason": "...", "since": "...", "repeated": 0,
      "last_pass": {"at": "...", "duration_ms": 21, "triggers": ["udev: pci bind 0000:65:00.0"]},
      "spec": {"path": "/var/run/cdi/nvidia.yaml", "stands": true, "sha256": "...", "changed": "..."},
      "driver": {"module": "580.95.05", "libraries": "580.95.05"},
@@ -44,6 +44,8 @@ class Life(NamedTuple):
     """When the state became what it is."""
     looked: str = ""
     """When the last pass ended."""
+    held: str = ""
+    """Until when no look begins, because somebody asked for it; "" for nothing."""
     stopped: str = ""
     """When the daemon ended, "" while it runs; one that was killed cannot say so, but its pid is gone."""
     repeated: int = 0
@@ -62,6 +64,7 @@ def document(done: Pass, life: Life) -> dict[str, Any]:
         "pid": life.pid,
         "started": life.started,
         "stopped": life.stopped,
+        "held": life.held,
         "state": done.state,
         "reason": done.reason,
         "since": life.since,
@@ -97,5 +100,6 @@ def worded(told: dict[str, Any], alive: bool) -> str:
     for finding in told["findings"]:
         cure = f"; {finding['cure']}" if finding["cure"] else ""
         lines.append(f"  {finding['severity']:<8} {finding['place']}: {finding['fact']}{cure}")
+    lines += [f"  held     no look until {told['held']}; cdi-refreshd refresh ends it"] if told.get("held") else []
     lines += [f"  note     {told['note']}"] if told["note"] else []
     return "\n".join(lines)

@@ -237,6 +237,65 @@ def test_status_and_refresh_speak_for_the_daemon(machine, start):
     assert machine.run([*PROGRAM, "status"]).returncode == 1
 
 
+def test_no_look_begins_while_the_daemon_is_held(machine, start):
+    daemon = ready(start)
+    before = machine.path(SPEC).read_bytes()
+    asked = machine.run([*PROGRAM, "hold", "600"])
+    assert (asked.returncode, "no look until " in asked.stderr) == (0, True)
+    opens, passes = machine.nvml_opens(), daemon.state()["counters"]["passes"]
+    machine.become({**CASE, "gpus": [{}]})
+    daemon.until_quiet()
+    assert machine.path(SPEC).read_bytes() == before
+    machine.path(SPEC).write_text("no spec")
+    daemon.until(lambda: machine.path(SPEC).read_bytes() == before, "what is published is not looked after")
+    assert (machine.nvml_opens(), daemon.state()["counters"]["passes"]) == (opens, passes)
+    assert "held     no look until " in machine.run([*PROGRAM, "status"]).stdout
+    assert "no look until" in [line for line in daemon.hear() if line.startswith("STATUS=")][-1]
+    assert machine.run([*PROGRAM, "refresh"]).returncode == 0
+    assert daemon.devices() == {"0"}
+    assert "held " not in machine.run([*PROGRAM, "status"]).stdout
+    assert "no look begins until" in daemon.journal() and "looks may begin again" in daemon.journal()
+
+
+def test_a_hold_ends_by_itself_and_a_look_follows(machine, start):
+    daemon = ready(start)
+    passes = daemon.state()["counters"]["passes"]
+    assert machine.run([*PROGRAM, "hold", "2"]).returncode == 0
+    daemon.until_passes(passes + 1)
+    assert daemon.state()["last_pass"]["triggers"] == ["signal: the hold is over"]
+    assert not machine.path("/run/cdi-refreshd/hold").exists()
+
+
+def test_who_holds_the_daemon_waits_for_the_look_that_is_under_way(machine, start):
+    daemon = ready(start)
+    machine.become({**CASE, "nvml": ["hang nvmlInit_v2 1"]})
+    daemon.until_quiet()
+    daemon.signal(signal.SIGHUP)
+    daemon.until(daemon.children)
+    (child,) = daemon.children()
+    assert machine.run([*PROGRAM, "hold"]).returncode == 0
+    assert child not in daemon.children()
+
+
+def test_a_hold_does_not_outlive_the_daemon(machine, start):
+    daemon = ready(start)
+    assert machine.run([*PROGRAM, "hold"]).returncode == 0
+    daemon.stop()
+    asked = machine.run([*PROGRAM, "hold"])
+    assert (asked.returncode, "no daemon runs" in asked.stderr) == (1, True)
+    machine.become({**CASE, "gpus": [{}]})
+    ready_again = start()
+    ready_again.until_devices("0")
+
+
+@pytest.mark.parametrize("word", ["0", "3601", "-1", "long"])
+def test_a_hold_of_no_sensible_length_is_refused(machine, start, word):
+    ready(start)
+    asked = machine.run([*PROGRAM, "hold", word])
+    assert asked.returncode == 2
+    assert not machine.path("/run/cdi-refreshd/hold").exists()
+
+
 def test_a_look_that_fails_is_no_reload_that_failed(machine, start):
     daemon = ready(start)
     machine.become(CASE | {"nvml": ["fail nvmlInit_v2 999"]})
