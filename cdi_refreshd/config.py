@@ -1,13 +1,17 @@
 """Finds and reads the configuration files, in the places and the order that systemd's own have."""
 
+import glob
 import os
 import stat
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cdi_refreshd import options
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.settings import BrokenConfiguration, Settings
+
+if TYPE_CHECKING:
+    from cdi_refreshd.core.watching import Watch
 
 ROOTS = ("/etc/cdi-refreshd", "/run/cdi-refreshd", "/usr/lib/cdi-refreshd")
 """The first one wins: the administrator's, this boot's, the vendor's."""
@@ -66,6 +70,15 @@ def directories(file: str | None = None, roots: Sequence[str] = ROOTS) -> tuple[
     if only:
         return (os.path.dirname(os.path.abspath(only)),)
     return tuple(path for root in roots for path in (root, f"{root}/{DROP_INS}"))
+
+
+def watches(file: str | None = None) -> "tuple[Watch, ...]":
+    """For the one file, which may have any name."""
+    from cdi_refreshd.core.watching import Watch  # noqa: PLC0415 - for the daemon alone
+
+    only = file or os.environ.get(VARIABLE, "")
+    directory, name = os.path.split(os.path.abspath(only))
+    return (Watch(directory, (glob.escape(name),), "configuration"),) if only else ()
 
 
 def is_configuration(path: str, file: str | None = None) -> bool:

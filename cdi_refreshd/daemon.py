@@ -442,4 +442,4 @@ class Daemon:
     def _watch(self) -> None:
         choices = self.loaded.settings.choices
         wanted = watches(choices, self.path, config.directories(self.file), self.library_dirs)
-        self.inotify.watch((*wanted, holding.WATCH))
+        self.inotify.watch((*wanted, *config.watches(self.file), holding.WATCH))

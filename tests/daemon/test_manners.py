@@ -102,6 +102,16 @@ def test_a_changed_configuration_file_is_taken_up_without_being_asked(start):
     daemon.until(lambda: "kind: example.com/gpu" in daemon.text())
 
 
+def test_the_one_file_is_followed_whatever_its_name_is(machine, start):
+    named = machine.path("/etc/our settings.ini")
+    named.write_text("[generate]\nvendor = example.com\n")
+    daemon = start(env={"CDI_REFRESHD_CONFIG": "/etc/our settings.ini"})
+    daemon.until(lambda: "kind: example.com/gpu" in daemon.text())
+    daemon.until_quiet()
+    named.write_text("[generate]\nvendor = example.org\n")
+    daemon.until(lambda: "kind: example.org/gpu" in daemon.text())
+
+
 def test_a_file_that_an_editor_writes_in_two_steps_is_read_when_it_is_there_again(machine, start):
     elsewhere = "[output]\nspec-dir = /run/mine\n"
     daemon = start(config=elsewhere)

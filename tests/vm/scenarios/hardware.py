@@ -134,6 +134,40 @@ def driver_reloaded():
 
 
 @scenario
+def driver_unloaded_by_hand_while_nvml_is_slow():
+    """Module after module, as people do it: a look in the middle would hold on to the last for seconds."""
+    with owner.scripted("hang nvmlDeviceGetCount_v2 3"):
+        for module in reversed(owner.MODULES):
+            owner.do("rmmod", module)
+            time.sleep(0.7)
+        owner.remove_nodes()
+        left = spec.recovers()
+    owner.load()
+    spec.recovers("0", "1")
+    return left
+
+
+@scenario(limit_s=20.0)
+def driver_unloaded_while_the_daemon_is_held():
+    """After nodes went, which is a reason to look at once, and looks take long."""
+    with owner.scripted("hang nvmlDeviceGetCount_v2 3"):
+        took_s = -time.monotonic()
+        owner.do("cdi-refreshd", "hold", "120")
+        took_s += time.monotonic()
+        os.unlink("/dev/nvidia-modeset")
+        for module in reversed(owner.MODULES):
+            time.sleep(1.5)
+            owner.do("rmmod", module)
+        owner.remove_nodes()
+        expect(spec.lists("0", "1")(), "the spec did not stay")
+        owner.do("cdi-refreshd", "refresh", check=False)
+        expect(not spec.documents(), "the spec stayed")
+    owner.load()
+    spec.recovers("0", "1")
+    return took_s
+
+
+@scenario
 def libraries_came_late():
     """The module is there long before its libraries: in a GPU operator's driver container by minutes."""
     owner.unload()
