@@ -100,6 +100,7 @@ def main():
                 reloads = daemon.state()["counters"]["reloads"]
                 daemon.signal(signal.SIGHUP)
                 daemon.until(lambda n=reloads: daemon.state()["counters"]["reloads"] > n)
+            daemon.until_quiet()
             print(
                 f"VmRSS {warm_kib / 1024:.2f} MiB -> {memory_kib(pid) / 1024:.2f} MiB over"
                 f" {daemon.state()['counters']['passes'] - done} refreshes; descriptors {open_files} ->"
