@@ -51,11 +51,14 @@ def findings() -> tuple[Finding, ...]:
 
 
 def _look() -> bytes:
-    from cdi_refreshd import checking, specdirs  # noqa: PLC0415 - the parent is to stay small
+    from cdi_refreshd import checking, inspection, specdirs  # noqa: PLC0415 - the parent is to stay small
     from cdi_refreshd.core import checked  # noqa: PLC0415
 
     directories = list(DEFAULT_DIRECTORIES)
     loaded = specdirs.load(directories)
     known = definitions(loaded.files)
-    found = [*checked.conflicts(known), *checking.one_place(loaded, known, directories)]
+    ours = checking.our_path()
+    # Other vendors' conflicts among themselves are none of our state.
+    mine = [one for one in known if any(inspection.same_file(path, ours) for path in one.because_of)]
+    found = [*checked.conflicts(mine), *checking.one_place(loaded, known, directories)]
     return to_json(tuple(one.finding for one in found))

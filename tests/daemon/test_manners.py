@@ -227,6 +227,19 @@ def test_a_file_that_takes_every_device_away_is_a_state_as_long_as_it_stands(mac
     daemon.until(lambda: daemon.state()["state"] == "ready")
 
 
+def test_other_vendors_conflicts_are_none_of_our_state(machine, start):
+    directory = machine.path("/run/cdi")
+    directory.mkdir(exist_ok=True)
+    theirs = "cdiVersion: 0.5.0\nkind: intel.com/gpu\ndevices:\n- name: card0\n  containerEdits: {env: [A=b]}\n"
+    for name in ("intel.yaml", "nvidia-no.yaml"):
+        (directory / name).write_text(theirs)
+    daemon = ready(start)
+    assert machine.run([*PROGRAM, "refresh"]).returncode == 0
+    daemon.until_quiet()
+    assert daemon.state()["state"] == "ready"
+    assert "nobody gets" not in daemon.journal()
+
+
 def test_a_second_daemon_refuses_to_run(machine, start):
     ready(start)
     second = machine.run([*PROGRAM, "run"])
