@@ -277,8 +277,13 @@ class Daemon:
     def _put_back_meanwhile(self) -> None:
         """While a child looks, perhaps for a minute, and one that is stuck for days."""
         self.put_back_at = math.inf
-        if self.reconciler.state in reconcile.WITH_CHILD:
-            self._put_back(restoring.after_quiet(self.reconciler.pending, self.guard.contents))
+        if self.reconciler.state not in reconcile.WITH_CHILD or self.guard.stands():
+            return
+        why = restoring.after_quiet(self.reconciler.pending, self.guard.contents)
+        if not why and os.path.lexists(self.path):  # what is no document serves nobody, whatever else has happened
+            why = self.guard.lost(line.read)
+        if why:
+            self._restored(why)
 
     def _put_back(self, why: Trigger | None) -> None:
         """Containers that start before the look is done get what they would have got before."""
