@@ -53,10 +53,10 @@ def run(argv: list[str]) -> int:
         return 0
     try:
         if verb not in VERBS:
-            from cdi_refreshd.core.choices import nearest, quoted  # noqa: PLC0415
+            from cdi_refreshd.core.config.generate_options import nearest, quoted  # noqa: PLC0415
 
             raise UsageFault(quoted(verb), "there is no such verb", nearest(verb, tuple(VERBS)))
-        module = importlib.import_module(f"cdi_refreshd.verbs.{verb.replace('-', '_')}")
+        module = importlib.import_module(f"cdi_refreshd.commands.{verb.replace('-', '_')}")
         status: int = module.run(argv[1:])
         return status
     except Fault as fault:
@@ -72,7 +72,7 @@ def run(argv: list[str]) -> int:
 def status_of(fault: Fault) -> int:
     if not isinstance(fault, UsageFault):
         return FAILED
-    from cdi_refreshd.core.settings import BrokenConfiguration  # noqa: PLC0415 - only a mistake needs it
+    from cdi_refreshd.core.config.settings import BrokenConfiguration  # noqa: PLC0415 - only a mistake needs it
 
     return BROKEN_CONFIGURATION if isinstance(fault, BrokenConfiguration) else USAGE
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cdi_refreshd import options
+from cdi_refreshd.core.config.settings import BrokenConfiguration, Settings
 from cdi_refreshd.core.findings import Finding
-from cdi_refreshd.core.settings import BrokenConfiguration, Settings
 
 if TYPE_CHECKING:
-    from cdi_refreshd.core.watching import Watch
+    from cdi_refreshd.core.refresh.watch_list import Watch
 
 ROOTS = ("/etc/cdi-refreshd", "/run/cdi-refreshd", "/usr/lib/cdi-refreshd")
 """The first one wins: the administrator's, this boot's, the vendor's."""
@@ -32,7 +32,7 @@ class Loaded(NamedTuple):
 
 def load(file: str | None = None, roots: Sequence[str] = ROOTS) -> Loaded:
     """What is in force where there is no command line: the files, then the environment. Raises UsageFault."""
-    from cdi_refreshd.core.keys import BY_NAME, DEFAULT, KEYS  # noqa: PLC0415 - see read
+    from cdi_refreshd.core.config.schema import BY_NAME, DEFAULT, KEYS  # noqa: PLC0415 - see read
 
     said, origins, findings, files = read(file, roots)
     origins = {key.name: origins.get(key.name, DEFAULT) for key in KEYS}
@@ -57,7 +57,7 @@ def read(file: str | None = None, roots: Sequence[str] = ROOTS) -> Loaded:
     files = (only,) if only else (*_first(roots), *_drop_ins(roots))
     if not files:
         return Loaded(Settings(), {})
-    from cdi_refreshd.core.keys import parse  # noqa: PLC0415 - few hosts have a configuration, and it costs 2 ms
+    from cdi_refreshd.core.config.schema import parse  # noqa: PLC0415 - few hosts have a configuration, and it costs 2 ms
 
     settings, origins, findings = parse([(path, _text(path)) for path in files])
     return Loaded(settings, origins, tuple(findings), files)
@@ -74,7 +74,7 @@ def directories(file: str | None = None, roots: Sequence[str] = ROOTS) -> tuple[
 
 def watches(file: str | None = None) -> "tuple[Watch, ...]":
     """For the one file, which may have any name."""
-    from cdi_refreshd.core.watching import Watch  # noqa: PLC0415 - for the daemon alone
+    from cdi_refreshd.core.refresh.watch_list import Watch  # noqa: PLC0415 - for the daemon alone
 
     only = file or os.environ.get(VARIABLE, "")
     directory, name = os.path.split(os.path.abspath(only))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cdi_refreshd.core.choices import FORMATS, Choices, absolute, checked, nearest, printable, quoted
+from cdi_refreshd.core.config.generate_options import FORMATS, Choices, absolute, checked, nearest, printable, quoted
 from cdi_refreshd.core.findings import UsageFault
 
 TOOLKIT_CONFIG = "/etc/nvidia-container-runtime/config.toml"

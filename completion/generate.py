@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cdi_refreshd.cli import VERBS
-from cdi_refreshd.core.choices import FEATURE_FLAGS, FORMATS, HOOKS, MODES, NAME_STRATEGIES
+from cdi_refreshd.core.config.generate_options import FEATURE_FLAGS, FORMATS, HOOKS, MODES, NAME_STRATEGIES
 
 MADE = "# Made by completion/generate.py: `make generated`."
 WORDS = {
@@ -74,7 +74,7 @@ def parser_of(verb: str) -> argparse.ArgumentParser:
 
     own, argparse.ArgumentParser.parse_args = argparse.ArgumentParser.parse_args, catch  # type: ignore[assignment]
     try:
-        importlib.import_module(f"cdi_refreshd.verbs.{verb.replace('-', '_')}").run([])
+        importlib.import_module(f"cdi_refreshd.commands.{verb.replace('-', '_')}").run([])
     except Caught as caught:
         return caught.parser
     finally:

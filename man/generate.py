@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cdi_refreshd.core.keys import KEYS, SECTIONS, Key, shown
-from cdi_refreshd.core.settings import Settings
+from cdi_refreshd.core.config.schema import KEYS, SECTIONS, Key, shown
+from cdi_refreshd.core.config.settings import Settings
 
 HEAD = r""".\" Made by man/generate.py: `make generated`.
 .Dd October 1, 2026

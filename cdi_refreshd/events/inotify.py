@@ -18,9 +18,9 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from cdi_refreshd.core.globs import matches
-from cdi_refreshd.core.trigger import Trigger
-from cdi_refreshd.core.watching import EACH, NONE, Watch
+from cdi_refreshd.core.formats.globs import matches
+from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.refresh.watch_list import EACH, NONE, Watch
 
 OVERFLOW = "overflow: events are lost, so everything is looked at again"
 MOUNTS = "/proc/self/mountinfo"

@@ -6,7 +6,7 @@ Directories are listed and no file in them is opened: that wakes no GPU.
 import math
 import os
 
-from cdi_refreshd.core.trigger import Trigger
+from cdi_refreshd.core.refresh.event import Trigger
 
 CAPABILITIES = "/proc/driver/nvidia/capabilities"
 IDLE_S = 60.0

@@ -10,8 +10,8 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from cdi_refreshd.core.spec import ContainerEdits, DeviceNode, Spec
-from cdi_refreshd.core.trigger import Trigger
+from cdi_refreshd.core.cdi.model import ContainerEdits, DeviceNode, Spec
+from cdi_refreshd.core.refresh.event import Trigger
 
 JITTER = 0.1
 """Of the interval, either way: a thousand hosts that boot together need not sweep together."""

@@ -7,8 +7,8 @@ import socket
 
 import pyudev
 
-from cdi_refreshd.core.trigger import Trigger
-from cdi_refreshd.core.uevents import SUBSYSTEMS, Uevent, interesting
+from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.refresh.uevent_filter import SUBSYSTEMS, Uevent, interesting
 
 UDEVD = "/run/udev/control"
 BUFFER_BYTES = 16 << 20

@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 
-from cdi_refreshd.core.report import MESSAGE_IDS, Line
+from cdi_refreshd.core.report.lines import MESSAGE_IDS, Line
 
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "cdi-refreshd"

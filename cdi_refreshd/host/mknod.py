@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.inventory import Node
+from cdi_refreshd.core.nvidia.inventory import Node
 
 _DIRECTORY_MODE = 0o755
 _CURES = {

@@ -22,8 +22,8 @@ else:
     import pynvml
 
 from cdi_refreshd.core.findings import LEFT_OUT, Finding
-from cdi_refreshd.core.inventory import Nvml
-from cdi_refreshd.core.kernel import integrated_name
+from cdi_refreshd.core.nvidia.driver_texts import integrated_name
+from cdi_refreshd.core.nvidia.inventory import Nvml
 
 SONAME = "libnvidia-ml.so.1"
 # Profiles whose instances may do graphics; 0x11 is newer than NVIDIA's generator, which fails on it.

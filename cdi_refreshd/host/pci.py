@@ -2,7 +2,7 @@
 
 import os
 
-from cdi_refreshd.core.inventory import PciFunction
+from cdi_refreshd.core.nvidia.inventory import PciFunction
 
 NVIDIA = "0x10de"
 DISPLAY = "0x03"

@@ -38,19 +38,20 @@ def process(command):
 
 def one_pass(changing=[0]):
     """Hand-over to the child, to the rename; the content differs each time, so that it is written."""
-    from cdi_refreshd import line, probe, remembered  # noqa: F401
-    from cdi_refreshd.core.choices import Choices
-    from cdi_refreshd.look.request import Request
+    from cdi_refreshd import last_pass, pipeline  # noqa: F401
+    from cdi_refreshd.core.config.generate_options import Choices
+    from cdi_refreshd.probe import runner
+    from cdi_refreshd.probe.request import Request
 
     changing[0] += 1
     request = Request(Choices(vendor=f"v{changing[0]}.example"), gated=True)
-    outcome = line.carried_out(line.judged(probe.start(request), request), "/run/cdi/nvidia.yaml", "yaml")
+    outcome = pipeline.carried_out(pipeline.judged(runner.start(request), request), "/run/cdi/nvidia.yaml", "yaml")
     assert outcome.changed, outcome
 
 
 def measure():
     """Runs in the made-up machine; prints medians in ms as JSON."""
-    import cdi_refreshd.look.machine  # noqa: F401 - as the daemon has it
+    import cdi_refreshd.probe.machine  # noqa: F401 - as the daemon has it
 
     command = [SCRIPT, "generate"] if os.path.exists(SCRIPT) else [*PROGRAM, "generate"]
     rows = {"bare": [], "generate": [], "pass": []}
@@ -70,7 +71,8 @@ def parts():
         now = time.perf_counter()
         laps[name], last = (now - last) * 1000, time.perf_counter()
 
-    from cdi_refreshd import cli, options, probe
+    from cdi_refreshd import cli, options
+    from cdi_refreshd.probe import runner
 
     lap("import: command line")
     choices = options.choices(options.parser("generate", "").parse_args([]))
@@ -83,24 +85,24 @@ def parts():
     from cdi_refreshd.host import nvml
 
     lap("child: import pynvml")
-    from cdi_refreshd.core import inventory
-    from cdi_refreshd.look import machine
-    from cdi_refreshd.look.request import Request
+    from cdi_refreshd.core.nvidia import inventory
+    from cdi_refreshd.probe import machine
+    from cdi_refreshd.probe.request import Request
 
     lap("child: import the look")
     nvml.ask("")
     lap("child: NVML (the stand-in's)")
     text = inventory.to_json(machine.look(Request(choices)))
     lap("child: the look, NVML again included")
-    from cdi_refreshd import line
-    from cdi_refreshd.core import state
+    from cdi_refreshd import pipeline
+    from cdi_refreshd.core.refresh import states
 
     lap("parent, meanwhile: import the rest")
-    verdict = state.judge(inventory.from_json(text), choices)
+    verdict = states.judge(inventory.from_json(text), choices)
     lap("build and validate")
-    list(line.documents(verdict.spec, "-", "yaml"))
+    list(pipeline.documents(verdict.spec, "-", "yaml"))
     lap("render")
-    assert cli and probe
+    assert cli and runner
     print(json.dumps(laps))
 
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 
-from cdi_refreshd.host.publish import publish
+from cdi_refreshd.host.atomic_file import publish
 from tests.publish.beside import (
     IN_MOVED_FROM,
     IN_MOVED_TO,

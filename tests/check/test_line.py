@@ -2,11 +2,11 @@
 
 import pytest
 
-from cdi_refreshd import line
-from cdi_refreshd.core import state
-from cdi_refreshd.core.build.edits import merged
-from cdi_refreshd.core.render import to_yaml
-from cdi_refreshd.core.spec import ContainerEdits, Device, DeviceNode, Hook, Mount, Spec
+from cdi_refreshd import pipeline
+from cdi_refreshd.core.cdi.encode import to_yaml
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Hook, Mount, Spec
+from cdi_refreshd.core.nvidia.build.edits import merged
+from cdi_refreshd.core.refresh import states
 
 from .hosts import SPEC
 
@@ -21,8 +21,8 @@ def spec(*mounts, hook="/bin/sh", env="A=b"):
 
 
 def published(new, path):
-    verdict = state.Verdict("ready", "1 GPU", state.PUBLISH, new)
-    return line.carried_out(verdict, str(path), "yaml")
+    verdict = states.Verdict("ready", "1 GPU", states.PUBLISH, new)
+    return pipeline.carried_out(verdict, str(path), "yaml")
 
 
 @pytest.fixture

@@ -3,11 +3,22 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cdi_refreshd.core.differences import differences
-from cdi_refreshd.core.facts import BLOCK, CHARACTER, DIRECTORY, FILE, LINK, NOTHING, SOCKET, Entry, Host, registered
-from cdi_refreshd.core.spec import ContainerEdits, Device, DeviceNode, Hook, Mount, NetDevice, Spec
-from cdi_refreshd.core.verify import TYPES, host_path, items, paths, subject, verify
-from cdi_refreshd.core.whole import whole
+from cdi_refreshd.core.cdi.diff import differences
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Hook, Mount, NetDevice, Spec
+from cdi_refreshd.core.checks.host_facts import (
+    BLOCK,
+    CHARACTER,
+    DIRECTORY,
+    FILE,
+    LINK,
+    NOTHING,
+    SOCKET,
+    Entry,
+    Host,
+    registered,
+)
+from cdi_refreshd.core.checks.host_rules import TYPES, host_path, items, paths, subject, verify
+from cdi_refreshd.core.checks.spec_rules import whole
 from tests.document.specs import specs
 
 names = st.text("abcdefgh", min_size=1, max_size=3)

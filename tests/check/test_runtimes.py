@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cdi_refreshd.core.engines import Engine, links_needed, problems
+from cdi_refreshd.core.checks.runtime_config import Engine, links_needed, problems
 
 from .hosts import SPEC
 

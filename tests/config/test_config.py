@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from cdi_refreshd import cli, config, options
-from cdi_refreshd.core.settings import BrokenConfiguration, Settings
-from cdi_refreshd.verbs import oneshot
+from cdi_refreshd.commands import oneshot
+from cdi_refreshd.core.config.settings import BrokenConfiguration, Settings
 
 MODE = "[generate]\nmode = {}\n".format
 

@@ -8,10 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cdi_refreshd import options
-from cdi_refreshd.core.choices import CSV_FILES
+from cdi_refreshd.core.config.generate_options import CSV_FILES
+from cdi_refreshd.core.config.schema import BY_NAME, KEYS, SECTIONS, parse, shown, template
+from cdi_refreshd.core.config.settings import BrokenConfiguration, Settings
 from cdi_refreshd.core.findings import UsageFault
-from cdi_refreshd.core.keys import BY_NAME, KEYS, SECTIONS, parse, shown, template
-from cdi_refreshd.core.settings import BrokenConfiguration, Settings
 
 DEFAULT_FILE = Path(__file__).parents[2] / "systemd/cdi-refreshd.conf"
 
@@ -273,7 +273,7 @@ def test_every_setting_has_a_key_and_every_key_a_name_of_its_own():
 
 
 def test_the_default_file_is_the_one_that_the_table_makes():
-    make = "python -c 'from cdi_refreshd.core.keys import template; print(template(), end=\"\")'"
+    make = "python -c 'from cdi_refreshd.core.config.schema import template; print(template(), end=\"\")'"
     assert DEFAULT_FILE.read_text() == template(), f"{make} > systemd/cdi-refreshd.conf"
 
 

@@ -1,6 +1,6 @@
 """Inventories of made-up machines, for what decides and touches nothing."""
 
-from cdi_refreshd.core.inventory import (
+from cdi_refreshd.core.nvidia.inventory import (
     Driver,
     Gpu,
     Inventory,

@@ -2,12 +2,12 @@
 
 import pytest
 
-from cdi_refreshd.core.build.coherent import parts
-from cdi_refreshd.core.build.spec import build
-from cdi_refreshd.core.choices import HOOKS, Choices
+from cdi_refreshd.core.cdi.model import DeviceNode
+from cdi_refreshd.core.config.generate_options import HOOKS, Choices
 from cdi_refreshd.core.findings import Fault, Finding, UsageFault
-from cdi_refreshd.core.inventory import Channel, Driver, Library, Link, Node
-from cdi_refreshd.core.spec import DeviceNode
+from cdi_refreshd.core.nvidia.build.coherent import parts
+from cdi_refreshd.core.nvidia.build.spec import build
+from cdi_refreshd.core.nvidia.inventory import Channel, Driver, Library, Link, Node
 
 from .inventories import CONTROL, DRIVER, HOOK, LIB, VERSION, gpu, inventory, mig
 

@@ -2,7 +2,16 @@
 
 import pytest
 
-from cdi_refreshd.core.choices import FEATURE_FLAGS, HOOKS, MODES, Choices, absolute, checked, nearest, quoted
+from cdi_refreshd.core.config.generate_options import (
+    FEATURE_FLAGS,
+    HOOKS,
+    MODES,
+    Choices,
+    absolute,
+    checked,
+    nearest,
+    quoted,
+)
 from cdi_refreshd.core.findings import UsageFault
 
 DEFAULTS = Choices()

@@ -1,23 +1,23 @@
 import pytest
 
-from cdi_refreshd.core import csvfiles
+from cdi_refreshd.core.nvidia import csv_files
 
 
 def test_each_kind_of_line_is_kept_once_and_in_order():
-    found = csvfiles.parse(["dev, /dev/nvmap\nlib ,/usr/lib/a.so\n", "dev,/dev/nvhost-*\ndev,/dev/nvmap\n"])
-    assert found == csvfiles.Entries(dev=("/dev/nvmap", "/dev/nvhost-*"), lib=("/usr/lib/a.so",))
+    found = csv_files.parse(["dev, /dev/nvmap\nlib ,/usr/lib/a.so\n", "dev,/dev/nvhost-*\ndev,/dev/nvmap\n"])
+    assert found == csv_files.Entries(dev=("/dev/nvmap", "/dev/nvhost-*"), lib=("/usr/lib/a.so",))
 
 
 def test_other_lines_are_comments():
-    assert csvfiles.parse(["# dev,/x\nDEV,/x\nfoo,/x\ndev\ndev,\n,/x\n\n"]) == csvfiles.Entries()
+    assert csv_files.parse(["# dev,/x\nDEV,/x\nfoo,/x\ndev\ndev,\n,/x\n\n"]) == csv_files.Entries()
 
 
 def test_a_path_with_a_comma_is_whole():
-    assert csvfiles.parse(["sym,/a,b"]).sym == ("/a,b",)
+    assert csv_files.parse(["sym,/a,b"]).sym == ("/a,b",)
 
 
 def test_a_relative_path_starts_at_the_root():
-    assert csvfiles.parse(["dir,etc/x"]).dir == ("/etc/x",)
+    assert csv_files.parse(["dir,etc/x"]).dir == ("/etc/x",)
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_a_relative_path_starts_at_the_root():
     ],
 )
 def test_a_pattern_matches_a_path_and_with_stars_before_it_a_name(pattern, hit):
-    assert csvfiles.ignored("/usr/lib/libnvdla.so", [pattern]) is hit
+    assert csv_files.ignored("/usr/lib/libnvdla.so", [pattern]) is hit

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdi_refreshd.core.elf import soname
+from cdi_refreshd.core.formats.elf import soname
 from tests.machine.elf import PHDR, shared_library
 
 LIBRARY = shared_library("libmade.so.1")

@@ -3,7 +3,7 @@ import fnmatch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cdi_refreshd.core.globs import matches, matching
+from cdi_refreshd.core.formats.globs import matches, matching
 
 WORDS = st.text("ab.*", max_size=6)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdi_refreshd.core.findings import Fault, Finding
-from cdi_refreshd.core.inventory import Channel, Inventory, Link, Tegra, Wsl, from_json, to_json
+from cdi_refreshd.core.nvidia.inventory import Channel, Inventory, Link, Tegra, Wsl, from_json, to_json
 
 from .inventories import gpu, inventory, mig
 

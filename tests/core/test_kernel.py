@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdi_refreshd.core import kernel
+from cdi_refreshd.core.nvidia import driver_texts
 
 
 @pytest.mark.parametrize(
@@ -17,26 +17,26 @@ from cdi_refreshd.core import kernel
     ],
 )
 def test_the_modules_version_is_in_the_line_of_nvrm(text, version):
-    assert kernel.module_version(text) == version
+    assert driver_texts.module_version(text) == version
 
 
 def test_bad_lines_of_mig_minors_are_told_and_hide_no_good_ones():
     text = f"config 1\ngpu0/gi1/access 12\n\nnonsense\ngpu0/gi1/ci0/access x\ngpu0/gi2/access {'9' * 5000}\n"
-    minors, odd = kernel.mig_minors(text)
+    minors, odd = driver_texts.mig_minors(text)
     assert minors == {"config": 1, "gpu0/gi1/access": 12}
     assert len(odd) == 4
 
 
 @given(st.text())
 def test_no_mig_minors_and_no_access_file_make_it_raise(text):
-    kernel.mig_minors(text)
-    kernel.device_file_minor(text)
-    kernel.module_version(text)
+    driver_texts.mig_minors(text)
+    driver_texts.device_file_minor(text)
+    driver_texts.module_version(text)
 
 
 def test_an_access_file_tells_its_minor():
-    assert kernel.device_file_minor("DeviceFileMinor: 30\nDeviceFileMode: 292\n") == 30
-    assert kernel.device_file_minor(f"DeviceFileMinor: {'9' * 5000}\n") is None
+    assert driver_texts.device_file_minor("DeviceFileMinor: 30\nDeviceFileMode: 292\n") == 30
+    assert driver_texts.device_file_minor(f"DeviceFileMinor: {'9' * 5000}\n") is None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_an_access_file_tells_its_minor():
     ],
 )
 def test_the_highest_version_is_so_by_its_numbers(versions, highest):
-    assert kernel.highest_version(versions) == highest
+    assert driver_texts.highest_version(versions) == highest
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_the_highest_version_is_so_by_its_numbers(versions, highest):
     [("Orin (nvgpu)", True), ("NVIDIA Thor", True), ("NVIDIA H100 80GB HBM3", False), ("", False)],
 )
 def test_names_tell_integrated_gpus(name, integrated):
-    assert kernel.integrated_name(name) is integrated
+    assert driver_texts.integrated_name(name) is integrated

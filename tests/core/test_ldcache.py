@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdi_refreshd.core.ldcache import NEW_ENTRY, NEW_MAGIC, OLD_MAGIC, libraries
+from cdi_refreshd.core.formats.ld_so_cache import NEW_ENTRY, NEW_MAGIC, OLD_MAGIC, libraries
 
 X86_64, I386, AARCH64 = 0x0303, 0x0003, 0x0A03
 

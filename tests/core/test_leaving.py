@@ -1,6 +1,6 @@
 import pytest
 
-from cdi_refreshd.core.leaving import is_sign
+from cdi_refreshd.core.refresh.driver_unload import is_sign
 
 
 @pytest.mark.parametrize(

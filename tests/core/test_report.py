@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from cdi_refreshd.core.findings import Finding
-from cdi_refreshd.core.report import DEBUG, INFO, MESSAGE_IDS, NOTICE, WARNING, Pass, is_unsaid, lines, waited
+from cdi_refreshd.core.report.lines import DEBUG, INFO, MESSAGE_IDS, NOTICE, WARNING, Pass, is_unsaid, lines, waited
 
 README = Path(__file__).parents[2] / "README.md"
 

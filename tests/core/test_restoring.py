@@ -1,8 +1,8 @@
 import pytest
 
-from cdi_refreshd.core import restoring
-from cdi_refreshd.core.reconcile import KEPT, Pending
-from cdi_refreshd.core.trigger import Trigger
+from cdi_refreshd.core.refresh import restore_policy
+from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.refresh.scheduler import KEPT, Pending
 
 SPEC, PART = "/run/cdi/nvidia.yaml", "/run/cdi/nvidia.coherent.yaml"
 
@@ -13,7 +13,7 @@ def inotify(*details):
 
 def test_half_a_document_is_put_back_at_once_whatever_else_came_with_it():
     triggers = inotify("/dev/nvidia0 created (node)", f"{PART} written (spec)")
-    assert restoring.at_once(triggers, (SPEC, PART)) == triggers[1]
+    assert restore_policy.at_once(triggers, (SPEC, PART)) == triggers[1]
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_half_a_document_is_put_back_at_once_whatever_else_came_with_it():
     ],
 )
 def test_nothing_else_is_put_back_at_once(detail):
-    assert restoring.at_once(inotify(detail), (SPEC,)) is None
+    assert restore_policy.at_once(inotify(detail), (SPEC,)) is None
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_nothing_else_is_put_back_at_once(detail):
 )
 def test_what_is_lost_and_nothing_else_is_put_back_after_quiet(details):
     triggers = inotify(*details)
-    assert restoring.after_quiet(Pending(triggers, len(triggers)), (SPEC,)) == triggers[0]
-    assert restoring.after_quiet(Pending(triggers, len(triggers) + 5), (SPEC,)) == triggers[0], "the same again"
+    assert restore_policy.after_quiet(Pending(triggers, len(triggers)), (SPEC,)) == triggers[0]
+    assert restore_policy.after_quiet(Pending(triggers, len(triggers) + 5), (SPEC,)) == triggers[0], "the same again"
 
 
 @pytest.mark.parametrize(
@@ -56,21 +56,21 @@ def test_what_is_lost_and_nothing_else_is_put_back_after_quiet(details):
     ],
 )
 def test_where_the_machine_may_have_changed_too_the_look_decides(details):
-    assert restoring.after_quiet(Pending(inotify(*details), len(details)), (SPEC,)) is None
+    assert restore_policy.after_quiet(Pending(inotify(*details), len(details)), (SPEC,)) is None
 
 
 def test_where_not_all_that_happened_is_remembered_the_look_decides():
     parts = inotify(*(f"/run/cdi/nvidia.{number}.yaml deleted (spec)" for number in range(KEPT)))
     files = {trigger.detail.partition(" ")[0] for trigger in parts}
-    assert restoring.after_quiet(Pending(parts, KEPT), files) == parts[0]
-    assert restoring.after_quiet(Pending(parts, KEPT + 1), files) is None
+    assert restore_policy.after_quiet(Pending(parts, KEPT), files) == parts[0]
+    assert restore_policy.after_quiet(Pending(parts, KEPT + 1), files) is None
 
 
 def test_without_anything_published_nothing_is_put_back():
-    assert restoring.at_once(inotify(f"{SPEC} written (spec)"), ()) is None
-    assert restoring.after_quiet(Pending(inotify(f"{SPEC} deleted (spec)"), 1), ()) is None
+    assert restore_policy.at_once(inotify(f"{SPEC} written (spec)"), ()) is None
+    assert restore_policy.after_quiet(Pending(inotify(f"{SPEC} deleted (spec)"), 1), ()) is None
 
 
 def test_people_are_told_what_happened_and_what_was_done():
     (trigger,) = inotify(f"{SPEC} deleted (spec)")
-    assert restoring.said(trigger) == f"{SPEC} deleted, not by us; put back as it was published"
+    assert restore_policy.said(trigger) == f"{SPEC} deleted, not by us; put back as it was published"

@@ -2,10 +2,19 @@
 
 import pytest
 
-from cdi_refreshd.core.choices import Choices
+from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.findings import Finding, UsageFault
-from cdi_refreshd.core.inventory import Driver, Inventory, Nvml, PciFunction, Presence, Tegra
-from cdi_refreshd.core.state import KEEP, KEEP_WHILE_TRUE, PUBLISH, WITHDRAW, exit_status, failed, is_settled, judge
+from cdi_refreshd.core.nvidia.inventory import Driver, Inventory, Nvml, PciFunction, Presence, Tegra
+from cdi_refreshd.core.refresh.states import (
+    KEEP,
+    KEEP_WHILE_TRUE,
+    PUBLISH,
+    WITHDRAW,
+    exit_status,
+    failed,
+    is_settled,
+    judge,
+)
 
 from .inventories import DRIVER, PRESENT, VERSION, gpu, inventory, mig
 

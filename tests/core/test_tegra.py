@@ -2,10 +2,10 @@
 
 import pytest
 
-from cdi_refreshd.core.build.spec import build
-from cdi_refreshd.core.choices import Choices
+from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.findings import UsageFault
-from cdi_refreshd.core.inventory import Driver, Gpu, Library, Link, Node, Tegra
+from cdi_refreshd.core.nvidia.build.spec import build
+from cdi_refreshd.core.nvidia.inventory import Driver, Gpu, Library, Link, Node, Tegra
 
 from .inventories import CONTROL, gpu, inventory
 

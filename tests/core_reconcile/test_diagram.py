@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from cdi_refreshd.core import reconcile as r
+from cdi_refreshd.core.refresh import scheduler as r
 
 DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "reconciler.md"
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from cdi_refreshd.core import reconcile as r
+from cdi_refreshd.core.refresh import scheduler as r
 from tests.core_reconcile.world import LEAVING, TIMING, World, backoff, burst, trigger
 
 PAUSES = st.sampled_from([0.0, 0.001, 0.02, 0.049, 0.05, 0.2, 0.5, 1.0, 5.0, 61.0, 200.0]) | st.floats(0, 8)

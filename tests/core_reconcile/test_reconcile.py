@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from cdi_refreshd.core import reconcile as r
-from cdi_refreshd.core.trigger import Trigger
+from cdi_refreshd.core.refresh import scheduler as r
+from cdi_refreshd.core.refresh.event import Trigger
 from tests.core_reconcile.world import LEAVING, TIMING, World, backoff, burst, pass_answering, trigger
 
 

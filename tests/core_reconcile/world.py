@@ -2,9 +2,9 @@
 
 import math
 
-from cdi_refreshd.core import reconcile as r
-from cdi_refreshd.core.leaving import is_sign
-from cdi_refreshd.core.trigger import Trigger
+from cdi_refreshd.core.refresh import scheduler as r
+from cdi_refreshd.core.refresh.driver_unload import is_sign
+from cdi_refreshd.core.refresh.event import Trigger
 
 TIMING = r.Timing()
 ROUNDING_S = 1e-6

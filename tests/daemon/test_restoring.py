@@ -179,7 +179,7 @@ def test_who_writes_in_the_very_moment_of_the_restoring_is_found_out(machine, st
         daemon.until_quiet()
 
 
-NEVER_AS_WRITTEN = "from cdi_refreshd.host import publish\npublish.holds = lambda *_: False\n"
+NEVER_AS_WRITTEN = "from cdi_refreshd.host import atomic_file\natomic_file.holds = lambda *_: False\n"
 """What a filesystem without modes comes to."""
 
 

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from cdi_refreshd.core.spec import ContainerEdits, Device, DeviceNode, Hook, IntelRdt, Mount, NetDevice, Spec
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Hook, IntelRdt, Mount, NetDevice, Spec
 
 AWKWARD = [
     "0", "0:0", "1:30", "1:30.5", "755", "0755", "0x1f", "0o17", "0b11", "1e3", "1.", ".5", "-1", "+1", "1_000",

@@ -1,7 +1,7 @@
 import pytest
 
-from cdi_refreshd.core.decode import decode
-from cdi_refreshd.core.scalars import key_of, resolve, text_of
+from cdi_refreshd.core.cdi.decode import decode
+from cdi_refreshd.core.cdi.scalars import key_of, resolve, text_of
 
 NODE = "devices[0].containerEdits.deviceNodes[0]"
 

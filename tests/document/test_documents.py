@@ -7,11 +7,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdi_refreshd.core.decode import decode, decode_valid
+from cdi_refreshd.commands.validate import run
+from cdi_refreshd.core.cdi.decode import decode, decode_valid
+from cdi_refreshd.core.cdi.encode import to_json, to_yaml
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.render import to_json, to_yaml
-from cdi_refreshd.host import documents
-from cdi_refreshd.verbs.validate import run
+from cdi_refreshd.host import yaml_file
 
 from .specs import specs
 
@@ -26,7 +26,7 @@ def parser(request):
 
 
 def parse(text):
-    return documents.parse(text if isinstance(text, bytes) else text.encode(), "x.yaml")
+    return yaml_file.parse(text if isinstance(text, bytes) else text.encode(), "x.yaml")
 
 
 def fault(text):
@@ -39,10 +39,10 @@ def fault(text):
 
 @given(specs)
 def test_what_was_written_reads_back_as_the_same_spec(spec):
-    assert decode(documents.parse(to_yaml(spec), "x")) == (spec, [])
+    assert decode(yaml_file.parse(to_yaml(spec), "x")) == (spec, [])
     # JSON has no way to write a key that is too long for a YAML parser.
     if all(len(key) < 1000 for record in (spec, *spec.devices) for key, _ in record.annotations):
-        assert decode(documents.parse(to_json(spec), "x")) == (spec, [])
+        assert decode(yaml_file.parse(to_json(spec), "x")) == (spec, [])
 
 
 GOOD = to_yaml(
@@ -97,7 +97,7 @@ def test_a_damaged_document_gives_a_verdict_or_a_fault_and_nothing_else(data):
         )
         document[at : at + length] = data.draw(piece)
     try:
-        spec, findings = decode_valid(documents.parse(bytes(document), "x"))
+        spec, findings = decode_valid(yaml_file.parse(bytes(document), "x"))
     except Fault:
         return
     assert (spec is None) == bool(findings)
@@ -107,7 +107,7 @@ def test_a_damaged_document_gives_a_verdict_or_a_fault_and_nothing_else(data):
 @given(st.binary(max_size=40) | st.text("{}[]:,-?!&*#|>'\"%@ \n\tab<0.", max_size=40).map(str.encode))
 def test_any_bytes_give_data_or_a_fault(data):
     with contextlib.suppress(Fault):
-        decode_valid(documents.parse(data, "x"))
+        decode_valid(yaml_file.parse(data, "x"))
 
 
 @pytest.mark.parametrize(
@@ -213,14 +213,14 @@ def test_a_file_that_is_no_regular_file_is_neither_waited_for_nor_opened(tmp_pat
     fifo = str(tmp_path / "a.yaml")
     os.mkfifo(fifo)
     start = time.monotonic()
-    with pytest.raises(documents.Unreadable, match="is a FIFO, not a regular file"):
-        documents.read(fifo)
+    with pytest.raises(yaml_file.Unreadable, match="is a FIFO, not a regular file"):
+        yaml_file.read(fifo)
     assert time.monotonic() - start < 30
-    with pytest.raises(documents.Unreadable, match="is a directory"):
-        documents.read(str(tmp_path))
+    with pytest.raises(yaml_file.Unreadable, match="is a directory"):
+        yaml_file.read(str(tmp_path))
     monkeypatch.setattr(os, "open", lambda *_: pytest.fail("opening a device can wake it"))
-    with pytest.raises(documents.Unreadable, match="is a device node"):
-        documents.read("/dev/null")
+    with pytest.raises(yaml_file.Unreadable, match="is a device node"):
+        yaml_file.read("/dev/null")
 
 
 def test_a_file_that_turns_into_a_fifo_after_the_look_does_not_hold_us_up(tmp_path, monkeypatch):
@@ -229,33 +229,33 @@ def test_a_file_that_turns_into_a_fifo_after_the_look_does_not_hold_us_up(tmp_pa
     os.mkfifo(fifo)
     looked = os.stat(regular)
     monkeypatch.setattr(os, "stat", lambda *_, **__: looked)
-    with pytest.raises(documents.Unreadable, match="is a FIFO"):
-        documents.read_bytes(str(fifo))
+    with pytest.raises(yaml_file.Unreadable, match="is a FIFO"):
+        yaml_file.read_bytes(str(fifo))
 
 
 def test_what_cannot_be_read_is_told_with_its_cure(tmp_path, monkeypatch):
     os.symlink("nowhere", tmp_path / "a.yaml")
     os.symlink("b.yaml", tmp_path / "b.yaml")
-    with pytest.raises(documents.Unreadable, match="no such file; the symbolic link leads nowhere"):
-        documents.read(str(tmp_path / "a.yaml"))
-    with pytest.raises(documents.Unreadable, match="circle"):
-        documents.read(str(tmp_path / "b.yaml"))
-    with pytest.raises(documents.Unreadable, match=r"no such file$"):
-        documents.read(str(tmp_path / "c.yaml"))
-    with pytest.raises(documents.Unreadable, match="null"):
-        documents.read("a\0b")
+    with pytest.raises(yaml_file.Unreadable, match="no such file; the symbolic link leads nowhere"):
+        yaml_file.read(str(tmp_path / "a.yaml"))
+    with pytest.raises(yaml_file.Unreadable, match="circle"):
+        yaml_file.read(str(tmp_path / "b.yaml"))
+    with pytest.raises(yaml_file.Unreadable, match=r"no such file$"):
+        yaml_file.read(str(tmp_path / "c.yaml"))
+    with pytest.raises(yaml_file.Unreadable, match="null"):
+        yaml_file.read("a\0b")
     big = tmp_path / "big.yaml"
     big.write_bytes(b"")
-    os.truncate(big, documents.SIZE_LIMIT_BYTES + 1)
-    with pytest.raises(documents.Unreadable, match="larger than 16777216 bytes"):
-        documents.read(str(big))
+    os.truncate(big, yaml_file.SIZE_LIMIT_BYTES + 1)
+    with pytest.raises(yaml_file.Unreadable, match="larger than 16777216 bytes"):
+        yaml_file.read(str(big))
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(documents.Unreadable, match="Permission denied; read it as root"):
-        documents.read(str(big))
+    with pytest.raises(yaml_file.Unreadable, match="Permission denied; read it as root"):
+        yaml_file.read(str(big))
 
 
 def test_validate_exits_with_the_gravest_of_its_files(tmp_path, capsys, monkeypatch):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdi_refreshd.core.decode import decode_valid
-from cdi_refreshd.core.version import KNOWN_VERSIONS
+from cdi_refreshd.core.cdi.decode import decode_valid
+from cdi_refreshd.core.cdi.version import KNOWN_VERSIONS
 
 ALNUM = string.ascii_letters + string.digits
 EDITS = "devices[0].containerEdits"

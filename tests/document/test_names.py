@@ -1,7 +1,7 @@
 import pytest
 
+from cdi_refreshd.core.cdi.names import QualifiedName, annotation_key_problem, device_problem, qualified, split_kind
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.names import QualifiedName, annotation_key_problem, device_problem, qualified, split_kind
 
 
 def test_a_qualified_name_splits_at_the_first_equals_sign_and_the_first_slash():

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from cdi_refreshd.verbs.list import run
+from cdi_refreshd.commands.list import run
 
 
 @pytest.fixture

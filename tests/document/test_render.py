@@ -6,9 +6,9 @@ import pytest
 import yaml
 from hypothesis import given
 
+from cdi_refreshd.core.cdi.encode import plain, to_json, to_yaml
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Hook, IntelRdt, Mount, Spec
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.render import plain, to_json, to_yaml
-from cdi_refreshd.core.spec import ContainerEdits, Device, DeviceNode, Hook, IntelRdt, Mount, Spec
 
 from .specs import AWKWARD, specs, texts
 
@@ -123,8 +123,7 @@ def test_a_file_name_with_stray_bytes_is_named_instead_of_written(write):
 
 
 def test_a_boot_pays_neither_for_pyyaml_nor_for_json():
-    code = (
-        "import sys, cdi_refreshd.core.render; print(*(m for m in ('yaml', 'json', 'dataclasses') if m in sys.modules))"
-    )
+    heavy = "('yaml', 'json', 'dataclasses')"
+    code = f"import sys, cdi_refreshd.core.cdi.encode; print(*(m for m in {heavy} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == ""

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cdi_refreshd.core.decode import decode_valid
+from cdi_refreshd.core.cdi.decode import decode_valid
+from cdi_refreshd.core.cdi.encode import to_yaml
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Mount, Spec
+from cdi_refreshd.core.cdi.reread import own
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.render import to_yaml
-from cdi_refreshd.core.reread import own
-from cdi_refreshd.core.spec import ContainerEdits, Device, DeviceNode, Mount, Spec
-from cdi_refreshd.host.documents import parse
+from cdi_refreshd.host.yaml_file import parse
 
 from .specs import specs, texts
 

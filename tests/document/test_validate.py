@@ -1,9 +1,9 @@
 import pytest
 
-from cdi_refreshd.core.decode import decode_valid
-from cdi_refreshd.core.spec import ContainerEdits, Device, IntelRdt, Mount, NetDevice, Spec
-from cdi_refreshd.core.validate import validate
-from cdi_refreshd.core.version import KNOWN_VERSIONS, minimum_version, requirement
+from cdi_refreshd.core.cdi.decode import decode_valid
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device, IntelRdt, Mount, NetDevice, Spec
+from cdi_refreshd.core.cdi.validate import validate
+from cdi_refreshd.core.cdi.version import KNOWN_VERSIONS, minimum_version, requirement
 
 FINE = ContainerEdits(env=("A=b",))
 

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from cdi_refreshd.verbs.validate import run
+from cdi_refreshd.commands.validate import run
 
 VERDICTS = pathlib.Path(__file__).parent / "verdicts"
 ROWS = list(csv.DictReader((VERDICTS / "verdicts.tsv").open(), delimiter="\t"))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from cdi_refreshd.core.watching import EACH, Watch
+from cdi_refreshd.core.refresh.watch_list import EACH, Watch
 from cdi_refreshd.events.inotify import DirectoryWatches
 
 LIMIT_S = 20

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cdi_refreshd.core.choices import Choices
-from cdi_refreshd.core.watching import NONE, Watch, watches
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.refresh.watch_list import NONE, Watch, watches
 from cdi_refreshd.events.inotify import DirectoryWatches
-from cdi_refreshd.host import publish
+from cdi_refreshd.host import atomic_file
 
 from .conftest import until
 
@@ -98,23 +98,23 @@ def test_a_name_that_is_no_text_is_told_in_ascii(watched, tmp_path):
 def test_publishing_tells_of_the_spec_and_never_of_the_temporary(watched, cdi):
     path = str(cdi / "nvidia.yaml")
     watched.watch(*(watch for watch in watches(Choices(), path) if watch.what == "spec"))
-    publish.publish(path, b"one")
-    publish.publish(path, b"two")
+    atomic_file.publish(path, b"one")
+    atomic_file.publish(path, b"two")
     assert {words.split(" ")[0] for words in watched.told()} == {path}
 
 
 def test_publishing_again_what_stands_tells_nothing(watched, cdi):
     path = str(cdi / "nvidia.yaml")
-    publish.publish(path, b"one")
+    atomic_file.publish(path, b"one")
     watched.watch(*(watch for watch in watches(Choices(), path) if watch.what == "spec"))
-    publish.publish(path, b"one")
+    atomic_file.publish(path, b"one")
     assert watched.told() == []
 
 
 def test_publishing_where_the_directory_is_missing_tells_of_the_spec_alone(watched, tmp_path):
     path = str(tmp_path / "a" / "cdi" / "nvidia.yaml")
     watched.watch(*(watch for watch in watches(Choices(), path) if watch.what == "spec"))
-    publish.publish(path, b"one")
+    atomic_file.publish(path, b"one")
     assert {words.split(" ")[0] for words in watched.told()} == {path}
 
 
@@ -144,7 +144,7 @@ def test_a_directory_that_is_wiped_is_told_and_found_again(watched, spec):
     shutil.rmtree(spec.parent)
     told = watched.told()
     assert f"{spec} deleted (spec)" in told and f"{spec.parent} is gone (spec)" in told
-    publish.publish(str(spec), b"again")
+    atomic_file.publish(str(spec), b"again")
     assert watched.told() == [f"{spec} is there (spec)"]
     spec.unlink()
     assert watched.told() == [f"{spec} deleted (spec)"]
@@ -154,7 +154,7 @@ def test_a_directory_whose_parents_are_wiped_too_is_found_again(watched, spec, t
     watched.spec_dir(spec.parent)
     shutil.rmtree(tmp_path / "run")
     watched.told()
-    publish.publish(str(spec), b"again")
+    atomic_file.publish(str(spec), b"again")
     assert watched.told() == [f"{spec} is there (spec)"]
 
 
@@ -181,7 +181,7 @@ def test_a_directory_that_is_moved_away_and_replaced_is_another(watched, spec):
 def test_a_parent_that_is_moved_away_and_replaced_is_noticed(watched, spec, tmp_path):
     watched.spec_dir(spec.parent)
     (tmp_path / "run").rename(tmp_path / "old")
-    publish.publish(str(spec), b"again")
+    atomic_file.publish(str(spec), b"again")
     told = watched.told()
     assert told[0] == f"{spec.parent} is another directory (spec)" and f"{spec} is there (spec)" in told
 
@@ -193,7 +193,7 @@ def test_a_path_through_a_symbolic_link_is_followed_and_so_is_the_link(watched, 
     watched.spec_dir(seen.parent)
     spec.unlink()
     assert watched.told() == [f"{seen} deleted (spec)"]
-    publish.publish(str(tmp_path / "elsewhere" / "cdi" / "nvidia.yaml"), b"x")
+    atomic_file.publish(str(tmp_path / "elsewhere" / "cdi" / "nvidia.yaml"), b"x")
     link.unlink()
     link.symlink_to(tmp_path / "elsewhere")
     assert f"{seen} is there (spec)" in watched.told()
@@ -205,7 +205,7 @@ def test_links_in_a_circle_are_a_directory_that_is_not_there(watched, tmp_path):
     watched.spec_dir(tmp_path / "a" / "cdi")
     assert watched.told() == []
     (tmp_path / "b").unlink()
-    publish.publish(str(tmp_path / "b" / "cdi" / "nvidia.yaml"), b"x")
+    atomic_file.publish(str(tmp_path / "b" / "cdi" / "nvidia.yaml"), b"x")
     assert watched.told() == [f"{tmp_path}/a/cdi/nvidia.yaml is there (spec)"]
 
 
@@ -213,7 +213,7 @@ def test_a_file_where_the_directory_should_be_is_waited_out(watched, tmp_path):
     (tmp_path / "cdi").write_text("in the way")
     watched.spec_dir(tmp_path / "cdi")
     (tmp_path / "cdi").unlink()
-    publish.publish(str(tmp_path / "cdi" / "nvidia.yaml"), b"x")
+    atomic_file.publish(str(tmp_path / "cdi" / "nvidia.yaml"), b"x")
     assert watched.told() == [f"{tmp_path}/cdi/nvidia.yaml is there (spec)"]
 
 

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from cdi_refreshd.core.spec import ContainerEdits, Device, DeviceNode, Hook, Mount, Spec
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Hook, Mount, Spec
 from cdi_refreshd.events.sweep import Sweep
 
 

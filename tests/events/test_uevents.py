@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdi_refreshd.core.uevents import SUBSYSTEMS, TESTS, Uevent, interesting
+from cdi_refreshd.core.refresh.uevent_filter import SUBSYSTEMS, TESTS, Uevent, interesting
 
 BDF = "0000:65:00.0"
 PCI = f"/devices/pci0000:64/0000:64:00.0/{BDF}"

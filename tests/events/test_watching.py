@@ -4,8 +4,8 @@ import fnmatch
 
 import pytest
 
-from cdi_refreshd.core.choices import Choices
-from cdi_refreshd.core.watching import CLOSED, EACH, NONE, watches
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.refresh.watch_list import CLOSED, EACH, NONE, watches
 
 OUTPUT = "/var/run/cdi/nvidia.yaml"
 

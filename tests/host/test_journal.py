@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from cdi_refreshd.core.report import INFO, Line
+from cdi_refreshd.core.report.lines import INFO, Line
 from cdi_refreshd.host import journal
 from cdi_refreshd.host.journal import Journal
 

@@ -5,8 +5,8 @@ import stat
 
 import pytest
 
-from cdi_refreshd.core.inventory import Link, Node
-from cdi_refreshd.host import nodes
+from cdi_refreshd.core.nvidia.inventory import Link, Node
+from cdi_refreshd.host import char_devices
 
 
 def make(path, kind=stat.S_IFCHR, device=(195, 3), mode=0o640):
@@ -19,7 +19,7 @@ def make(path, kind=stat.S_IFCHR, device=(195, 3), mode=0o640):
 @pytest.mark.root
 def test_a_character_device_is_told_with_its_numbers_mode_and_owner(tmp_path):
     path = make(tmp_path / "nvidia3")
-    assert nodes.node(path) == Node(path, 195, 3, 0o640, 0, 44)
+    assert char_devices.node(path) == Node(path, 195, 3, 0o640, 0, 44)
 
 
 @pytest.mark.root
@@ -28,8 +28,8 @@ def test_what_is_no_character_device_is_no_node_and_is_called_what_it_is(tmp_pat
     os.symlink(make(tmp_path / "real"), link)
     make(block, stat.S_IFBLK)
     make(regular, stat.S_IFREG)
-    assert [nodes.node(path) for path in (link, block, regular, "/nowhere")] == [None] * 4
-    assert [nodes.problem(path) for path in (link, block, regular, "/nowhere")] == [
+    assert [char_devices.node(path) for path in (link, block, regular, "/nowhere")] == [None] * 4
+    assert [char_devices.problem(path) for path in (link, block, regular, "/nowhere")] == [
         "is a symbolic link, not a device node",
         "is no character device",
         "is no character device",
@@ -42,12 +42,12 @@ def test_nodes_match_by_the_last_part_of_their_path_in_order(tmp_path):
     for name in ("nvidia10", "nvidia2", "nvidiactl", "other", "nvidia\n", os.fsdecode(b"nvidia\xff")):
         make(tmp_path / name)
     (tmp_path / "nvidia-caps").mkdir()
-    found = [os.path.basename(node.path) for node in nodes.matching(f"{tmp_path}/nvidia*")]
+    found = [os.path.basename(node.path) for node in char_devices.matching(f"{tmp_path}/nvidia*")]
     assert found == ["nvidia10", "nvidia2", "nvidiactl"]
-    assert list(nodes.matching(f"{tmp_path}/none/*")) == []
+    assert list(char_devices.matching(f"{tmp_path}/none/*")) == []
 
 
 def test_links_are_told_with_their_texts_and_what_is_none_is_passed_over(tmp_path):
     link = str(tmp_path / "link")
     os.symlink("../card0", link)
-    assert nodes.links([link, str(tmp_path), "/nowhere"]) == (Link(link, "../card0"),)
+    assert char_devices.links([link, str(tmp_path), "/nowhere"]) == (Link(link, "../card0"),)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdi_refreshd.core.inventory import PciFunction
+from cdi_refreshd.core.nvidia.inventory import PciFunction
 from cdi_refreshd.host import pci
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from cdi_refreshd.host.tree import Tree
+from cdi_refreshd.host.driver_root import Tree
 from tests.machine.elf import shared_library
 
 

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdi_refreshd.core import hostnodes
-from cdi_refreshd.core.facts import CHARACTER, Entry
-from cdi_refreshd.core.hostnodes import Capability, Facts, Memory, Permissions
-from cdi_refreshd.core.inventory import Node
-from cdi_refreshd.core.keys import parse
-from cdi_refreshd.core.settings import BrokenConfiguration
+from cdi_refreshd.core.checks.host_facts import CHARACTER, Entry
+from cdi_refreshd.core.config.schema import parse
+from cdi_refreshd.core.config.settings import BrokenConfiguration
+from cdi_refreshd.core.nvidia import device_node_plan
+from cdi_refreshd.core.nvidia.device_node_plan import Capability, Facts, Memory, Permissions
+from cdi_refreshd.core.nvidia.inventory import Node
 
 MAJORS = {"nvidia": 195, "nvidia-uvm": 510, "nvidia-caps": 511}
 FACTS = Facts(MAJORS, minors=(0, 3), modeset=True, modules=(1, 2, 3))
@@ -19,12 +19,12 @@ def standing(**names):
     return {f"/dev/{name.replace('_', '-')}": Entry(CHARACTER, CHARACTER, *numbers) for name, numbers in names.items()}
 
 
-def made(facts, memory=hostnodes.FORGETFUL):
-    return [action.path for action in hostnodes.node_actions(facts, memory) if action.do == "make"]
+def made(facts, memory=device_node_plan.FORGETFUL):
+    return [action.path for action in device_node_plan.node_actions(facts, memory) if action.do == "make"]
 
 
 def test_all_nodes_are_those_of_the_modules_and_the_listed_gpus():
-    assert [node[:3] for node in hostnodes.wanted(FACTS)] == [
+    assert [node[:3] for node in device_node_plan.wanted(FACTS)] == [
         ("/dev/nvidiactl", 195, 255),
         ("/dev/nvidia-modeset", 195, 254),
         ("/dev/nvidia0", 195, 0),
@@ -52,33 +52,33 @@ def test_a_driver_whose_nodes_the_administrator_keeps_gets_none():
 
 def test_mode_and_owner_are_what_the_driver_says():
     text = 'ModifyDeviceFiles: 1\nDeviceFileUID: 7\nDeviceFileGID: 44\nDeviceFileMode: 432\nRmMsg: ""\n'
-    assert hostnodes.permissions(text) == Permissions(0o660, 7, 44)
-    facts = FACTS._replace(permissions=hostnodes.permissions(text))
-    assert {node[3:] for node in hostnodes.wanted(facts)} == {(0o660, 7, 44)}
+    assert device_node_plan.permissions(text) == Permissions(0o660, 7, 44)
+    facts = FACTS._replace(permissions=device_node_plan.permissions(text))
+    assert {node[3:] for node in device_node_plan.wanted(facts)} == {(0o660, 7, 44)}
 
 
 @given(st.text())
 def test_no_text_of_parameters_makes_a_node_setuid_or_breaks(text):
     for words in (text, f"DeviceFileMode: {text}", f"DeviceFileUID: {text}\nDeviceFileMode: 3072"):
-        found = hostnodes.permissions(words)
+        found = device_node_plan.permissions(words)
         assert 0 <= found.mode <= 0o777
         assert 0 <= found.uid < 1 << 32
 
 
 def test_capabilities_have_their_own_modes_and_only_listed_gpus_have_any():
     said = "DeviceFileMinor: 148\nDeviceFileMode: 256\nDeviceFileModify: 1\n"
-    capabilities = [hostnodes.capability(path, said) for path in ("mig/config", "gpu3/mig/gi1/access")]
-    others = [hostnodes.capability(path, said) for path in ("gpu1/mig/gi1/access", "fabric-imex-mgmt")]
+    capabilities = [device_node_plan.capability(path, said) for path in ("mig/config", "gpu3/mig/gi1/access")]
+    others = [device_node_plan.capability(path, said) for path in ("gpu1/mig/gi1/access", "fabric-imex-mgmt")]
     facts = FACTS._replace(capabilities=(*capabilities, *others))
-    assert hostnodes.wanted(facts)[6:] == (Node("/dev/nvidia-caps/nvidia-cap148", 511, 148, 0o400),) * 2
-    assert hostnodes.capability("mig/config", "DeviceFileMode: 256\n") is None
+    assert device_node_plan.wanted(facts)[6:] == (Node("/dev/nvidia-caps/nvidia-cap148", 511, 148, 0o400),) * 2
+    assert device_node_plan.capability("mig/config", "DeviceFileMode: 256\n") is None
     kept = Capability("mig/config", 1, allowed=False)
-    assert len(hostnodes.wanted(FACTS._replace(capabilities=(kept,)))) == 6
+    assert len(device_node_plan.wanted(FACTS._replace(capabilities=(kept,)))) == 6
 
 
 def test_what_somebody_took_away_stays_away_until_the_driver_is_loaded_anew():
     everything = FACTS._replace(standing=standing(nvidiactl=(195, 255), nvidia_modeset=(195, 254)))
-    memory = hostnodes.remembered(everything, hostnodes.FORGETFUL, frozenset(["/dev/nvidia0"]))
+    memory = device_node_plan.remembered(everything, device_node_plan.FORGETFUL, frozenset(["/dev/nvidia0"]))
     assert memory == Memory((1, 2, 3), ("/dev/nvidia-modeset", "/dev/nvidia0", "/dev/nvidiactl"))
     assert made(FACTS, memory) == ["/dev/nvidia3", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools"]
     assert len(made(FACTS._replace(modules=(4, 2, 3)), memory)) == 6
@@ -87,11 +87,11 @@ def test_what_somebody_took_away_stays_away_until_the_driver_is_loaded_anew():
 def test_what_the_driver_did_not_want_for_a_while_is_missed_again():
     memory = Memory((1, 2, 3), ("/dev/nvidia3",))
     without = FACTS._replace(minors=(0,))
-    assert "/dev/nvidia3" in made(FACTS, hostnodes.remembered(without, memory, frozenset()))
+    assert "/dev/nvidia3" in made(FACTS, device_node_plan.remembered(without, memory, frozenset()))
 
 
 def links(facts):
-    return [(action.do, action.path, action.text) for action in hostnodes.link_actions(facts)]
+    return [(action.do, action.path, action.text) for action in device_node_plan.link_actions(facts)]
 
 
 def test_every_node_of_nvidias_gets_a_link_and_no_other():
@@ -138,7 +138,7 @@ def test_nodes_of_another_root_have_links_by_their_whole_paths():
 
 def test_a_plan_looks_ahead_to_the_nodes_that_it_makes():
     facts = FACTS._replace(minors=())
-    after = hostnodes.after(facts, hostnodes.node_actions(facts))
+    after = device_node_plan.after(facts, device_node_plan.node_actions(facts))
     assert ("link", "/dev/char/195:255", "../nvidiactl") in links(after)
     assert made(after) == []
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cdi_refreshd import line
-from cdi_refreshd.core import state
-from cdi_refreshd.core.choices import Choices
+from cdi_refreshd import pipeline
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.refresh import states
 from cdi_refreshd.host.child import Child
-from cdi_refreshd.look.request import Request
+from cdi_refreshd.probe.request import Request
 
 from .hosts import GPU, PROGRAM, case
 
@@ -73,12 +73,12 @@ def text(pid, name):
 
 
 def test_a_child_that_hangs_is_a_failure_that_keeps_the_spec():
-    verdict = line.judged(Child(lambda: time.sleep(1000)), Request(Choices()), limit_s=0.1)
-    assert (verdict.state, verdict.action) == ("failed", state.KEEP)
+    verdict = pipeline.judged(Child(lambda: time.sleep(1000)), Request(Choices()), limit_s=0.1)
+    assert (verdict.state, verdict.action) == ("failed", states.KEEP)
     assert "did not answer within 0.1 s; see dmesg for NVRM lines" in verdict.reason
 
 
 def test_an_answer_that_is_no_inventory_is_a_failure_that_keeps_the_spec():
-    verdict = line.judged(Child(lambda: b'{"gpus": 8}'), Request(Choices()))
-    assert (verdict.state, verdict.action) == ("failed", state.KEEP)
+    verdict = pipeline.judged(Child(lambda: b'{"gpus": 8}'), Request(Choices()))
+    assert (verdict.state, verdict.action) == ("failed", states.KEEP)
     assert verdict.reason == "probe: the child's answer is not an inventory (Inventory expected)"

@@ -1,8 +1,8 @@
 """The driver's libraries as files with links beside them."""
 
-from cdi_refreshd.core.inventory import Library
-from cdi_refreshd.host.tree import Tree
-from cdi_refreshd.look.libraries import inspected
+from cdi_refreshd.core.nvidia.inventory import Library
+from cdi_refreshd.host.driver_root import Tree
+from cdi_refreshd.probe.libraries import inspected
 from tests.machine.elf import shared_library
 
 

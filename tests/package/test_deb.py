@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from cdi_refreshd import statefile
-from cdi_refreshd.core.report import Pass
-from cdi_refreshd.core.statedoc import Life
-from cdi_refreshd.core.statedoc import document as state_of
+from cdi_refreshd.core.report.lines import Pass
+from cdi_refreshd.core.report.state_document import Life
+from cdi_refreshd.core.report.state_document import document as state_of
+from cdi_refreshd.daemon import state_file
 from tests.vm.image import default_cache, digest
 
 TOP = Path(__file__).resolve().parents[2]
@@ -78,8 +78,8 @@ class System:
         """As a daemon had done it, by the daemon's own state.json."""
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         done = Pass(state="ready", reason="", path=f"/{spec}", stands=True, sha256=sha256)
-        monkeypatch.setattr(statefile, "PATH", str(self.top / "run/cdi-refreshd/state.json"))
-        statefile.write(state_of(done, Life(1, ""), ""))
+        monkeypatch.setattr(state_file, "PATH", str(self.top / "run/cdi-refreshd/state.json"))
+        state_file.write(state_of(done, Life(1, ""), ""))
         return self.write(spec, text)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cdi_refreshd import cli
+from cdi_refreshd.commands import install_units
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.verbs import install_units
 
 TOP = Path(__file__).resolve().parents[2]
 SYSTEMD = TOP / "systemd"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cdi_refreshd.cli import VERBS
-from cdi_refreshd.core.keys import KEYS, SECTIONS
+from cdi_refreshd.core.config.schema import KEYS, SECTIONS
 
 TOP = Path(__file__).resolve().parents[2]
 PAGE, CONF = TOP / "man/cdi-refreshd.8", TOP / "man/cdi-refreshd.conf.5"

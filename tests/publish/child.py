@@ -6,7 +6,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.host.publish import publish, withdraw
+from cdi_refreshd.host.atomic_file import publish, withdraw
 
 BEGIN, END = "/publishing begins", "/publishing ends"
 FAULT_STATUS = 3

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from cdi_refreshd.host.publish import publish, withdraw
+from cdi_refreshd.host.atomic_file import publish, withdraw
 from tests.publish import child
 from tests.publish.beside import DEADLINE_S, document, mode_of, read, write
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.host.publish import publish, withdraw
+from cdi_refreshd.host.atomic_file import publish, withdraw
 from tests.publish.beside import document, in_private_mounts, mode_of, mount, read
 
 OLD, NEW = document(1, 9_000), document(2, 30_000)

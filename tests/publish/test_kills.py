@@ -5,7 +5,7 @@ import random
 import select
 import time
 
-from cdi_refreshd.host.publish import publish
+from cdi_refreshd.host.atomic_file import publish
 from tests.publish.beside import Child, document, generation_of, mode_of, read
 
 ROUNDS = 500

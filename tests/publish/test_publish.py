@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.host import publish as module
-from cdi_refreshd.host.publish import publish, withdraw
+from cdi_refreshd.host import atomic_file as module
+from cdi_refreshd.host.atomic_file import publish, withdraw
 from tests.publish.beside import Child, become_nobody, document, mode_of, read, write
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -385,6 +385,6 @@ def test_no_descriptor_stays_open_whatever_happens(shelf, spec, monkeypatch):
 
 
 def test_importing_the_publisher_brings_nothing_slow_into_the_boot():
-    code = "import sys, cdi_refreshd.host.publish; print(*sys.modules)"
+    code = "import sys, cdi_refreshd.host.atomic_file; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True, cwd=TOP)
     assert not {"tempfile", "random", "shutil", "pathlib", "secrets", "subprocess"} & set(done.stdout.split())

@@ -2,7 +2,7 @@
 
 import os
 
-from cdi_refreshd.host.publish import publish, withdraw
+from cdi_refreshd.host.atomic_file import publish, withdraw
 from tests.publish.beside import (
     IN_CREATE,
     IN_DELETE,

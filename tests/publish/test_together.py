@@ -6,7 +6,7 @@ import os
 import pytest
 
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.host.publish import publish, sweep
+from cdi_refreshd.host.atomic_file import publish, sweep
 from tests.publish.beside import DEADLINE_S, Child, document, generation_of, mode_of, read, write
 
 OLD, NEW, OTHER = document(1), document(2), document(3)

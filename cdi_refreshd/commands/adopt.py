@@ -1,0 +1,77 @@
+"""`cdi-refreshd adopt`: leave one spec of our devices, by putting forgotten ones aside. Nothing is deleted."""
+
+import sys
+from typing import NamedTuple
+
+from cdi_refreshd import config
+from cdi_refreshd.core.cdi.resolve import DEFAULT_DIRECTORIES
+from cdi_refreshd.core.checks import leftovers
+from cdi_refreshd.core.findings import Fault, UsageFault
+from cdi_refreshd.host import set_aside, units
+from cdi_refreshd.inspect import published, spec_files
+from cdi_refreshd.options import Parser
+
+DESCRIPTION = """Put aside the files in the spec directories that define the same devices as the spec that cdi-refreshd
+publishes: they get a name that no container runtime reads. Files of other kinds are not touched. Exit status: 0 done,
+or nothing to do; 1 something could not be renamed, or you said no; 2 usage."""
+
+
+class Plan(NamedTuple):
+    ours: str
+    paths: list[str]
+
+
+def run(argv: list[str]) -> int:
+    parser = Parser(prog="cdi-refreshd adopt", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--dry-run", "-n", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    parser.add_argument("--spec-dir", metavar="DIR", action="append", help="look here (default: as container runtimes)")
+    parsed = parser.parse_args(argv)
+    plan = planned(parsed.spec_dir or list(DEFAULT_DIRECTORIES), config.read().settings.output)
+    for finding in leftovers.rival_units(units.enabled(leftovers.RIVALS), True):
+        print(f"cdi-refreshd: {finding}", file=sys.stderr)
+    if not plan.paths:
+        print("nothing to put aside")
+        return 0
+    for path in plan.paths:
+        print(f"{path} -> {set_aside.name_for(path)}")
+    if parsed.dry_run:
+        return 0
+    if not parsed.yes and not agreed():
+        return 1
+    return max([put(path) for path in plan.paths])
+
+
+def planned(directories: list[str], ours: str) -> Plan:
+    """Raises Fault where our own spec is not there: then the others are all that containers have."""
+    loaded = spec_files.load(directories)
+    documents = published.documents(loaded, ours)
+    mine = next((document for document in documents if document.same_as_ours and document.kind), None)
+    if mine is None:
+        left = leftovers.leftovers(documents, leftovers.KIND)
+        if left:
+            fact = f"is not there; without it, containers live by {' and '.join(left)}"
+            raise Fault(ours, fact, "cdi-refreshd oneshot, then adopt")
+        return Plan(ours, [])
+    for finding in loaded.broken:
+        if finding.place not in loaded.kinds:
+            print(f"cdi-refreshd: {finding}; it stays, since nobody knows what it is", file=sys.stderr)
+    return Plan(ours, leftovers.leftovers(documents, mine.kind))
+
+
+def agreed() -> bool:
+    if not sys.stdin.isatty():
+        raise UsageFault("adopt", "there is no terminal to ask at", "give --yes, or --dry-run")
+    sys.stdout.flush()
+    print("Rename? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def put(path: str) -> int:
+    try:
+        name = set_aside.put(path)
+    except Fault as fault:
+        print(f"cdi-refreshd: {fault}", file=sys.stderr)
+        return 1
+    print(f"{path} is now {name}", file=sys.stderr)
+    return 0

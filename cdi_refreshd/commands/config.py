@@ -1,0 +1,64 @@
+"""`cdi-refreshd config`: what is in force, and where each value came from."""
+
+import sys
+
+from cdi_refreshd import config
+from cdi_refreshd.core.config.schema import KEYS, SECTIONS, shown, value_of
+from cdi_refreshd.options import Parser
+
+DESCRIPTION = """Print the configuration that is in force, in the syntax of its files, each value with the file and line
+that it comes from. The daemon takes it as it is; in oneshot, options go before it. Exit status: 0, or 78 where the
+configuration is broken."""
+JSON_VERSION = 1
+COMMENTS_AT = 40
+
+
+def run(argv: list[str]) -> int:
+    parser = Parser(prog="cdi-refreshd config", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--config-file", metavar="FILE", help=f"read only this ({config.VARIABLE} does the same)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parsed = parser.parse_args(argv)
+    loaded = config.load(parsed.config_file)
+    print(_json(loaded) if parsed.json else text(loaded))
+    for finding in loaded.findings:
+        print(f"cdi-refreshd: {finding}", file=sys.stderr)
+    return 0
+
+
+def text(loaded: config.Loaded) -> str:
+    """A configuration file that says what is in force."""
+    lines = []
+    for section in SECTIONS:
+        lines += ["", f"[{section}]"]
+        for key in KEYS:
+            if key.section == section:
+                line = f"{key.name} = {shown(loaded.settings, key)}".ljust(COMMENTS_AT)
+                lines.append(f"{line}  # {_printable(loaded.origins[key.name])}")
+    return "\n".join(lines[1:])
+
+
+def _printable(origin: str) -> str:
+    """A file's name may hold anything."""
+    return origin if origin.isprintable() else ascii(origin)
+
+
+def _json(loaded: config.Loaded) -> str:
+    import json  # noqa: PLC0415 - only here
+
+    def told(section: str) -> dict[str, object]:
+        return {
+            key.name: {
+                "value": key.kind.plain(value_of(loaded.settings, key)),
+                "origin": loaded.origins[key.name],
+            }
+            for key in KEYS
+            if key.section == section
+        }
+
+    document = {
+        "version": JSON_VERSION,
+        "files": loaded.files,
+        "settings": {section: told(section) for section in SECTIONS},
+        "findings": [{"place": f.place, "fact": f.fact, "cure": f.cure} for f in loaded.findings],
+    }
+    return json.dumps(document, indent=2)

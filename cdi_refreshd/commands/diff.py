@@ -1,0 +1,73 @@
+"""`cdi-refreshd diff`: look at this machine, and tell what publishing would change. Writes nothing."""
+
+import os
+import sys
+
+from cdi_refreshd import config, last_pass, options, pipeline
+from cdi_refreshd.core.cdi.diff import differences
+from cdi_refreshd.core.cdi.model import Spec
+from cdi_refreshd.core.nvidia.build.coherent import parts
+from cdi_refreshd.core.refresh import states
+from cdi_refreshd.inspect import spec_files
+from cdi_refreshd.probe import runner
+from cdi_refreshd.probe.request import Request
+
+DESCRIPTION = """Tell, device by device, what would change if the spec were published now. The options are those of
+oneshot. Exit status: 0 nothing, 1 something, 2 this machine cannot be looked at, or wrong usage."""
+SAME, DIFFERENT, BLIND = 0, 1, 2
+
+
+def run(argv: list[str]) -> int:
+    parser = options.parser("diff", DESCRIPTION)
+    parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
+    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
+    parsed = parser.parse_args(argv)
+    loaded = config.read(parsed.config_file)
+    settings = loaded.settings
+    choices = options.choices(parsed, settings.choices)
+    path, *_ = options.destination(parsed, settings.output)
+    known = last_pass.looked(path)
+    request = Request(choices, gated=True, known_fingerprint=known.fingerprint)
+    verdict = pipeline.judged(runner.start(request), request, settings.look_limit_s)
+    verdict = states.under_policy(last_pass.recalled(verdict, known), settings.on_mismatch)
+    if verdict.state == "failed":
+        print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
+        return BLIND
+    told = would_change(verdict, path)
+    for text in told:
+        print(text)
+    if not told:
+        print(f"nothing would change: {verdict.state}: {verdict.reason}")
+    return DIFFERENT if told else SAME
+
+
+def would_change(verdict: states.Verdict, path: str) -> list[str]:
+    if verdict.action == states.PUBLISH and verdict.spec:
+        return published(verdict.spec, path)
+    if verdict.action == states.KEEP:
+        return []
+    parts_go = [f"{part} goes" for part in pipeline.parts_left_over(path, ())]
+    if not os.path.exists(path):
+        return parts_go if verdict.action == states.WITHDRAW else []
+    standing = spec_files.spec_at(path)
+    if standing is None:
+        return [f"{path} goes: it is damaged, and {verdict.reason}", *parts_go]
+    if verdict.action == states.KEEP_WHILE_TRUE and not pipeline.absent(standing):
+        return []
+    return [f"{path} goes: {verdict.reason}", *differences(standing, None), *parts_go]
+
+
+def published(spec: Spec, path: str) -> list[str]:
+    stem, dot, ending = path.rpartition(".")
+    told: list[str] = []
+    files = []
+    for name, part in parts(spec):
+        file = f"{stem}.{name}{dot}{ending}" if name else path
+        files.append(file)
+        standing = spec_files.spec_at(file)
+        if standing is None and os.path.lexists(file):
+            told.append(f"{file} is damaged, and replaced")
+        told += differences(standing, part)
+    return told + [
+        f"{file} goes: its GPUs are not told apart any more" for file in pipeline.parts_left_over(path, files)
+    ]

@@ -1,0 +1,74 @@
+"""`cdi-refreshd generate`: print a spec, or write it. A script for `nvidia-ctk cdi generate` works with it."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable
+
+from cdi_refreshd.core.findings import Fault, Finding, is_said
+from cdi_refreshd.probe import runner
+
+DESCRIPTION = """Print a CDI spec of this machine. The options are those of nvidia-ctk cdi generate.
+Exit status: 0 done, 1 failed, 2 usage, 3 driver or libraries not there, 4 they are of different versions,
+5 with --strict: something is left out."""
+
+
+def run(argv: list[str]) -> int:
+    # First of all: the child imports for as long as it takes us to understand the command line.
+    with contextlib.closing(runner.Prepared()) as prepared:
+        return generated(argv, prepared)
+
+
+def generated(argv: list[str], prepared: runner.Prepared) -> int:
+    from cdi_refreshd import options  # noqa: PLC0415 - after the child has started
+    from cdi_refreshd.probe.request import Request  # noqa: PLC0415
+
+    parser = options.parser("generate", DESCRIPTION)
+    parser.add_argument("--strict", action="store_true", help="exit 5 where something is left out")
+    parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
+    parser.add_argument("--quiet", "-q", action="store_true", help="only faults on stderr")
+    parser.add_argument("--debug", "-d", action="store_true", help="minor findings too")
+    parsed = parser.parse_args(argv)
+    choices = options.choices(parsed)
+    wanted = options.output_format(parsed)
+    path = options.output(parsed) or "-"
+    path, form, warning = options.document_path(path, wanted) if path != "-" else (path, wanted or "yaml", "")
+    asked = prepared.ask(request := Request(choices))
+    from cdi_refreshd import pipeline  # noqa: PLC0415
+    from cdi_refreshd.core.refresh import states  # noqa: PLC0415
+
+    verdict = pipeline.judged(asked, request)
+    told = [f for f in verdict.findings if f.severity != "info" or parsed.debug]
+    if verdict.spec is None:
+        print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
+        tell(() if parsed.quiet else [finding for finding in told if not is_said(finding, verdict.reason)])
+        # Without a document the status is never 0: scripts redirect the output into a spec file.
+        return states.USAGE if verdict.usage else states.exit_status(verdict.state) or states.EXIT_STATUS["failed"]
+    found = (*pipeline.verified(verdict.spec, path), *pipeline.refusals(verdict.spec))
+    tell(() if parsed.quiet else (*told, *(f for f in found if f.severity != "info" or parsed.debug)))
+    if path == "-":
+        write(content for _, content in pipeline.documents(verdict.spec, path, form))
+    else:
+        if warning and not parsed.quiet:
+            print(f"cdi-refreshd: {warning}", file=sys.stderr)
+        outcome = pipeline.carried_out(verdict, path, form)
+        if outcome.verdict.state == "failed":
+            raise Fault(*outcome.verdict.findings[0][1:])
+    return states.exit_status(pipeline.degraded(verdict, found).state, parsed.strict)
+
+
+def tell(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        print(f"cdi-refreshd: {finding}", file=sys.stderr)
+
+
+def write(contents: Iterable[bytes]) -> None:
+    try:
+        for content in contents:
+            sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter tries again as it ends
+        raise Fault("standard output", f"cannot be written: {error.strerror}") from None

@@ -1,0 +1,40 @@
+"""`cdi-refreshd hold`: keep the daemon off the driver for a while."""
+
+import os
+import select
+import sys
+import time
+
+from cdi_refreshd.commands.oneshot import seconds
+from cdi_refreshd.core.findings import Fault, UsageFault
+from cdi_refreshd.daemon import hold, state_file
+from cdi_refreshd.options import Parser
+
+DESCRIPTION = f"""Keep the daemon from looking at the machine for a while, so that nothing of it has the driver open:
+before a driver is unloaded, a GPU reset or given to a virtual machine. Waits until a look that is under way has ended.
+The spec stays as it is. `cdi-refreshd refresh` ends it, and so does a restart of the daemon; at most
+{hold.AT_MOST_S:.0f} seconds. Exit status: 0 held; 1 where no daemon runs or its look does not end."""
+LIMIT_S = 75.0
+POLL_S = 0.02
+
+
+def run(argv: list[str]) -> int:
+    parser = Parser(prog="cdi-refreshd hold", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("seconds", metavar="SECONDS", nargs="?", default="60", help="for how long (default 60)")
+    held_s = seconds("SECONDS", parser.parse_args(argv).seconds)
+    if not 0 < held_s <= hold.AT_MOST_S:
+        raise UsageFault("SECONDS", f"{held_s:g} is not between 0 and {hold.AT_MOST_S:.0f}", "write 60, for a minute")
+    pid = int(state_file.read().get("pid") or 0)
+    if not state_file.is_daemon(pid):
+        raise Fault("cdi-refreshd", "no daemon runs", "nothing of it has the driver open; go ahead")
+    if os.geteuid():
+        raise Fault(f"daemon (pid {pid})", "may not be held by you", "use sudo")
+    until = hold.ask(held_s)
+    limit_s = min(LIMIT_S, held_s)
+    ends_at = time.monotonic() + limit_s
+    while time.monotonic() < ends_at:
+        if state_file.read().get("held") == until:
+            print(f"cdi-refreshd: no look until {until}; cdi-refreshd refresh ends it", file=sys.stderr)
+            return 0
+        select.select([], [], [], POLL_S)
+    raise Fault(f"daemon (pid {pid})", f"its look has not ended within {limit_s:g} s", "see cdi-refreshd status")

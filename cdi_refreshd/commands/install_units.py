@@ -1,0 +1,143 @@
+"""`cdi-refreshd install-units`: systemd's units for who has no package. They start the program that is asked here."""
+
+import os
+import re
+import shutil
+import sys
+from typing import NamedTuple
+
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.host import atomic_file
+from cdi_refreshd.options import Parser
+
+DESCRIPTION = """Write the systemd units, with what belongs to them, for an installation by pip or pipx. They start this
+program from where it is. Nothing is enabled or started. Exit status: 0 done; 1 a file could not be written, or systemd
+could not start this program; 2 usage."""
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SOURCES = (f"{HERE}/units", f"{os.path.dirname(HERE)}/systemd")
+"""Of an installation from a wheel; of a checkout."""
+PACKAGED = "/usr/bin/cdi-refreshd"
+"""What the units start as they come."""
+UNITS = "etc/systemd/system"
+PLACES = {
+    ".service": UNITS,
+    ".socket": UNITS,
+    ".target": UNITS,
+    ".timer": UNITS,
+    ".path": UNITS,
+    ".preset": "etc/systemd/system-preset",
+    ".rules": "etc/udev/rules.d",
+    ".tmpfiles": "etc/tmpfiles.d",
+}
+_PLAIN = re.compile(r"[A-Za-z0-9/._+@-]+")
+_UNSEEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 -- nothing is written there
+"""What ProtectHome= and PrivateTmp= hide."""
+_MANUAL = re.compile(rb"^Documentation=man:.*\n", re.MULTILINE)
+
+
+class Unit(NamedTuple):
+    path: str
+    content: bytes
+
+
+def run(argv: list[str]) -> int:
+    parser = Parser(prog="cdi-refreshd install-units", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--root", metavar="DIR", default="/", help="write below this, as for an image (default: /)")
+    parser.add_argument("--dry-run", "-n", action="store_true", help="say what would be written, and write nothing")
+    parsed = parser.parse_args(argv)
+    root = os.path.realpath(parsed.root)
+    if not os.path.isdir(root):
+        raise Fault(parsed.root, "is no directory", "name the top of the system that the units are for")
+    program = startable(running(sys.argv[0]), root)
+    for unit in units(source(SOURCES), root, program):
+        if parsed.dry_run:
+            print(f"{unit.path}: would be written")
+        else:
+            print(f"{unit.path}: {'written' if atomic_file.publish(unit.path, unit.content) else 'unchanged'}")
+    if not parsed.dry_run:
+        print(next_steps(root), file=sys.stderr)
+    return 0
+
+
+def source(folders: tuple[str, ...]) -> str:
+    for folder in folders:
+        if os.path.isdir(folder):
+            return folder
+    raise Fault("install-units", "this installation has no units in it", "its package has installed them already")
+
+
+def units(folder: str, root: str, program: str) -> list[Unit]:
+    """What is in the folder, where it goes. Drop-ins of other units are in folders of their own there."""
+    found = []
+    for at, folders, names in os.walk(folder):
+        folders.sort()
+        below = os.path.relpath(at, folder)
+        for name in sorted(names):
+            place = destination(name if at == folder else f"{below}/{name}")
+            if place:
+                with open(f"{at}/{name}", "rb") as file:
+                    content = file.read().replace(PACKAGED.encode(), program.encode())
+                content = _MANUAL.sub(b"", content)  # the pages come with the package alone
+                found.append(Unit(os.path.join(root, place), content))
+    return found
+
+
+def destination(name: str) -> str:
+    """Below the root; "" for what is not to be installed: the configuration, whose defaults need no file."""
+    if os.path.dirname(name).endswith(".d"):
+        return f"{UNITS}/{name}"
+    stem, ending = os.path.splitext(name)
+    if ending not in PLACES:
+        return ""
+    # Presets count in the order of their names, and distributions' last word is a 90- or 99-.
+    name = {".tmpfiles": f"{stem}.conf", ".preset": f"80-{name}"}.get(ending, name)
+    return f"{PLACES[ending]}/{name}"
+
+
+def running(word: str) -> str:
+    """The path of this program, as who types it has it: a link, such as pipx makes, outlives upgrades."""
+    if os.path.basename(word) == "__main__.py":  # python -m: the script stands beside the interpreter
+        word = f"{os.path.dirname(sys.executable)}/cdi-refreshd"
+    found = shutil.which(word)
+    if not found:
+        raise Fault(word, "is not there, or cannot be executed", "install cdi-refreshd with pipx")
+    return os.path.abspath(found)
+
+
+def startable(program: str, root: str) -> str:
+    """The program's path as the units are to have it. Raises Fault where root, under systemd, should not start it."""
+    cure = "PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install cdi-refreshd, as root"
+    for path in (program, os.path.realpath(program)):
+        if inside(path, root).startswith(_UNSEEN):
+            raise Fault(path, "is in a home or in /tmp, of which the units see nothing", cure)
+        others = writable_by_others(os.path.realpath(path))
+        if others:
+            raise Fault(others, "is not root's alone, and the units would run what is in it as root", cure)
+    seen = inside(program, root)
+    if not _PLAIN.fullmatch(seen):
+        raise Fault(ascii(seen), "has characters that a unit would read in its own way", cure)
+    return seen
+
+
+def inside(path: str, root: str) -> str:
+    """The path as the system below `root` has it."""
+    top = root.rstrip("/")
+    return path.removeprefix(top) if path.startswith(f"{top}/") else path
+
+
+def writable_by_others(path: str) -> str:
+    """The program, or the directory on the way to it, that somebody besides root can change; "" if none."""
+    while True:
+        known = os.stat(path)
+        sticky_directory = known.st_mode & 0o1000
+        if known.st_uid != 0 or (known.st_mode & 0o022 and not sticky_directory):
+            return path
+        if path == "/":
+            return ""
+        path = os.path.dirname(path)
+
+
+def next_steps(root: str) -> str:
+    if root == "/":
+        return "systemctl daemon-reload; systemd-tmpfiles --create; systemctl enable --now cdi-refreshd"
+    return f"systemctl --root={root} enable cdi-refreshd"

@@ -1,0 +1,105 @@
+"""`cdi-refreshd oneshot`: one pass over the line, published, with the state as exit status."""
+
+import sys
+import time
+from collections.abc import Callable
+
+from cdi_refreshd import config, last_pass, options
+from cdi_refreshd.core.config.generate_options import quoted
+from cdi_refreshd.core.config.settings import Settings
+from cdi_refreshd.core.findings import UsageFault, is_said
+from cdi_refreshd.core.refresh import states
+from cdi_refreshd.pipeline import Outcome
+from cdi_refreshd.probe.request import Request
+
+DEFAULT_OUTPUT = Settings().output
+DESCRIPTION = f"""Look at this machine once and publish its CDI spec ({DEFAULT_OUTPUT}, unless --output or the
+configuration says else). Exit status: 0 published, or no NVIDIA GPU; 1 failed; 2 usage; 3 driver or libraries not there
+yet; 4 they are of different versions; 5 with --strict: published, but something is left out; 78 the configuration is
+broken. Other options are those of generate, and go before the configuration; see cdi-refreshd config."""
+FIRST_RETRY_S, LAST_RETRY_S = 0.25, 5.0
+LEAST_LOOK_S = 5.0
+DONE = ("no-gpu", "ready", "degraded")
+
+
+def run(argv: list[str]) -> int:
+    parser = options.parser("oneshot", DESCRIPTION)
+    parser.add_argument("--wait", metavar="SECONDS", help="look again until the spec is published, or until then")
+    parser.add_argument("--strict", action="store_true", help="exit 5 where something is left out")
+    parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
+    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
+    parsed = parser.parse_args(argv)
+    wait_s = seconds("--wait", parsed.wait)
+    loaded = config.read(parsed.config_file)
+    choices = options.choices(parsed, loaded.settings.choices)
+    path, form, warning = options.destination(parsed, loaded.settings.output)
+    for text in (*map(str, loaded.findings), warning):
+        if text:
+            tell(text)
+
+    def once(limit_s: float) -> Outcome:
+        settings = loaded.settings
+        request = Request(choices, True, "", settings.device_nodes, settings.dev_char_links)
+        return last_pass.passed(request, path, form, settings.on_mismatch, min(limit_s, settings.look_limit_s))
+
+    outcome = until_done(once, wait_s) if wait_s else once(loaded.settings.look_limit_s)
+    report(outcome, path)
+    usage = outcome.verdict.usage
+    return states.USAGE if usage else states.exit_status(outcome.verdict.state, parsed.strict)
+
+
+def until_done(once: Callable[[float], Outcome], wait_s: float) -> Outcome:
+    """Passes with growing pauses until one is done, or the time is over. The last outcome.
+
+    A pass may take what is left of the time, but never less than LEAST_LOOK_S: NVML needs seconds on large hosts.
+    """
+    import tenacity  # noqa: PLC0415 - it costs three interpreters' start, and only who waits needs it
+
+    pause = tenacity.wait_random_exponential(multiplier=FIRST_RETRY_S, max=LAST_RETRY_S)
+    seen: list[Outcome] = []
+    ends_at = time.monotonic() + wait_s
+
+    def attempt() -> bool:
+        seen.append(once(max(LEAST_LOOK_S, ends_at - time.monotonic())))
+        verdict = seen[-1].verdict
+        return verdict.state in DONE or verdict.usage or states.is_given_away(verdict)
+
+    tenacity.Retrying(
+        stop=tenacity.stop_after_delay(wait_s),
+        # The last pass is at the very end of the time, not up to a pause after it.
+        wait=lambda call: min(pause(call), max(0.0, wait_s - (call.seconds_since_start or 0.0))),
+        retry=tenacity.retry_if_not_result(bool),
+        retry_error_callback=lambda call: False,
+    )(attempt)
+    return seen[-1]
+
+
+def report(outcome: Outcome, path: str) -> None:
+    """One line for the outcome, one for each thing that is wrong."""
+    verdict = outcome.verdict
+    if verdict.state in ("ready", "degraded"):
+        what = ("published" if outcome.changed else "unchanged") if outcome.files else "no file"
+        what = "withdrawn" if not outcome.files and outcome.changed else what
+    else:
+        what = (
+            "withdrawn" if outcome.changed and not outcome.files else "left as it was" if outcome.files else "no file"
+        )
+    tell(f"{verdict.state}: {verdict.reason}; {path}: {what}")
+    for finding in outcome.findings:
+        if finding.severity != "info" and not is_said(finding, verdict.reason):
+            tell(str(finding))
+
+
+def seconds(option: str, word: str | None) -> float:
+    """0 where none is given."""
+    try:
+        value = float(word or 0)
+    except ValueError:
+        value = -1
+    if not 0 <= value < float("inf"):
+        raise UsageFault(option, f"{quoted(word or '')} is no number of seconds", "write it as in --wait 60")
+    return value
+
+
+def tell(text: str) -> None:
+    print(f"cdi-refreshd: {text}", file=sys.stderr)

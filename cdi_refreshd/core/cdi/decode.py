@@ -1,0 +1,169 @@
+"""Plain data (what a YAML or JSON parser gives) -> Spec, as strict and as lenient as the Go library is.
+
+Source: sigs.k8s.io/yaml UnmarshalStrict over specs-go/config.go: YAML to JSON, then encoding/json. Keys match in any
+letter case, unknown ones are errors, scalars become strings where strings are wanted, null means "not given".
+"""
+
+from typing import Any
+
+from cdi_refreshd.core.cdi.model import KEYS, Device, IntelRdt, Key, Spec
+from cdi_refreshd.core.cdi.scalars import key_of, text_of
+from cdi_refreshd.core.cdi.validate import validate
+from cdi_refreshd.core.findings import Finding
+
+_RANGES = {"int64": (-(2**63), 2**63 - 1), "int": (-(2**63), 2**63 - 1), "uint32": (0, 2**32 - 1)}
+_REMOVED = ("enableCMT", "enableMBM")
+
+Problems = list[Finding]
+
+
+def decode(data: object) -> tuple[Spec | None, list[Finding]]:
+    """The Spec and nothing, or None and all that keeps it from being one. What it means is validate's matter."""
+    problems: Problems = []
+    if data is None:
+        return None, [Finding("fatal", "document", "holds nothing", "a CDI document has cdiVersion, kind and devices")]
+    spec = _record(Spec, data, "", problems)
+    return (None, problems) if problems else (spec, [])
+
+
+def decode_valid(data: object) -> tuple[Spec | None, list[Finding]]:
+    """The same, and validated: a Spec comes with no findings, and findings without a Spec."""
+    spec, problems = decode(data)
+    if spec is not None:
+        problems = validate(spec)
+    return (None if problems else spec), problems
+
+
+def _wrong(problems: Problems, place: str, fact: str, cure: str = "") -> None:
+    problems.append(Finding("fatal", place or "document", fact, cure))
+
+
+def _record(of: Any, data: object, place: str, problems: Problems) -> Any:
+    """A record of type `of`; what the data lacks, or has wrong, is zero in it."""
+    values = {}
+    known = {key.key.lower(): key for key in KEYS[of]}
+    for name, value in _items(data, place, problems):
+        key = known.get(_folded(name))
+        here = f"{place}.{name}" if place else name
+        if key is None:
+            _unknown(of, name, here, problems)
+        elif value is None:
+            continue
+        else:
+            values[key.attribute] = _value(key.holds, value, here, problems)
+    for key in KEYS[of]:
+        if key.attribute not in of._field_defaults:
+            values.setdefault(key.attribute, _zero(key, problems))
+    return of(**values)
+
+
+def _items(data: object, place: str, problems: Problems) -> list[tuple[str, object]]:
+    """The pairs of a mapping, by name: where two names differ only in letter case, the later one counts, as in Go."""
+    if data is None:
+        return []
+    if not isinstance(data, dict):
+        _wrong(problems, place, f"must be an object with keys, not {_told(data)}")
+        return []
+    pairs = []
+    for name, value in data.items():
+        if not isinstance(name, str | int | float):
+            _wrong(problems, place, f"has {_told(name)} for a key")
+        else:
+            pairs.append((key_of(name), value))
+    return sorted(pairs, key=lambda pair: pair[0])
+
+
+def _folded(name: str) -> str:
+    """As encoding/json compares names: Unicode knows two letters that are a k and an s in another case."""
+    return name.replace("\u017f", "s").lower()
+
+
+def _unknown(of: type, name: str, place: str, problems: Problems) -> None:
+    if of is IntelRdt and name in _REMOVED:
+        _wrong(problems, place, "unknown key: CDI 1.1.0 removed it", "leave it out")
+        return
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a document with a mistake in it
+
+    close = get_close_matches(name, [key.key for key in KEYS[of]], n=1)
+    _wrong(problems, ascii(place)[1:-1], "unknown key", f"did you mean {close[0]}?" if close else "")
+
+
+def _zero(key: Key, problems: Problems) -> object:
+    if key.holds in ("str", "map"):
+        return "" if key.holds == "str" else ()
+    return () if isinstance(key.holds, list) else _record(key.holds, None, "", problems)
+
+
+def _value(holds: Any, value: object, place: str, problems: Problems) -> object:
+    if isinstance(holds, list):
+        return _list(holds[0], value, place, problems)
+    if holds == "str":
+        return _text(value, place, problems)
+    if holds == "map":
+        pairs = _items(value, place, problems)
+        return tuple((name, _text(item, f"{place}[{name!a}]", problems)) for name, item in dict(pairs).items())
+    if holds == "bool":
+        if not isinstance(value, bool):
+            _wrong(problems, place, f"must be true or false, not {_told(value)}")
+        return value is True
+    if holds in _RANGES:
+        return _integer(holds, value, place, problems)
+    return _record(holds, value, place, problems)
+
+
+def _list(holds: Any, value: object, place: str, problems: Problems) -> tuple[object, ...]:
+    if not isinstance(value, list):
+        _wrong(problems, place, f"must be a list, not {_told(value)}")
+        return ()
+    items: list[object] = []
+    for index, item in enumerate(value):
+        here = f"{place}[{index}]"
+        if item is None and holds not in (Device, "str", "uint32"):
+            # Pointers in Go: the library looks at what they point to without a check.
+            _wrong(problems, here, "must not be null: it crashes container runtimes")
+        elif item is None and holds == "uint32":
+            items.append(0)
+        else:
+            items.append(_value(holds, item, here, problems))
+    return tuple(items)
+
+
+def _text(value: object, place: str, problems: Problems) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str | int | float):
+        return text_of(value)
+    _wrong(problems, place, f"must be text, not {_told(value)}")
+    return ""
+
+
+def _integer(holds: str, value: object, place: str, problems: Problems) -> int:
+    """195.0 is fine, as is 1e3; a text is not."""
+    number = value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        from decimal import Decimal  # noqa: PLC0415 - hardly any document has such a number
+
+        # Go writes the float down in the fewest digits and reads those again.
+        number = int(Decimal(repr(value)))
+        if holds == "uint32" and str(value) == "-0.0":
+            number = -1
+    if isinstance(number, bool) or not isinstance(number, int):
+        _wrong(problems, place, f"must be a whole number, not {_told(value)}")
+        return 0
+    low, high = _RANGES[holds]
+    if not low <= number <= high:
+        _wrong(problems, place, f"must be from {low} to {high}, not {_told(value)}")
+        return 0
+    return number
+
+
+def _told(value: object) -> str:
+    """A value in a message: short, on one line."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "null"
+    text = ascii(value) if isinstance(value, str) else text_of(value) if isinstance(value, int | float) else "that"
+    return text if len(text) <= 60 else f"{text[:57]}..."

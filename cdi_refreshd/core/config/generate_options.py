@@ -1,0 +1,134 @@
+"""What the user wants: the options of `nvidia-ctk cdi generate`, checked, with the names that exist."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cdi_refreshd.core.cdi.names import label_problem
+from cdi_refreshd.core.findings import UsageFault
+
+MODES = ("auto", "csv", "gdrcopy", "gds", "imex", "management", "mofed", "nvml", "nvswitch", "wsl")
+NAME_STRATEGIES = ("index", "type-index", "uuid")
+HOOKS = (
+    "chmod",
+    "create-symlinks",
+    "disable-device-node-modification",
+    "enable-cuda-compat",
+    "update-application-profile",
+    "update-ldcache",
+)
+# Accepted for the sake of scripts: NVIDIA's sandboxutils library is never used here.
+IGNORED_FEATURE_FLAGS = ("disable-nvsandboxutils", "disable-nvsandbox-utils")
+FEATURE_FLAGS = (
+    "disable-ipc-discoverer",
+    "disable-multiple-csv-devices",
+    "enable-coherent-annotations",
+    "enable-explicit-driver-libraries",
+    "no-additional-gids-for-device-nodes",
+    "no-device-numbers",
+    *IGNORED_FEATURE_FLAGS,
+)
+FORMATS = ("yaml", "json")
+QUOTED_AT_MOST, NAMED_AT_MOST = 60, 10
+CSV_DIR = "/etc/nvidia-container-runtime/host-files-for-container.d"
+CSV_FILES = tuple(f"{CSV_DIR}/{name}.csv" for name in ("devices", "drivers", "l4t"))
+
+
+class Choices(NamedTuple):
+    """Paths are absolute and without a slash at the end, but for `/` itself."""
+
+    mode: str = "auto"
+    driver_root: str = "/"
+    dev_root: str = "/"
+    vendor: str = "nvidia.com"
+    class_name: str = "gpu"
+    name_strategies: tuple[str, ...] = ("index", "uuid")
+    device_ids: tuple[str, ...] = ("all",)
+    all_device: bool = True
+    hook_path: str = ""
+    """An absolute path is taken as it is; else a name to look for; "" is nvidia-cdi-hook."""
+    ldconfig_path: str = ""
+    disabled_hooks: tuple[str, ...] = ()
+    enabled_hooks: tuple[str, ...] = ()
+    feature_flags: tuple[str, ...] = ()
+    csv_files: tuple[str, ...] = CSV_FILES
+    csv_ignore_patterns: tuple[str, ...] = ()
+    csv_compat_root: str = "/usr/local/cuda/compat_orin"
+    library_search_paths: tuple[str, ...] = ()
+    config_search_paths: tuple[str, ...] = ()
+
+
+def quoted(word: str) -> str:
+    """For a message, which is to stay one line whatever somebody typed."""
+    return ascii(word if len(word) <= QUOTED_AT_MOST else f"{word[:QUOTED_AT_MOST]}...")
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """A cure that names what there is: the likeliest one, else the first few."""
+    import difflib  # noqa: PLC0415 - only a mistake needs it
+
+    close = difflib.get_close_matches(word[:QUOTED_AT_MOST], known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]}?"
+    more = f" and {len(known) - NAMED_AT_MOST} more" if len(known) > NAMED_AT_MOST else ""
+    return f"known: {', '.join(known[:NAMED_AT_MOST])}{more}"
+
+
+def one_of(option: str, word: str, known: Sequence[str]) -> str:
+    if word not in known:
+        raise UsageFault(option, f"there is no {quoted(word)}", nearest(word, known))
+    return word
+
+
+def printable(option: str, word: str) -> str:
+    """What goes into the spec, or into a message, as it is."""
+    if not word.isprintable():
+        raise UsageFault(option, f"{quoted(word)} is not printable UTF-8", "a spec can hold nothing else")
+    return word
+
+
+def absolute(option: str, path: str) -> str:
+    """A root as everything here expects it. An empty one is `/`, as for `nvidia-ctk`."""
+    if not path:
+        return "/"
+    if not printable(option, path).startswith("/"):
+        raise UsageFault(option, f"{quoted(path)} is not an absolute path", "write it from / on")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise UsageFault(option, f"{quoted(path)} contains ..", "write the path that is meant")
+    return "/" + "/".join(parts)
+
+
+def unique(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))
+
+
+def checked(choices: Choices) -> Choices:
+    """The same choices, tidied; UsageFault where something is asked for that there is not."""
+    one_of("--mode", choices.mode.lower(), MODES)
+    for strategy in choices.name_strategies:
+        one_of("--device-name-strategy", strategy, NAME_STRATEGIES)
+    if not choices.name_strategies:
+        raise UsageFault("--device-name-strategy", "none is given", "known: " + ", ".join(NAME_STRATEGIES))
+    for hook in choices.disabled_hooks:
+        one_of("--disable-hook", hook, (*HOOKS, "all"))
+    for hook in choices.enabled_hooks:
+        one_of("--enable-hook", hook, HOOKS)
+    for flag in choices.feature_flags:
+        one_of("--feature-flag", flag, FEATURE_FLAGS)
+    for option, label in (("--vendor", choices.vendor), ("--class", choices.class_name)):
+        if problem := label_problem(label):
+            raise UsageFault(option, problem)
+    printable("--ldconfig-path", choices.ldconfig_path)
+    printable("--csv.compat-container-root", choices.csv_compat_root)
+    hook = printable("--nvidia-cdi-hook-path", choices.hook_path)
+    if "/" in hook and not hook.startswith("/"):
+        raise UsageFault("--nvidia-cdi-hook-path", f"{hook!r} is neither a name nor absolute", "write it from / on")
+    return choices._replace(
+        mode=choices.mode.lower(),
+        driver_root=absolute("--driver-root", choices.driver_root),
+        dev_root=absolute("--dev-root", choices.dev_root),
+        name_strategies=unique(choices.name_strategies),
+        device_ids=unique(choices.device_ids) or ("all",),
+        library_search_paths=tuple(absolute("--library-search-path", p) for p in choices.library_search_paths),
+        config_search_paths=tuple(absolute("--config-search-path", p) for p in choices.config_search_paths),
+    )

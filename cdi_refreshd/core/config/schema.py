@@ -1,0 +1,394 @@
+"""What can be set in configuration files: the keys, what each takes, and what a set of files comes to.
+
+The syntax is that of systemd's own files, with one thing more: a comment may also stand behind a value.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from cdi_refreshd.core.cdi.names import label_problem
+from cdi_refreshd.core.config.durations import Span
+from cdi_refreshd.core.config.generate_options import (
+    FEATURE_FLAGS,
+    FORMATS,
+    HOOKS,
+    MODES,
+    NAME_STRATEGIES,
+    absolute,
+    nearest,
+    one_of,
+    printable,
+    quoted,
+    unique,
+)
+from cdi_refreshd.core.config.settings import LOG_LEVELS, ON_MISMATCH, BrokenConfiguration, Settings
+from cdi_refreshd.core.findings import Finding, UsageFault
+
+DEFAULT = "default"
+TRUE, FALSE = ("yes", "true", "on", "y", "t", "1"), ("no", "false", "off", "n", "f", "0")
+LINE_AT_MOST, FACT_AT_MOST, FILE_NAME_AT_MOST = 16_384, 300, 200
+GENERATE, OUTPUT, HOST, DAEMON = SECTIONS = ("generate", "output", "host", "daemon")
+
+
+class Kind(NamedTuple):
+    """`read` takes what a file says and raises UsageFault; `show` writes it back; `plain` is for JSON."""
+
+    read: Callable[[str], Any]
+    show: Callable[[Any], str] = str
+    plain: Callable[[Any], Any] = lambda value: value
+    is_list: bool = False
+
+
+class Key(NamedTuple):
+    section: str
+    name: str
+    kind: Kind
+    field: str
+    """Of Choices in [generate], of Settings elsewhere."""
+    help: str
+
+
+def _word(known: Iterable[str]) -> Kind:
+    words = tuple(known)
+    return Kind(lambda text: one_of("", text.lower(), words))
+
+
+def _text(text: str) -> str:
+    return printable("", text)
+
+
+def _path(text: str) -> str:
+    path = absolute("", text)
+    if path != path.strip():
+        raise UsageFault("", f"{quoted(text)} ends in a blank", "that is hardly what is meant")
+    return path
+
+
+def _label(text: str) -> str:
+    if problem := label_problem(text):
+        raise UsageFault("", problem)
+    return text
+
+
+def _hook(text: str) -> str:
+    return _path(text) if "/" in text else _text(text)
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in TRUE + FALSE:
+        raise UsageFault("", f"{quoted(text)} is neither true nor false", "write yes or no")
+    return text.lower() in TRUE
+
+
+def _file_name(text: str) -> str:
+    if "/" in text or len(text.encode("utf-8", "replace")) > FILE_NAME_AT_MOST:
+        cure = "the directory is told by spec-dir" if "/" in text else f"{FILE_NAME_AT_MOST} bytes are enough"
+        raise UsageFault("", f"{quoted(text)} is no file name", cure)
+    if _ending(text) == "yml":
+        raise UsageFault("", f"{quoted(text)} would not be read", "container runtimes read .yaml and .json")
+    return _text(text)
+
+
+def _list_of(read: Callable[[str], str]) -> Kind:
+    def all_of(text: str) -> tuple[str, ...]:
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        if not words:
+            raise UsageFault("", f"{quoted(text)} names nothing", "leave it empty for the default")
+        odd = next((word for word in words if word[0] in "#;" or word[-1] == "\\"), "")
+        if odd:
+            raise UsageFault(
+                "", f"{quoted(odd)} would not be read as it is meant", "leave out # ; before and \\ behind"
+            )
+        return unique([_text(read(word)) for word in words])
+
+    return Kind(all_of, ", ".join, list, is_list=True)
+
+
+def _span(low_s: float, high_s: float, bare_s: float = 1.0) -> Kind:
+    span = Span(low_s, high_s, bare_s)
+    return Kind(span.read, span.show, span.plain)
+
+
+TEXT, PATH, LABEL = Kind(_text), Kind(_path), Kind(_label)
+TEXTS, PATHS = _list_of(_text), _list_of(_path)
+YES = Kind(_truth, lambda value: "yes" if value else "no")
+YES_IF_NOT = Kind(lambda text: not _truth(text), lambda value: "no" if value else "yes", lambda value: not value)
+LEVEL = Kind(
+    lambda text: LOG_LEVELS[one_of("", text.lower(), tuple(LOG_LEVELS))],
+    lambda value: next(name for name, priority in LOG_LEVELS.items() if priority == value),
+    lambda value: next(name for name, priority in LOG_LEVELS.items() if priority == value),
+)
+HOUR_S, DAY_S = 3600.0, 86400.0
+
+
+def _names(known: tuple[str, ...]) -> Kind:
+    return _list_of(lambda word: one_of("", word, known))
+
+
+KEYS = (
+    Key(GENERATE, "mode", _word(MODES), "mode", f"What to describe: {', '.join(MODES)}."),
+    Key(
+        GENERATE,
+        "driver-root",
+        PATH,
+        "driver_root",
+        "Where the driver is installed. Empty: where the NVIDIA container toolkit's config.toml says, else /.",
+    ),
+    Key(GENERATE, "dev-root", PATH, "dev_root", "The directory that holds dev. Empty: the driver root."),
+    Key(GENERATE, "vendor", LABEL, "vendor", "The vendor in the names of devices."),
+    Key(GENERATE, "class", LABEL, "class_name", "The class in the names of devices."),
+    Key(
+        GENERATE,
+        "device-name-strategy",
+        _names(NAME_STRATEGIES),
+        "name_strategies",
+        f"How devices are called: {', '.join(NAME_STRATEGIES)}. Several: each device has several names.",
+    ),
+    Key(GENERATE, "device-id", TEXTS, "device_ids", "Which GPUs: an index, a UUID, GPU:MIG, all, or none."),
+    Key(GENERATE, "no-all-device", YES_IF_NOT, "all_device", "yes: no device with the name all."),
+    Key(
+        GENERATE,
+        "nvidia-cdi-hook-path",
+        Kind(_hook),
+        "hook_path",
+        "The hook program: a path, or a name to look for. Empty: nvidia-cdi-hook.",
+    ),
+    Key(GENERATE, "ldconfig-path", TEXT, "ldconfig_path", "ldconfig on the host, for the hook. Empty: it looks."),
+    Key(
+        GENERATE,
+        "disable-hook",
+        _names((*HOOKS, "all")),
+        "disabled_hooks",
+        f"Hooks to leave out: {', '.join(HOOKS)}, or all.",
+    ),
+    Key(GENERATE, "enable-hook", _names(HOOKS), "enabled_hooks", "Hooks to have in any case, by the same names."),
+    Key(GENERATE, "feature-flag", _names(FEATURE_FLAGS), "feature_flags", f"Any of {', '.join(FEATURE_FLAGS)}."),
+    Key(GENERATE, "csv.file", PATHS, "csv_files", "Mode csv: the files that name what containers need."),
+    Key(GENERATE, "csv.ignore-pattern", TEXTS, "csv_ignore_patterns", "Mode csv: sym entries to pass over."),
+    Key(
+        GENERATE,
+        "csv.compat-container-root",
+        TEXT,
+        "csv_compat_root",
+        "Mode csv: where containers have CUDA's compat libraries.",
+    ),
+    Key(
+        GENERATE,
+        "library-search-path",
+        PATHS,
+        "library_search_paths",
+        "Search the driver's libraries here and nowhere else. Empty: where they usually are.",
+    ),
+    Key(
+        GENERATE,
+        "config-search-path",
+        PATHS,
+        "config_search_paths",
+        "Search the driver's configuration files here and nowhere else. Empty: where they usually are.",
+    ),
+    Key(OUTPUT, "spec-dir", PATH, "output", "The directory of the spec. Container runtimes must know it."),
+    Key(OUTPUT, "file-name", Kind(_file_name), "output", "The spec's name there, with or without .yaml or .json."),
+    Key(OUTPUT, "format", _word(FORMATS), "output", f"{' or '.join(FORMATS)}, where file-name does not say it."),
+    Key(
+        OUTPUT,
+        "on-mismatch",
+        _word(ON_MISMATCH),
+        "on_mismatch",
+        "The spec while module and libraries differ: keep-while-true (all its paths exist), keep, or withdraw.",
+    ),
+    Key(
+        HOST,
+        "device-nodes",
+        Kind(lambda text: "auto" if text.lower() == "auto" else YES.show(_truth(text))),
+        "device_nodes",
+        "Make the driver's device nodes that are missing, as nvidia-modprobe would: yes, no, or auto. auto is yes "
+        "without new privileges, as in the sandbox of our units, where nvidia-modprobe cannot. Never on WSL and Tegra.",
+    ),
+    Key(
+        HOST,
+        "dev-char-links",
+        YES,
+        "dev_char_links",
+        "Keep links to the driver's device nodes in /dev/char, where older container runtimes and systemd want them.",
+    ),
+    Key(DAEMON, "settle-ms", _span(0, 60, 0.001), "settle_s", "How long an event waits for more of its kind."),
+    Key(
+        DAEMON,
+        "settle-at-most-ms",
+        _span(0, 300, 0.001),
+        "settle_at_most_s",
+        "How long a storm of events may put off a look at the machine.",
+    ),
+    Key(DAEMON, "look-timeout", _span(1, HOUR_S), "look_limit_s", "How long one look at the machine may take."),
+    Key(DAEMON, "retry-first", _span(0.05, HOUR_S), "retry_first_s", "The pause after a first failure."),
+    Key(DAEMON, "retry-at-most", _span(1, DAY_S), "retry_at_most_s", "The longest pause between failures."),
+    Key(DAEMON, "sweep", _span(1, DAY_S), "sweep_s", "How often everything that the spec names is looked at."),
+    Key(DAEMON, "mig-poll", _span(0.1, HOUR_S), "mig_poll_s", "How often MIG slices are listed: they make no events."),
+    Key(
+        DAEMON,
+        "ready-wait",
+        _span(0, HOUR_S),
+        "ready_wait_s",
+        "How long the start waits for a driver where there is a GPU.",
+    ),
+    Key(DAEMON, "log-level", LEVEL, "log_level", f"The slightest that is logged: {', '.join(LOG_LEVELS)}."),
+)
+BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
+"""No two sections have a key in common."""
+NOT_ABOVE = (("settle-ms", "settle-at-most-ms"), ("retry-first", "retry-at-most"))
+_COMMENT = re.compile(r"(^|\s)[#;].*")
+_SECTION = re.compile(r"\[([^\[\]]*)\]")
+
+
+def parse(texts: Iterable[tuple[str, str]]) -> tuple[Settings, dict[str, str], list[Finding]]:
+    """Of pairs of path and text, the later ones overriding: settings, the origin of each key's value, and findings.
+
+    An origin is `file:line` (several, with commas, for a list), or "default". An unknown key is a finding. Raises
+    BrokenConfiguration where anything else is wrong.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    findings: list[Finding] = []
+    for path, text in texts:
+        for place, key, word in _assignments(path, text, findings):
+            if not word:
+                values.pop(key.name, None)
+                origins.pop(key.name, None)
+                continue
+            value = _value(place, key, word)
+            if key.kind.is_list and key.name in values:
+                values[key.name] = unique((*values[key.name], *value))
+                origins[key.name] += f", {place}"
+            else:
+                values[key.name] = value
+                origins[key.name] = place
+    settings = _settings(values, origins)
+    _check_order(settings, origins)
+    return settings, {key.name: origins.get(key.name, DEFAULT) for key in KEYS}, findings
+
+
+def _assignments(path: str, text: str, findings: list[Finding]) -> Iterator[tuple[str, Key, str]]:
+    """Place, key and value, which may be empty. What is unknown becomes a finding."""
+    section = ""
+    for number, raw in enumerate(text.split("\n"), 1):
+        place, line = f"{path}:{number}", raw.strip()
+        if not line or line[0] in "#;":
+            continue
+        if len(line) > LINE_AT_MOST:
+            raise BrokenConfiguration(place, f"has more than {LINE_AT_MOST} characters", "give the key again for more")
+        if line[0] == "[":
+            section = _section(place, line)
+            if section not in SECTIONS:
+                fact = f"there is no section {quoted(section)}, so it is passed over"
+                findings.append(Finding("info", place, fact, nearest(section, SECTIONS)))
+            continue
+        name, equals, value = line.partition("=")
+        name, value = name.strip(), _COMMENT.sub("", value.strip()).strip()
+        if not section:
+            raise BrokenConfiguration(place, "stands before any section", "begin with a line like [generate]")
+        if not equals:
+            raise BrokenConfiguration(place, f"{quoted(line)} has no =", "write key = value, or # before a comment")
+        if section not in SECTIONS:
+            continue
+        key = BY_NAME.get(name)
+        if key and key.section == section:
+            yield place, key, value
+        else:
+            findings.append(_unknown(place, name, section, key))
+
+
+def _section(place: str, line: str) -> str:
+    found = _SECTION.fullmatch(_COMMENT.sub("", line).strip())
+    if not found or not found[1].strip():
+        raise BrokenConfiguration(place, f"{quoted(line)} is no section", "write it as in [generate]")
+    return found[1].strip()
+
+
+def _unknown(place: str, name: str, section: str, elsewhere: Key | None) -> Finding:
+    fact = f"there is no key {quoted(name)} in [{section}], so it is passed over"
+    here = tuple(key.name for key in KEYS if key.section == section)
+    return Finding("info", place, fact, f"[{elsewhere.section}] has it" if elsewhere else nearest(name, here))
+
+
+def _value(place: str, key: Key, word: str) -> Any:
+    try:
+        if word.endswith("\\"):
+            raise UsageFault("", "a value cannot go on in the next line", "give the key again for more")
+        return key.kind.read(word)
+    except UsageFault as fault:
+        fact = fault.finding.fact
+        fact = fact if len(fact) <= FACT_AT_MOST else f"{fact[:FACT_AT_MOST]}..."
+        raise BrokenConfiguration(place, f"{key.name}: {fact}", fault.finding.cure) from None
+
+
+def _settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
+    default = Settings()
+    said = [(key, values[key.name]) for key in KEYS if key.name in values]
+    choices = default.choices._replace(**{key.field: value for key, value in said if key.section == GENERATE})
+    rest = {key.field: value for key, value in said if key.section != GENERATE and key.field != "output"}
+    output, form = _output(values, origins)
+    return default._replace(choices=choices, output=output, format=form, **rest)
+
+
+def _output(values: Mapping[str, Any], origins: Mapping[str, str]) -> tuple[str, str]:
+    """Path and format of the spec."""
+    default = Settings()
+    directory, name, form = (
+        values.get(key, value_of(default, BY_NAME[key])) for key in ("spec-dir", "file-name", "format")
+    )
+    ending = _ending(name)
+    if ending and "format" in values and ending != form:
+        fact = f"format: {form}, but file-name in {origins['file-name']} says {ending}"
+        raise BrokenConfiguration(origins["format"], fact, "leave the ending of file-name away")
+    return f"{directory.rstrip('/')}/{name}" + ("" if ending else f".{form}"), ending or form
+
+
+def _ending(name: str) -> str:
+    stem, _, ending = name.rpartition(".")
+    return ending if stem and ending in (*FORMATS, "yml") else ""
+
+
+def _check_order(settings: Settings, origins: Mapping[str, str]) -> None:
+    for low, high in NOT_ABOVE:
+        if value_of(settings, BY_NAME[low]) > value_of(settings, BY_NAME[high]):
+            fact = f"{low} is {shown(settings, BY_NAME[low])}, above {high}, which is {shown(settings, BY_NAME[high])}"
+            raise BrokenConfiguration(origins.get(high) or origins[low], fact, f"set {high} too")
+
+
+def value_of(settings: Settings, key: Key) -> Any:
+    """What a key comes to."""
+    if key.field != "output":
+        return getattr(settings.choices if key.section == GENERATE else settings, key.field)
+    directory, _, name = settings.output.rpartition("/")
+    stem = name.rpartition(".")[0]
+    # Short, as one would write it, so long as it means the same.
+    name = stem if _ending(name) and not _ending(stem) and stem == stem.strip() else name
+    return {"spec-dir": directory or "/", "file-name": name, "format": settings.format}[key.name]
+
+
+def shown(settings: Settings, key: Key) -> str:
+    """The value as a file has it."""
+    return key.kind.show(value_of(settings, key))
+
+
+def template() -> str:
+    """The file with every key, each at its default and commented out."""
+    import textwrap  # noqa: PLC0415 - only who makes the file comes here
+
+    text = (
+        "# Configuration of cdi-refreshd. Every key is here, with its default. Copy this file to\n"
+        "# /etc/cdi-refreshd/cdi-refreshd.conf, or put what differs into cdi-refreshd.conf.d/*.conf beside it.\n"
+        "# The same places in /run and /usr/lib are read as well. `cdi-refreshd config` tells what is in force.\n"
+        "# Lists are separated by commas, and a key given again adds to them; an empty value is the default again.\n"
+        "# Spans of time are like 300, 5min, 500ms; without a unit they are seconds, for keys in -ms milliseconds.\n"
+    )
+    for section in SECTIONS:
+        text += f"\n[{section}]\n"
+        for key in KEYS:
+            if key.section == section:
+                help_ = textwrap.fill(
+                    key.help, 110, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+                )
+                text += help_ + "\n" + f"#{key.name} = {shown(Settings(), key)}".rstrip() + "\n"
+    return text

@@ -1,0 +1,1 @@
+"""File formats of the operating system: ELF, ld.so.cache, shell patterns."""

@@ -1,0 +1,58 @@
+"""Spec-level edits: what every container with a GPU gets of the driver."""
+
+from cdi_refreshd.core.cdi.model import ContainerEdits, Mount
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.nvidia.build.edits import READ_ONLY, SOCKET, below, config_mount, merged, mount
+from cdi_refreshd.core.nvidia.build.hooks import Hooks, graphics_links, library_folders, library_links
+from cdi_refreshd.core.nvidia.inventory import Driver
+
+# The container runtime of NVIDIA would inject GPUs a second time, were this not set.
+VOID = ContainerEdits(env=("NVIDIA_VISIBLE_DEVICES=void",))
+
+
+def common(driver: Driver, choices: Choices, hooks: Hooks, with_graphics: bool) -> ContainerEdits:
+    """In the order in which NVIDIA's generator emits, since hooks run in order: links, then compat, then ldcache."""
+    return merged(
+        graphics(driver, choices, hooks) if with_graphics else ContainerEdits(),
+        libraries(driver, choices, hooks),
+        beside(driver, choices),
+        ContainerEdits(hooks=hooks.call("update-application-profile") if with_graphics else ()),
+        VOID,
+    )
+
+
+def graphics(driver: Driver, choices: Choices, hooks: Hooks) -> ContainerEdits:
+    root = choices.driver_root
+    paths = (*(library.path for library in driver.graphics_libraries), *driver.xorg, *driver.graphics_binaries)
+    mounts = (*(found(driver, root, path) for path in paths), *map(config_mount, driver.configs))
+    return ContainerEdits(mounts=mounts, hooks=hooks.links(graphics_links(driver, root)))
+
+
+def libraries(driver: Driver, choices: Choices, hooks: Hooks) -> ContainerEdits:
+    root = choices.driver_root
+    mounts = tuple(mount(root, library.path) for library in driver.libraries)
+    compat = (f"--host-driver-version={driver.version}",) if driver.version else ()
+    directories = ":".join(below(root, path) for path in driver.library_dirs)
+    return ContainerEdits(
+        env=(f"NVIDIA_CTK_LIBCUDA_DIR={directories}",) if directories else (),
+        mounts=mounts,
+        hooks=(
+            *hooks.links(library_links(driver.libraries, root)),
+            *hooks.call("enable-cuda-compat", *compat),
+            *hooks.ldcache(library_folders(item.container_path for item in mounts)),
+            *hooks.call("disable-device-node-modification"),
+        ),
+    )
+
+
+def beside(driver: Driver, choices: Choices) -> ContainerEdits:
+    root = choices.driver_root
+    sockets = (found(driver, root, path, SOCKET) for path in driver.sockets)
+    files = (found(driver, root, path) for path in (*driver.firmware, *driver.binaries))
+    return ContainerEdits(mounts=(*sockets, *files))
+
+
+def found(driver: Driver, root: str, path: str, options: tuple[str, ...] = READ_ONLY) -> Mount:
+    """In the container by the path where it was found; from the host by one that the host can follow."""
+    real = next((link.target for link in driver.astray if link.path == path), path)
+    return mount(root, path, options)._replace(host_path=real)

@@ -1,0 +1,90 @@
+"""Devices of nvml mode: which GPUs and MIG devices are asked for, what they are called, what they need."""
+
+from collections.abc import Iterable, Iterator
+
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device
+from cdi_refreshd.core.config.generate_options import Choices, nearest, quoted
+from cdi_refreshd.core.findings import Fault, UsageFault
+from cdi_refreshd.core.nvidia.build.edits import below, merged, nodes
+from cdi_refreshd.core.nvidia.build.hooks import Hooks
+from cdi_refreshd.core.nvidia.inventory import Gpu, Inventory, Link, MigDevice
+
+COHERENT = "gpu.nvidia.com/coherent"
+DISPLAY_ONLY = ("DGX Display", "NVIDIA DGX Display")
+EMPTY = ContainerEdits(env=("NVCT_EMPTY_DEVICE=",))
+
+
+def devices(inventory: Inventory, choices: Choices, hooks: Hooks) -> list[Device]:
+    found = []
+    for item in asked_for(inventory, choices):
+        edits = merged(nodes(item.nodes, choices), by_path_links(item.links, choices, hooks))
+        if isinstance(item, Gpu):
+            edits = merged(edits, ContainerEdits(hooks=chmod(item, hooks)))
+        notes = annotations(item, choices)
+        found += [Device(name, edits, notes) for name in names(item, choices)]
+    return found
+
+
+def asked_for(inventory: Inventory, choices: Choices) -> Iterator[Gpu | MigDevice]:
+    """In the order of the ids. The first `all` or `none` decides, as for NVIDIA's generator."""
+    first = next((word for word in choices.device_ids if word in ("all", "none")), "")
+    if first == "all":
+        yield from (gpu for gpu in inventory.gpus if not gpu.mig_enabled and gpu.name not in DISPLAY_ONLY)
+        hidden = {gpu.number for gpu in inventory.gpus if gpu.name in DISPLAY_ONLY}
+        yield from (mig for mig in inventory.migs if mig.parent not in hidden)
+    elif not first:
+        table = ids(inventory)
+        seen = set()
+        for word in choices.device_ids:
+            item = table.get(word)
+            if item is None:
+                raise unknown(word, inventory, list(table))
+            if item not in seen:
+                seen.add(item)
+                yield item
+
+
+def ids(inventory: Inventory) -> dict[str, Gpu | MigDevice]:
+    """Everything that --device-id may call a GPU or a MIG device."""
+    table: dict[str, Gpu | MigDevice] = {}
+    for gpu in inventory.gpus:
+        table.update({str(gpu.number): gpu, gpu.uuid: gpu})
+    for mig in inventory.migs:
+        old = f"MIG-{mig.parent_uuid}/{mig.gi}/{mig.ci}"
+        table.update({f"{mig.parent}:{mig.number}": mig, mig.uuid: mig, old: mig})
+    return table
+
+
+def unknown(word: str, inventory: Inventory, known: list[str]) -> Fault:
+    for finding in inventory.findings:
+        if finding.place.split(" (")[0] in (f"GPU {word}", f"MIG device {word}") or f"({word})" in finding.place:
+            return Fault(f"--device-id {word}", finding.fact, finding.cure)
+    return UsageFault("--device-id", f"there is no device {quoted(word)}", nearest(word, known) if known else "")
+
+
+def names(item: Gpu | MigDevice, choices: Choices) -> Iterator[str]:
+    for strategy in choices.name_strategies:
+        if strategy == "uuid":
+            yield item.uuid
+        elif isinstance(item, Gpu):
+            yield f"gpu{item.number}" if strategy == "type-index" else str(item.number)
+        else:
+            prefix = "mig" if strategy == "type-index" else ""
+            yield f"{prefix}{item.parent}:{item.number}"
+
+
+def by_path_links(links: Iterable[Link], choices: Choices, hooks: Hooks) -> ContainerEdits:
+    inside = [Link(below(choices.dev_root, link.path), link.target) for link in links]
+    return ContainerEdits(hooks=hooks.links(inside))
+
+
+def chmod(gpu: Gpu, hooks: Hooks) -> tuple:  # type: ignore[type-arg]
+    drm = len(gpu.nodes) > 1
+    return hooks.call("chmod", "--mode", "755", *(("--path", "/dev/dri") if drm else ()))
+
+
+def annotations(item: Gpu | MigDevice, choices: Choices) -> tuple[tuple[str, str], ...]:
+    wanted = "enable-coherent-annotations" in choices.feature_flags
+    if not wanted or not isinstance(item, Gpu) or item.coherent is None:
+        return ()
+    return ((COHERENT, "true" if item.coherent else "false"),)

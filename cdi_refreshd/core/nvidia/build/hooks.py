@@ -1,0 +1,99 @@
+"""Calls of NVIDIA's hook program, and which of them are wanted."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from cdi_refreshd.core.cdi.model import Hook
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.nvidia.build.edits import below
+from cdi_refreshd.core.nvidia.inventory import Driver, Library, Link
+
+# With an environment of its own the hook does not get the container's, which its image controls (LD_PRELOAD).
+ENVIRONMENT = ("NVIDIA_CTK_DEBUG=false",)
+OFF_BY_DEFAULT = ("chmod",)
+NEED_ARGUMENTS = ("create-symlinks", "chmod")
+
+
+class Hooks(NamedTuple):
+    choices: Choices
+    path: str
+    forced_off: tuple[str, ...] = ()
+    """By the mode."""
+
+    def call(self, name: str, *arguments: str) -> tuple[Hook, ...]:
+        """One hook, or none where it is not wanted or would have nothing to do."""
+        if not self.wanted(name):
+            return ()
+        if name in NEED_ARGUMENTS and not arguments and name not in self.choices.enabled_hooks:
+            return ()
+        program = self.path.rpartition("/")[2]
+        prefix = (program, "hook") if program == "nvidia-ctk" else (program,)
+        return (Hook("createContainer", self.path, (*prefix, name, *arguments), ENVIRONMENT),)
+
+    def wanted(self, name: str) -> bool:
+        if name in self.choices.enabled_hooks:
+            return True
+        off = (*self.choices.disabled_hooks, *self.forced_off)
+        return name not in off and "all" not in off and name not in OFF_BY_DEFAULT
+
+    def links(self, links: Iterable[Link]) -> tuple[Hook, ...]:
+        pairs = dict.fromkeys(f"{link.target}::{link.path}" for link in links)
+        return self.call("create-symlinks", *(word for pair in pairs for word in ("--link", pair)))
+
+    def ldcache(self, folders: Iterable[str]) -> tuple[Hook, ...]:
+        folders = dict.fromkeys(folders)
+        if not folders:
+            return ()
+        ldconfig = ("--ldconfig-path", self.choices.ldconfig_path) if self.choices.ldconfig_path else ()
+        return self.call("update-ldcache", *ldconfig, *(word for path in folders for word in ("--folder", path)))
+
+
+def matches(name: str, stem: str) -> bool:
+    """As the shell pattern `stem*.*`."""
+    return name.startswith(stem) and "." in name[len(stem) :]
+
+
+def library_links(libraries: Iterable[Library], root: str) -> list[Link]:
+    """Links by which programs find the libraries in a container, as the host has them, and some in any case."""
+    found = []
+    for library in libraries:
+        directory, _, name = below(root, library.path).rpartition("/")
+        if matches(name, "libcuda.so."):
+            found.append(Link(f"{directory}/libcuda.so", "libcuda.so.1"))
+        if matches(name, "libGLX_nvidia.so."):
+            found.append(Link(f"{directory}/libGLX_indirect.so.0", name))
+        if matches(name, "libnvidia-opticalflow.so."):
+            found.append(Link(f"{directory}/libnvidia-opticalflow.so", "libnvidia-opticalflow.so.1"))
+        if library.soname_is_link:
+            found.append(Link(f"{directory}/{library.soname}", name))
+        if library.plain_is_link:
+            stem, dot_so, _ = library.soname.rpartition(".so")
+            found.append(Link(f"{directory}/{stem}{dot_so}", library.soname))
+    return found
+
+
+def graphics_links(driver: Driver, root: str) -> list[Link]:
+    found = []
+    for path in driver.allocator:
+        directory = below(root, path).rpartition("/")[0]
+        found.append(Link(f"{directory}/gbm/nvidia-drm_gbm.so", "../libnvidia-allocator.so.1"))
+    for path in driver.vulkan_producer:
+        directory, _, name = below(root, path).rpartition("/")
+        found.append(Link(f"{directory}/libnvidia-vulkan-producer.so", name))
+    for path in driver.xorg:
+        directory, _, name = below(root, path).rpartition("/")
+        if name.startswith("libglxserver_nvidia.so."):
+            found.append(Link(f"{directory}/libglxserver_nvidia.so", name))
+    return found
+
+
+def library_folders(paths: Iterable[str]) -> list[str]:
+    """Directories, in order, of the container paths whose names look like a library's."""
+    found = dict.fromkeys(path.rpartition("/")[0] for path in paths if is_library(path.rpartition("/")[2]))
+    return list(found)
+
+
+def is_library(name: str) -> bool:
+    """As the shell pattern `lib?*.so*`, where what follows the last `.so` is nothing or starts with a dot."""
+    stem, found, rest = name.rpartition(".so")
+    return bool(found) and stem.startswith("lib") and len(stem) > len("lib") and (not rest or rest.startswith("."))

@@ -1,0 +1,104 @@
+"""Inventory and choices to a spec. Raises Fault where there is nothing that a spec could say."""
+
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Spec
+from cdi_refreshd.core.cdi.version import minimum_version
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.nvidia.build import driver, gpus, tegra
+from cdi_refreshd.core.nvidia.build.edits import below, finished, merged, mount, nodes, tidy
+from cdi_refreshd.core.nvidia.build.hooks import Hooks, library_folders
+from cdi_refreshd.core.nvidia.inventory import Inventory, Link
+
+SINGLE = {
+    "gds": ("/dev/nvidia-fs*", "is not there", "load GPUDirect Storage's module: modprobe nvidia-fs"),
+    "gdrcopy": ("/dev/gdrdrv", "is not there", "load GDRCopy's module: modprobe gdrdrv"),
+    "mofed": ("/dev/infiniband", "has no uverbs device and no rdma_cm", "load the InfiniBand drivers"),
+    "nvswitch": ("/dev/nvidia-nvswitch*", "is not there", "this host has no NVSwitch, or its driver is not loaded"),
+    "wsl": ("/dev/dxg", "is not there", "this is no WSL 2 with a GPU"),
+    "management": ("/dev/nvidia*", "no NVIDIA device nodes found", "load the driver: modprobe nvidia"),
+}
+"""Modes with one device, and what to say where its nodes are missing."""
+
+
+def build(inventory: Inventory, choices: Choices) -> Spec:
+    """The spec, at the lowest version that its content needs."""
+    forced_off = ("disable-device-node-modification",) if inventory.mode == "management" else ()
+    hooks = Hooks(choices, inventory.hook_path, forced_off)
+    devices, edits = PARTS.get(inventory.mode, single)(inventory, choices, hooks)
+    edits = tidy(edits)
+    spec = Spec(
+        kind=f"{choices.vendor}/{choices.class_name}",
+        devices=finished(devices, edits, choices.all_device and NONE not in devices),
+        container_edits=edits,
+    )
+    return spec._replace(cdi_version=minimum_version(spec))
+
+
+NONE = Device("none", gpus.EMPTY)
+Parts = tuple[list[Device], ContainerEdits]
+
+
+def nvml(inventory: Inventory, choices: Choices, hooks: Hooks) -> Parts:
+    if not inventory.driver.library_dirs:
+        raise no_libraries(inventory, choices)
+    common = merged(nodes(inventory.nodes, choices), driver.common(inventory.driver, choices, hooks, True))
+    first = next((word for word in choices.device_ids if word in ("all", "none")), "")
+    if first == "none":
+        return [NONE], common
+    return gpus.devices(inventory, choices, hooks), common
+
+
+def no_libraries(inventory: Inventory, choices: Choices) -> Fault:
+    version, other = inventory.driver.version, inventory.driver.files_version
+    place = f"libraries under {choices.driver_root}"
+    if not version:
+        return Fault(place, "there is no libcuda.so.* or libnvidia-ml.so.* with a version", "install the driver's")
+    if other:
+        return Fault(place, f"are of version {other}, the loaded module is {version}", "reboot, or reload the module")
+    return Fault(place, f"there is no libcuda.so.{version} or libnvidia-ml.so.{version}", "install the driver's")
+
+
+def management(inventory: Inventory, choices: Choices, hooks: Hooks) -> Parts:
+    devices, _ = single(inventory, choices, hooks)
+    if not inventory.driver.library_dirs:
+        raise no_libraries(inventory, choices)
+    return devices, driver.common(inventory.driver, choices, hooks, False)
+
+
+def single(inventory: Inventory, choices: Choices, _: Hooks) -> Parts:
+    """Modes with one device that holds all the mode's nodes."""
+    if not inventory.nodes:
+        raise Fault(*SINGLE[inventory.mode])
+    files = ContainerEdits(mounts=tuple(mount(choices.driver_root, path) for path in inventory.files))
+    return [Device("all", merged(nodes(inventory.nodes, choices), files))], driver.VOID
+
+
+def imex(inventory: Inventory, choices: Choices, _: Hooks) -> Parts:
+    if not inventory.channels:
+        raise Fault("/dev/nvidia-caps-imex-channels", "there is no IMEX channel", "nvidia-modprobe -i makes them")
+    devices = []
+    for channel in inventory.channels:
+        node = DeviceNode(below(choices.dev_root, channel.path), channel.path)
+        devices.append(Device(channel.id, ContainerEdits(device_nodes=(node,))))
+    return devices, driver.VOID
+
+
+def csv(inventory: Inventory, choices: Choices, hooks: Hooks) -> Parts:
+    return tegra.devices(inventory, choices, hooks), tegra.common(inventory, choices, hooks)
+
+
+def wsl(inventory: Inventory, choices: Choices, hooks: Hooks) -> Parts:
+    devices, _ = single(inventory, choices, hooks)
+    root, found = choices.driver_root, inventory.wsl
+    links = [Link("/usr/bin/nvidia-smi", below(root, found.smi))] if found.smi else []
+    edits = ContainerEdits(
+        mounts=tuple(mount(root, path) for path in found.files),
+        hooks=(
+            *hooks.links(links),
+            *hooks.ldcache(library_folders(below(root, path) for path in found.libraries)),
+        ),
+    )
+    return devices, merged(edits, driver.VOID)
+
+
+PARTS = {"nvml": nvml, "management": management, "imex": imex, "csv": csv, "wsl": wsl}

@@ -1,0 +1,169 @@
+"""What the host is in for: the states, what each means for the published spec, and what ends with which exit status."""
+
+from typing import NamedTuple
+
+from cdi_refreshd.core.cdi.model import Spec
+from cdi_refreshd.core.cdi.validate import validate
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.findings import Fault, Finding, UsageFault, together
+from cdi_refreshd.core.nvidia.build.spec import build
+from cdi_refreshd.core.nvidia.inventory import Inventory, Presence
+
+EXIT_STATUS = {
+    "no-gpu": 0,
+    "waiting-driver": 3,
+    "waiting-userspace": 3,
+    "driver-mismatch": 4,
+    "ready": 0,
+    "degraded": 0,
+    "failed": 1,
+}
+STRICT_DEGRADED = 5
+USAGE = 2
+
+PUBLISH, KEEP, KEEP_WHILE_TRUE, WITHDRAW = "publish", "keep", "keep-while-true", "withdraw"
+"""What becomes of the spec. `keep-while-true`: until a path that it names is gone."""
+
+RETRIED = ("failed", "waiting-userspace")
+"""States that nobody tells us the end of: they are looked at again, at growing intervals."""
+SWEPT = ("degraded", "driver-mismatch", "waiting-driver")
+"""States that events end, if all goes well: they are looked at again at each slow sweep."""
+SETTLED = ("no-gpu", "ready", "degraded", "driver-mismatch")
+"""States that waiting would not change."""
+
+NVML_DRIVER_NOT_LOADED, NVML_LIBRARY_NOT_FOUND, NVML_MISMATCH = 9, 12, 18
+GPU_MODES = ("nvml", "csv", "wsl")
+
+
+class Verdict(NamedTuple):
+    state: str
+    reason: str
+    """One sentence without a full stop, for people."""
+    action: str
+    spec: Spec | None = None
+    findings: tuple[Finding, ...] = ()
+    usage: bool = False
+    """What was asked for does not exist: exit status 2."""
+    fingerprint: str = ""
+    """Of the look that this came from, "" where no GPU may sleep."""
+    seen: Inventory | None = None
+    """What was judged; None where nobody could look, or nobody looked again."""
+
+
+def exit_status(state: str, strict: bool = False) -> int:
+    return STRICT_DEGRADED if strict and state == "degraded" else EXIT_STATUS[state]
+
+
+def is_settled(verdict: Verdict) -> bool:
+    """Whether the boot may go on at once, because waiting would not change it."""
+    return verdict.state in SETTLED or is_given_away(verdict)
+
+
+def is_given_away(verdict: Verdict) -> bool:
+    """Every GPU has another driver, vfio-pci or nouveau: the NVIDIA driver does not come by waiting."""
+    functions = verdict.seen.presence.functions if verdict.seen else ()
+    taken = bool(functions) and all(function.driver not in ("", "nvidia") for function in functions)
+    return verdict.state == "waiting-driver" and taken
+
+
+def under_policy(verdict: Verdict, on_mismatch: str) -> Verdict:
+    """`on_mismatch` is the configured action for a driver whose module and libraries differ."""
+    return verdict._replace(action=on_mismatch) if verdict.state == "driver-mismatch" else verdict
+
+
+def failed(fault: Fault) -> Verdict:
+    return Verdict("failed", str(fault), KEEP, None, (fault.finding,), isinstance(fault, UsageFault))
+
+
+def judge(inventory: Inventory, choices: Choices, gated: bool = False) -> Verdict:
+    """`gated`: absence is decided from sysfs and procfs, as the daemon and the oneshot do; else NVML's word counts."""
+    verdict = _judge(inventory, choices, gated)
+    return verdict if inventory.unchanged else verdict._replace(seen=inventory)
+
+
+def _judge(inventory: Inventory, choices: Choices, gated: bool) -> Verdict:
+    if inventory.unchanged:
+        asleep = [function.address for function in inventory.presence.functions if function.suspended]
+        return Verdict("ready", f"nothing changed, and {', '.join(asleep)} sleeps", KEEP)
+    early = (absence(inventory.presence) if gated else None) if inventory.mode == "nvml" else None
+    early = early or (nvml_trouble(inventory) if inventory.mode == "nvml" else None)
+    if early:
+        return early._replace(findings=inventory.findings)
+    try:
+        spec = build(inventory, choices)
+    except Fault as fault:
+        return failed(fault)._replace(findings=(fault.finding, *inventory.findings))
+    if not spec.devices:
+        return nothing_to_describe(inventory)._replace(findings=inventory.findings)
+    invalid = validate(spec)
+    if invalid:
+        return Verdict("failed", f"the spec would not be valid: {invalid[0]}", KEEP, None, tuple(invalid))
+    grave = [finding for finding in inventory.findings if finding.severity != "info"]
+    reason = summary(inventory, spec) + (f"; {grave[0]}" if grave else "")
+    reason += f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
+    worst = "degraded" if grave else "ready"
+    return Verdict(worst, reason, PUBLISH, spec, inventory.findings, fingerprint=inventory.fingerprint)
+
+
+def absence(seen: Presence) -> Verdict | None:
+    """What sysfs and procfs alone decide; None where NVML is to be asked."""
+    if not seen.sysfs:
+        return Verdict("failed", "/sys is not readable, so nothing can be said about GPUs; mount it", KEEP)
+    if seen.wsl or seen.tegra:
+        return None
+    if not seen.functions:
+        return Verdict("no-gpu", "no NVIDIA GPU", WITHDRAW)
+    where = ", ".join(f"{f.address} ({f.driver or 'no driver'})" for f in seen.functions[:4])
+    where += f" and {len(seen.functions) - 4} more" if len(seen.functions) > 4 else ""
+    if not seen.module_loaded:
+        return Verdict("waiting-driver", f"the nvidia module is not loaded; GPUs: {where}", WITHDRAW)
+    if all(function.driver != "nvidia" for function in seen.functions):
+        return Verdict("waiting-driver", f"no GPU is bound to the nvidia driver; GPUs: {where}", WITHDRAW)
+    return None
+
+
+def nvml_trouble(inventory: Inventory) -> Verdict | None:
+    nvml, driver, seen = inventory.nvml, inventory.driver, inventory.presence
+    if nvml.code == 0 and driver.library_dirs:
+        return None
+    module = seen.module_version or "unknown"
+    if nvml.code == NVML_MISMATCH or (nvml.code == 0 and driver.files_version):
+        library = driver.files_version or "unknown"
+        module = module if nvml.code == NVML_MISMATCH else driver.version
+        reason = f"the loaded nvidia module is {module}, the libraries are {library}; reboot, or reload the module"
+        return Verdict("driver-mismatch", reason, KEEP_WHILE_TRUE)
+    if nvml.code == NVML_LIBRARY_NOT_FOUND:
+        there = f"version {driver.files_version} is there; run ldconfig" if driver.files_version else "install them"
+        return Verdict(
+            "waiting-userspace", f"libnvidia-ml.so.1 cannot be opened, module {module}; {there}", KEEP_WHILE_TRUE
+        )
+    if nvml.code == 0:
+        return Verdict("waiting-userspace", f"no driver library of version {driver.version}", KEEP_WHILE_TRUE)
+    if nvml.code == NVML_DRIVER_NOT_LOADED:
+        return Verdict("waiting-driver", f"NVML says that the driver is not loaded, module {module}", KEEP)
+    return Verdict("failed", f"NVML failed: {nvml.message}; see dmesg for NVRM lines", KEEP)
+
+
+def nothing_to_describe(inventory: Inventory) -> Verdict:
+    grave = [finding for finding in inventory.findings if finding.severity != "info"]
+    left_out = any(finding.place.startswith(("GPU ", "MIG device")) for finding in grave)
+    if any(gpu.mig_enabled for gpu in inventory.gpus) and not left_out:
+        return Verdict("ready", "MIG mode is on and there is no MIG device: nothing to publish", WITHDRAW)
+    if grave:
+        return Verdict("failed", f"no GPU can be used: {together(grave)}", KEEP)
+    return Verdict("failed", "NVML lists no GPU", KEEP)
+
+
+def summary(inventory: Inventory, spec: Spec) -> str:
+    if inventory.mode not in GPU_MODES:
+        return f"{inventory.mode} mode, {counted(len(spec.devices), 'device')}"
+    whole = sum(not gpu.mig_enabled for gpu in inventory.gpus)
+    whole = whole if inventory.mode == "nvml" else whole or 1
+    parts = [counted(whole, "GPU")] if whole else []
+    parts += [counted(len(inventory.migs), "MIG device")] if inventory.migs else []
+    parts += [f"driver {inventory.driver.version}"] if inventory.driver.version else []
+    return ", ".join(parts)
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

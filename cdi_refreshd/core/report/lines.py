@@ -1,0 +1,173 @@
+"""What the journal, systemd and state.json are told of a pass: one record, rendered for each."""
+
+from typing import NamedTuple
+
+from cdi_refreshd.core.cdi.model import Annotations
+from cdi_refreshd.core.findings import Finding, is_said
+from cdi_refreshd.core.nvidia.inventory import Inventory
+from cdi_refreshd.core.refresh.event import Trigger
+
+ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
+"""Priorities of syslog."""
+
+PRIORITY = {
+    "no-gpu": INFO,
+    "waiting-driver": NOTICE,
+    "waiting-userspace": NOTICE,
+    "driver-mismatch": WARNING,
+    "ready": INFO,
+    "degraded": WARNING,
+    "failed": ERROR,
+}
+# What `journalctl MESSAGE_ID=...` finds. They never change their meaning.
+MESSAGE_IDS = {
+    "published": "21f4aa7f6a9a4136b946534ed56753a0",
+    "restored": "fbd15c03658e4aa88e8859def72ecfac",
+    "withdrawn": "efa9e86d357540ba9318a54c5b44d70b",
+    "kept": "3606eb5d887d4d22b958436dc4b565a9",
+    "devices": "f97fcbb0851742eb8acc2f79ad810d67",
+    "moved": "27f39f0edb3f489bb0202be5866500e4",
+    "stuck": "c3ac1c7ed4ae43e5baf04557e4bcb22e",
+    "configuration": "d6dadd3ffb5f4772875f7bf547f40411",
+    "neighbour": "8e705f3f9b4e42d9be25a7ae015d45a7",
+    "held": "9ffd19bbc2514ade8788556ab85b6a96",
+    "started": "7dd361b38bcb4aa3adbcde7fc6499ea3",
+    "stopped": "f531cdda68d14e09b20bf6c575538f66",
+}
+
+
+class Line(NamedTuple):
+    """One line of the journal."""
+
+    priority: int
+    text: str
+    kind: str = ""
+    """A key of MESSAGE_IDS, "" for none."""
+    fields: Annotations = ()
+    """Journal fields; a name may come more than once."""
+
+
+class Pass(NamedTuple):
+    """What one pass came to."""
+
+    state: str
+    reason: str
+    path: str = ""
+    """Of the spec."""
+    stands: bool = False
+    """There is a spec now."""
+    changed: bool = False
+    """What is on disk is not what was there before the pass."""
+    sha256: str = ""
+    """Of the spec's bytes, "" where there is none."""
+    findings: tuple[Finding, ...] = ()
+    devices: Annotations = ()
+    """Name by index and UUID of each GPU and MIG device that may be used, sorted."""
+    module_version: str = ""
+    library_version: str = ""
+    triggers: tuple[Trigger, ...] = ()
+    trigger_count: int = 0
+    duration_s: float = 0.0
+    overtaken: bool = False
+    """Something has happened since it began: the next pass is due, and its word counts."""
+    unsaid: bool = False
+    """It would have warned of something, had it not been overtaken."""
+
+
+def devices(inventory: Inventory) -> Annotations:
+    whole = [(str(gpu.number), gpu.uuid) for gpu in inventory.gpus if not gpu.mig_enabled]
+    return tuple(sorted(whole + [(f"{mig.parent}:{mig.number}", mig.uuid) for mig in inventory.migs]))
+
+
+def what_became(done: Pass) -> str:
+    """Of the spec, in a word."""
+    if done.stands:
+        return "published" if done.changed else "unchanged" if done.state in ("ready", "degraded") else "kept"
+    return "withdrawn" if done.changed else "no spec"
+
+
+def status(done: Pass, repeated: int = 0, note: str = "") -> str:
+    """STATUS= for `systemctl status`: one sentence in ASCII, since sdnotify sends nothing else."""
+    times = f" (seen {repeated + 1} times)" if repeated and PRIORITY[done.state] < INFO else ""
+    text = f"{done.state}: {done.reason}{times}" + (f"; {note}" if note else "")
+    return " ".join(text.encode("ascii", "replace").decode().split())[:400]
+
+
+def lines(done: Pass, before: Pass | None) -> list[Line]:
+    """The outcome where it is news, what changed among the devices, and each finding that is new.
+
+    What was said before and holds still is a debug line: repeated failures are counted, not repeated. A pass that was
+    overtaken warns of nothing: a driver that is being loaded has nodes missing. The next one does, as if it were news.
+    """
+    fields = _fields(done)
+    outcome, *findings = _outcome_lines(done, before)
+    moves = _device_lines(dict(before.devices), dict(done.devices), fields) if before else []
+    told = [outcome._replace(fields=fields), *moves, *findings]
+    return [_hushed(line) if done.overtaken and line not in moves else line for line in told]
+
+
+def is_unsaid(done: Pass, before: Pass | None) -> bool:
+    """Whether `lines` said something softly that the next pass must say aloud where it holds still."""
+    return done.overtaken and any(line.priority < INFO for line in _outcome_lines(done, before))
+
+
+def _outcome_lines(done: Pass, before: Pass | None) -> list[Line]:
+    said = before if before and not before.unsaid else None
+    news = said is None or (said.state, said.reason) != (done.state, done.reason) or done.changed
+    became = what_became(done)
+    kind = {"published": "published", "withdrawn": "withdrawn"}.get(became, "kept")
+    text = f"{done.state}: {done.reason}" + (f"; {done.path} {became}" if became != "no spec" else "")
+    told = [Line(PRIORITY[done.state] if news else DEBUG, f"{text} ({because(done)})", kind)]
+    known = {str(finding) for finding in said.findings} if said else set()
+    for finding in done.findings:
+        new = str(finding) not in known and not is_said(finding, done.reason)
+        grave = WARNING if finding.severity != "info" else DEBUG
+        told.append(Line(grave if new else DEBUG, str(finding), "", (("CDI_STATE", done.state),)))
+    return told
+
+
+def _hushed(line: Line) -> Line:
+    return line._replace(priority=max(line.priority, INFO))
+
+
+def waited(last: Pass | None, waited_s: float) -> Line | None:
+    """For a boot that was held up in vain; None where that has been said as loudly. `last` None: no look has ended."""
+    if last and PRIORITY[last.state] <= WARNING:
+        return None
+    why = f"{last.state}: {last.reason}" if last else "the first look has not ended"
+    cure = "; modprobe nvidia, or see dmesg for why it fails" if last and last.state == "waiting-driver" else ""
+    return Line(WARNING, f"not ready after {waited_s:g} s, and the boot goes on; {why}{cure}", "kept")
+
+
+def because(done: Pass) -> str:
+    """The first trigger, how many more, and how long the pass took. The fields have more of them."""
+    first = str(done.triggers[0]) if done.triggers else "asked"
+    more = f" and {done.trigger_count - 1} more" if done.trigger_count > 1 else ""
+    return f"{first}{more}; {done.duration_s * 1000:.0f} ms"
+
+
+def _device_lines(before: dict[str, str], after: dict[str, str], fields: Annotations) -> list[Line]:
+    if before == after:
+        return []
+    parts = [f"+ {name} ({uuid})" for name, uuid in after.items() if name not in before]
+    parts += [f"- {name} ({uuid})" for name, uuid in before.items() if name not in after]
+    moved = [(name, before[name], after[name]) for name in after if name in before and before[name] != after[name]]
+    told = [Line(NOTICE, "devices: " + ", ".join(parts), "devices", fields)] if parts else []
+    for name, old, new in moved:
+        text = f"device {name} is another one now: {new}, no longer {old}; whoever names GPUs by index gets it"
+        told.append(Line(WARNING, text, "moved", (*fields, ("GPU_UUID", new))))
+    return told
+
+
+def _fields(done: Pass) -> Annotations:
+    found = [
+        ("CDI_STATE", done.state),
+        ("CDI_REASON", done.reason),
+        ("CDI_SPEC_PATH", done.path),
+        ("CDI_SPEC_SHA256", done.sha256),
+        ("CDI_DURATION_MS", f"{done.duration_s * 1000:.0f}"),
+        *(("CDI_TRIGGER", str(trigger)) for trigger in done.triggers),
+        *(("CDI_DEVICE", name) for name, _ in done.devices),
+        *(("GPU_UUID", uuid) for _, uuid in done.devices),
+    ]
+    return tuple((name, value) for name, value in found if value)

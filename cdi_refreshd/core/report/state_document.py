@@ -1,0 +1,105 @@
+"""state.json: what the daemon tells whoever asks, and how `status` words it. Version 1.
+
+    {"version": 1, "pid": 812, "started": "2026-01-02T03:04:05Z", "stopped": "", "held": "", "state": "ready",
+     "reason": "...", "since": "...", "repeated": 0,
+     "last_pass": {"at": "...", "duration_ms": 21, "triggers": ["udev: pci bind 0000:65:00.0"]},
+     "spec": {"path": "/var/run/cdi/nvidia.yaml", "stands": true, "sha256": "...", "changed": "..."},
+     "driver": {"module": "580.95.05", "libraries": "580.95.05"},
+     "devices": [{"name": "0", "uuid": "GPU-..."}],
+     "findings": [{"severity": "degraded", "place": "...", "fact": "...", "cure": "..."}],
+     "counters": {"passes": 3, ...}, "events": "udev"}
+
+Times are UTC. Keys may be added; none changes its meaning within a version.
+"""
+
+from typing import Any, NamedTuple
+
+from cdi_refreshd.core.report.lines import Pass
+
+VERSION = 1
+
+
+class Counters(NamedTuple):
+    passes: int = 0
+    failures: int = 0
+    """Passes that ended in state failed."""
+    published: int = 0
+    withdrawn: int = 0
+    restored: int = 0
+    """Times that what somebody else wrote over or took away was put back before a look."""
+    triggers: int = 0
+    overflows: int = 0
+    """Times that a kernel queue of events ran over and everything was looked at anew."""
+    stuck: int = 0
+    """Children that did not die."""
+    reloads: int = 0
+
+
+class Life(NamedTuple):
+    """What outlives a pass. Times are texts."""
+
+    pid: int
+    started: str
+    since: str = ""
+    """When the state became what it is."""
+    looked: str = ""
+    """When the last pass ended."""
+    held: str = ""
+    """Until when no look begins, because somebody asked for it; "" for nothing."""
+    stopped: str = ""
+    """When the daemon ended, "" while it runs; one that was killed cannot say so, but its pid is gone."""
+    repeated: int = 0
+    """Passes since then with the same state and reason, less one."""
+    spec_changed: str = ""
+    events: str = ""
+    """Where events come from: udev, or kernel where no udevd runs."""
+    note: str = ""
+    """What is the matter with the daemon itself, "" for nothing."""
+    counters: Counters = Counters()
+
+
+def document(done: Pass, life: Life) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "pid": life.pid,
+        "started": life.started,
+        "stopped": life.stopped,
+        "held": life.held,
+        "state": done.state,
+        "reason": done.reason,
+        "since": life.since,
+        "repeated": life.repeated,
+        "note": life.note,
+        "last_pass": {
+            "at": life.looked,
+            "duration_ms": round(done.duration_s * 1000),
+            "triggers": [str(trigger) for trigger in done.triggers],
+        },
+        "spec": {"path": done.path, "stands": done.stands, "sha256": done.sha256, "changed": life.spec_changed},
+        "driver": {"module": done.module_version, "libraries": done.library_version},
+        "devices": [{"name": name, "uuid": uuid} for name, uuid in done.devices],
+        "findings": [finding._asdict() for finding in done.findings],
+        "counters": life.counters._asdict(),
+        "events": life.events,
+    }
+
+
+def worded(told: dict[str, Any], alive: bool) -> str:
+    """For a person, ten seconds. Raises KeyError, TypeError or ValueError where `told` is no such document."""
+    driver, spec, last = told["driver"], told["spec"], told["last_pass"]
+    lines = [
+        f"{told['state']}: {told['reason']}",
+        f"  since    {told['since']}"
+        + (f", seen {told['repeated'] + 1} times" if told["repeated"] and told["state"] != "ready" else ""),
+        f"  spec     {spec['path']}, " + (f"changed {spec['changed']}" if spec["stands"] else "none"),
+        f"  driver   module {driver['module'] or 'not loaded'}, libraries {driver['libraries'] or 'unknown'}",
+        f"  looked   {last['at']}, {last['duration_ms']} ms ({', '.join(last['triggers']) or 'asked'})",
+        f"  daemon   pid {told['pid']}, events from {told['events'] or 'nowhere'}" + ("" if alive else ", NOT RUNNING"),
+    ]
+    lines += [f"  device   {device['name']:<6} {device['uuid']}" for device in told["devices"]]
+    for finding in told["findings"]:
+        cure = f"; {finding['cure']}" if finding["cure"] else ""
+        lines.append(f"  {finding['severity']:<8} {finding['place']}: {finding['fact']}{cure}")
+    lines += [f"  held     no look until {told['held']}; cdi-refreshd refresh ends it"] if told.get("held") else []
+    lines += [f"  note     {told['note']}"] if told["note"] else []
+    return "\n".join(lines)

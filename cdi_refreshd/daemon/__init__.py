@@ -1,0 +1,1 @@
+"""The long-running service: waits for events, has the probe run, publishes, and reports."""

@@ -1,0 +1,57 @@
+"""`hold`: for a while no look begins, so that nothing has the driver open. A file says until when.
+
+For who unloads the driver, resets a GPU or gives one to a virtual machine. What is published stays as it is meanwhile,
+and is still put back where somebody damages it. A look follows when the time is over, and a `refresh` or a restart of
+the daemon ends it early.
+"""
+
+import contextlib
+import math
+import time
+
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.refresh.watch_list import Watch
+from cdi_refreshd.daemon.state_file import DIRECTORY
+from cdi_refreshd.host import atomic_file
+
+PATH = f"{DIRECTORY}/hold"
+WATCH = Watch(DIRECTORY, ("hold",), "hold")
+AT_MOST_S = 3600.0
+
+
+class Hold:
+    """What the file says. Times are of the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.until_s = -math.inf
+        self.until = ""
+        """The same for people, in UTC; "" where nothing is held."""
+
+    def read(self) -> bool:
+        """Whether it differs from what was known."""
+        before = self.until_s, self.until
+        self.until_s, self.until = asked()
+        if self.until_s <= time.monotonic():
+            self.until_s, self.until = -math.inf, ""
+        return before != (self.until_s, self.until)
+
+    def end(self) -> None:
+        with contextlib.suppress(Fault):  # what was read is forgotten all the same
+            atomic_file.withdraw(PATH)
+        self.until_s, self.until = -math.inf, ""
+
+
+def asked() -> tuple[float, str]:
+    try:
+        with open(PATH, encoding="ascii") as file:
+            seconds, words = file.read(100).split()
+        return min(float(seconds), time.monotonic() + AT_MOST_S), words
+    except (OSError, ValueError):
+        return -math.inf, ""
+
+
+def ask(seconds: float) -> str:
+    """Returns until when, for people. Raises Fault."""
+    words = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+    atomic_file.publish(PATH, f"{time.monotonic() + seconds} {words}\n".encode())
+    return words

@@ -1,0 +1,64 @@
+"""Who else defines our devices, or would: conflicts, forgotten specs, NVIDIA's own units. Not asked at each look.
+
+In a child, since other people's specs take a parser and memory that the daemon has no other use for.
+"""
+
+import json
+from collections.abc import Container, Iterable
+
+from cdi_refreshd.core.cdi.resolve import DEFAULT_DIRECTORIES, definitions
+from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.nvidia.inventory import freeze, to_json
+from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.report.lines import DEBUG, WARNING, Line
+from cdi_refreshd.events.inotify import path_in
+from cdi_refreshd.host.child import Child
+
+LIMIT_S = 5.0
+"""The daemon waits for it."""
+
+
+class Neighbours:
+    """What is known of them. Nobody has asked yet where `known` is None."""
+
+    known: tuple[Finding, ...] | None = None
+
+    @property
+    def conflicts(self) -> tuple[Finding, ...]:
+        """What keeps containers from their GPUs."""
+        return tuple(finding for finding in self.known or () if finding.severity == "fatal")
+
+    def may_differ(self, triggers: Iterable[Trigger], ours: Container[str]) -> bool:
+        """`ours`: paths of our own files, whose going and coming says nothing of others."""
+        others = (t.source == "signal" or (t.detail.endswith("(spec)") and path_in(t) not in ours) for t in triggers)
+        return self.known is None or bool(self.conflicts) or any(others)
+
+    def ask(self) -> list[Line]:
+        """For the journal: what is new, but for conflicts, which are part of the state."""
+        before, self.known = self.known or (), findings()
+        new = [finding for finding in self.known if finding not in before and finding.severity != "fatal"]
+        return [Line(DEBUG if one.severity == "info" else WARNING, str(one), "neighbour") for one in new]
+
+
+def findings() -> tuple[Finding, ...]:
+    """What there is to tell, or why nobody could look."""
+    try:
+        answer = Child(_look).answer(LIMIT_S)
+    except (Fault, OSError) as error:
+        return (Finding("info", "other specs", f"cannot be looked at: {error}"),)
+    found: tuple[Finding, ...] = freeze(tuple[Finding, ...], json.loads(answer))
+    return found
+
+
+def _look() -> bytes:
+    from cdi_refreshd.core.checks import collect  # noqa: PLC0415
+    from cdi_refreshd.inspect import host_facts, published, spec_files  # noqa: PLC0415 - the parent is to stay small
+
+    directories = list(DEFAULT_DIRECTORIES)
+    loaded = spec_files.load(directories)
+    known = definitions(loaded.files)
+    ours = published.our_path()
+    # Other vendors' conflicts among themselves are none of our state.
+    mine = [one for one in known if any(host_facts.same_file(path, ours) for path in one.because_of)]
+    found = [*collect.conflicts(mine), *published.one_place(loaded, known, directories)]
+    return to_json(tuple(one.finding for one in found))

@@ -1,0 +1,56 @@
+"""Where the daemon's word stands, and whether the daemon does."""
+
+import json
+import os
+from typing import Any
+
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.host import atomic_file
+
+DIRECTORY = "/run/cdi-refreshd"
+PATH = f"{DIRECTORY}/state.json"
+LOCK = f"{DIRECTORY}/lock"
+
+
+def write(document: dict[str, Any]) -> None:
+    """Whole or not at all. Raises Fault."""
+    atomic_file.publish(PATH, json.dumps(document, indent=1).encode())
+
+
+def read() -> dict[str, Any]:
+    """Raises Fault where there is none."""
+    try:
+        with open(PATH, "rb") as file:
+            told = json.loads(file.read(1 << 22))
+    except FileNotFoundError:
+        raise Fault(PATH, "is not there: no daemon has run since boot", "systemctl start cdi-refreshd") from None
+    except (OSError, ValueError) as error:
+        raise Fault(PATH, f"cannot be read ({error})", "systemctl restart cdi-refreshd") from None
+    if not isinstance(told, dict):
+        raise Fault(PATH, "is no state document", "systemctl restart cdi-refreshd")
+    return told
+
+
+def is_daemon(pid: object) -> bool:
+    """Whether that process is alive and ours, not another that got the number since."""
+    try:
+        with open(f"/proc/{int(str(pid))}/cmdline", "rb") as file:
+            words = file.read(4096).split(b"\0")
+    except (OSError, ValueError):
+        return False
+    return b"run" in words and any(b"cdi-refreshd" in word or b"cdi_refreshd" in word for word in words)
+
+
+def lock() -> int:
+    """A descriptor to keep open. Raises Fault where another daemon has it."""
+    import fcntl  # noqa: PLC0415 - only the daemon locks
+
+    os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
+    try:
+        descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Fault(LOCK, "another daemon runs", "see cdi-refreshd status") from None
+    except OSError as error:
+        raise Fault(LOCK, f"cannot be locked ({error.strerror})", "run it as root") from None
+    return descriptor

@@ -1,0 +1,56 @@
+"""Device nodes, by lstat alone: opening one would wake its GPU or hold its driver."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+
+from cdi_refreshd.core.formats.globs import matching as matching_names
+from cdi_refreshd.core.nvidia.inventory import Link, Node
+
+
+def node(path: str) -> Node | None:
+    """The character device at `path`; None where there is none. A symbolic link to one is none."""
+    try:
+        seen = os.lstat(path)
+    except OSError:
+        return None
+    if not stat.S_ISCHR(seen.st_mode):
+        return None
+    device = seen.st_rdev
+    return Node(path, os.major(device), os.minor(device), stat.S_IMODE(seen.st_mode), seen.st_uid, seen.st_gid)
+
+
+def problem(path: str) -> str:
+    """What keeps `path` from being a device node that a container can be given."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return "is missing"
+    return "is a symbolic link, not a device node" if stat.S_ISLNK(mode) else "is no character device"
+
+
+def present(paths: Iterable[str]) -> tuple[Node, ...]:
+    return tuple(found for path in paths if (found := node(path)))
+
+
+def matching(pattern: str) -> Iterator[Node]:
+    """Character devices whose path matches, in order; only the last part of the pattern may have wildcards."""
+    directory, _, name = pattern.rpartition("/")
+    try:
+        names = matching_names(sorted(os.listdir(directory or "/")), (name,))
+    except OSError:
+        return
+    # A name that is not printable cannot be written into a spec, and no driver gives one.
+    found = (entry for entry in names if entry.isprintable())
+    yield from present(f"{directory}/{entry}" for entry in found)
+
+
+def links(paths: Iterable[str]) -> tuple[Link, ...]:
+    """Those of the paths that are symbolic links, with their texts."""
+    found = []
+    for path in paths:
+        try:
+            found.append(Link(path, os.readlink(path)))
+        except OSError:
+            continue
+    return tuple(found)

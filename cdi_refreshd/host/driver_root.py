@@ -1,0 +1,160 @@
+"""The files under a driver root: list, find, resolve, read. A tree remembers what it saw: make one for each look."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+
+from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.formats import elf
+from cdi_refreshd.core.formats.globs import matching
+
+LINKS_AT_MOST = 40
+READ_AT_MOST_BYTES = 16 << 20
+
+
+class Tree:
+    """`root` is absolute, without a slash at the end, or `/`. All paths that go in and come out are host paths.
+
+    Symbolic links are followed inside the root: an absolute target starts at the root again, as it will for whoever
+    runs with that root as `/`; one that already names the root (made from outside) is taken as it is.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = "" if root == "/" else root
+        self.findings: list[Finding] = []
+        self._names: dict[str, list[str]] = {}
+        self._seen: dict[str, tuple[int, str]] = {}
+
+    def host(self, path: str) -> str:
+        return self.root + path
+
+    def names(self, directory: str) -> list[str]:
+        """Sorted; empty where there is no such directory. One that may not be read is a finding."""
+        if directory not in self._names:
+            try:
+                self._names[directory] = sorted(os.listdir(directory))
+            except OSError as error:
+                self._names[directory] = []
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                    self._find(directory, f"cannot be read: {os.strerror(error.errno or 0)}")
+        return self._names[directory]
+
+    def real(self, paths: Iterable[str]) -> list[str]:
+        """Where these files really are, each once; what leads nowhere, or to a name that no spec can hold, is not."""
+        return [path for path in dict.fromkeys(map(self.resolve, paths)) if path and self._sane(path)]
+
+    def astray(self, path: str) -> str:
+        """The real path of a file that the host, which knows nothing of the root, would not find by `path`; else ""."""
+        real = self.resolve(path) if self.root else ""
+        return real if real and os.path.realpath(path) != os.path.realpath(real) else ""
+
+    def find(self, directories: Iterable[str], *patterns: str) -> Iterator[str]:
+        """Host paths of what matches by name and is there and no directory; links are not resolved."""
+        for directory in directories:
+            for name in matching(self.names(directory), patterns):
+                if self.is_file(path := f"{directory.rstrip('/')}/{name}") and self._sane(path):
+                    yield path
+
+    def first(self, paths: Iterable[str], condition: Callable[[str], bool] | None = None) -> str:
+        return next((path for path in paths if (condition or self.is_file)(path) and self._sane(path)), "")
+
+    def is_file(self, path: str) -> bool:
+        """There, and no directory; a dangling link is not there."""
+        mode = self._stat(self.resolve(path))[0]
+        return mode != 0 and not stat.S_ISDIR(mode)
+
+    def is_directory(self, path: str) -> bool:
+        return stat.S_ISDIR(self._stat(self.resolve(path))[0])
+
+    def is_executable(self, path: str) -> bool:
+        """A regular file that somebody may execute."""
+        mode = self._stat(self.resolve(path))[0]
+        return stat.S_ISREG(mode) and bool(mode & 0o111)
+
+    def is_link(self, path: str) -> bool:
+        return stat.S_ISLNK(self._stat(path)[0])
+
+    def link_text(self, path: str) -> str:
+        return self._stat(path)[1]
+
+    def resolve(self, path: str) -> str:
+        """The real host path, "" where something on the way is missing or loops."""
+        root = self.root if f"{path}/".startswith(f"{self.root}/") else ""  # a search path may lie outside the root
+        here, parts, links = root, path[len(root) :].split("/"), 0
+        parts.reverse()
+        while parts:
+            part = parts.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                here = here.rpartition("/")[0] if len(here) > len(root) else here
+                continue
+            mode, target = self._stat(f"{here}/{part}")
+            if not mode:
+                return ""
+            if not target:
+                here = f"{here}/{part}"
+                continue
+            links += 1
+            if links > LINKS_AT_MOST:
+                return ""
+            if target.startswith("/"):
+                here = root
+                target = target[len(root) :] if f"{target}/".startswith(f"{root}/") else target
+            parts.extend(reversed(target.split("/")))
+        return here or "/"
+
+    def read(self, path: str) -> bytes | None:
+        """The start of a regular file, None where there is none. One that may not be read is a finding."""
+        try:
+            descriptor = os.open(self.resolve(path) or path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                self._find(path, f"cannot be read: {os.strerror(error.errno or 0)}")
+            return None
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(READ_AT_MOST_BYTES)
+        except OSError as error:
+            self._find(path, f"cannot be read: {error.strerror}")
+            return None
+        finally:
+            os.close(descriptor)
+
+    def soname(self, path: str) -> str | None:
+        """As core.elf.soname tells it; None also for a file that may not be read."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return elf.soname(lambda offset, size: os.pread(descriptor, size, offset))
+        except (OSError, OverflowError):
+            return None
+        finally:
+            os.close(descriptor)
+
+    def _stat(self, path: str) -> tuple[int, str]:
+        """lstat's mode, and the target of a symbolic link; (0, "") where there is nothing."""
+        if path not in self._seen:
+            try:
+                mode = os.lstat(path).st_mode
+                self._seen[path] = (mode, os.readlink(path) if stat.S_ISLNK(mode) else "")
+            except (OSError, ValueError):
+                self._seen[path] = (0, "")
+        return self._seen[path]
+
+    def _sane(self, path: str) -> bool:
+        """A spec is a text that people and programs read line by line."""
+        if path.isprintable():
+            return True
+        self._find(ascii(path)[1:-1], "its name is not printable UTF-8, so it is left out", "rename it")
+        return False
+
+    def _find(self, place: str, fact: str, cure: str = "") -> None:
+        finding = Finding("degraded", place, fact, cure)
+        if finding not in self.findings:
+            self.findings.append(finding)

@@ -1,0 +1,185 @@
+"""Puts the driver's device nodes and their links in /dev/char in order, before anybody looks at them."""
+
+import contextlib
+import json
+import os
+from typing import NamedTuple
+
+from cdi_refreshd.core.checks.host_facts import Entry, registered
+from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.nvidia import device_node_plan
+from cdi_refreshd.core.nvidia.device_node_plan import (
+    JOIN,
+    LEAVE,
+    MAKE,
+    REJOIN,
+    REMOVE,
+    REPLACE,
+    Action,
+    Capability,
+    Facts,
+    Memory,
+)
+from cdi_refreshd.core.nvidia.inventory import freeze
+from cdi_refreshd.host import atomic_file, char_devices, mknod, path_entries, pci, procfs
+from cdi_refreshd.host.driver_root import Tree
+from cdi_refreshd.probe import tegra
+
+CHAR = "/dev/char"
+DIRECTORIES = ("nvidia-caps", "nvidia-caps-imex-channels")
+MODULES = ("nvidia", "nvidia_uvm", "nvidia_modeset")
+MEMORY = "/run/cdi-refreshd/nodes.json"
+
+
+class Done(NamedTuple):
+    action: Action
+    fault: str = ""
+    """Why it could not be done. A LEAVE has none."""
+
+
+def kept(dev_root: str, device_nodes: str, wants_links: bool) -> tuple[Finding, ...]:
+    """For the daemon and the oneshot. What somebody took away while the driver was loaded stays away.
+
+    auto is yes where NVML, which this process is about to open, could not have nvidia-modprobe make its nodes.
+    """
+    wants_nodes = device_nodes == "yes" or (device_nodes == "auto" and procfs.no_new_privileges())
+    if not wants_nodes and not wants_links:
+        return ()
+    seen = facts(dev_root)
+    done: list[Done] = []
+    if wants_nodes:
+        memory = recalled()
+        done += carried_out(device_node_plan.node_actions(seen, memory))
+        made = frozenset(one.action.path for one in done if not one.fault and one.action.do == MAKE)
+        note(memory, device_node_plan.remembered(seen, memory, made))
+    if wants_links:
+        done += carried_out(device_node_plan.link_actions(facts(dev_root) if done else seen, CHAR))
+    return tuple(finding(one) for one in done)
+
+
+def ordered(dev_root: str, wants_nodes: bool, wants_links: bool) -> list[Done]:
+    """For who types it: all that is missing is made."""
+    done = carried_out(device_node_plan.node_actions(facts(dev_root))) if wants_nodes else []
+    return done + (carried_out(device_node_plan.link_actions(facts(dev_root), CHAR)) if wants_links else [])
+
+
+def planned(dev_root: str, wants_nodes: bool, wants_links: bool) -> tuple[Action, ...]:
+    """What `ordered` would do, without doing any of it."""
+    seen = facts(dev_root)
+    actions = device_node_plan.node_actions(seen) if wants_nodes else ()
+    if wants_links:
+        actions += device_node_plan.link_actions(device_node_plan.after(seen, actions), CHAR)
+    return actions
+
+
+def finding(done: Done) -> Finding:
+    return Finding("info", done.action.path, done.fault or done.action.past())
+
+
+def carried_out(actions: tuple[Action, ...]) -> list[Done]:
+    done = []
+    for action in actions:
+        try:
+            carry_out(action)
+            done.append(Done(action))
+        except Fault as fault:
+            fact, cure = fault.finding.fact, fault.finding.cure
+            done.append(Done(action, f"{fact}; {cure}" if cure else fact))
+    return done
+
+
+def carry_out(action: Action) -> None:
+    """Raises Fault."""
+    if action.node and action.do == MAKE:
+        mknod.make(action.node)
+    elif action.node and action.do == REPLACE:
+        mknod.replace(action.node)
+    elif action.do == REMOVE:
+        mknod.unlink(action.path, action.text)
+    elif action.do == REJOIN:
+        mknod.unlink(action.path, action.before)
+        mknod.link(action.path, action.text)
+    elif action.do == JOIN:
+        mknod.link(action.path, action.text)
+    else:
+        assert action.do == LEAVE
+
+
+def facts(dev_root: str) -> Facts:
+    """Asks no GPU that sleeps for its minor: its node was there when it fell asleep."""
+    dev = f"{dev_root.rstrip('/')}/dev"
+    text = path_entries.registered_drivers()
+    loaded = device_node_plan.majors(registered(text)[0])
+    return Facts(
+        majors=loaded,
+        readable=bool(text),
+        minors=minors() if loaded else (),
+        modeset=procfs.module_present("nvidia_modeset"),
+        permissions=device_node_plan.permissions(procfs.text("/proc/driver/nvidia/params") or ""),
+        capabilities=capabilities() if "nvidia-caps" in loaded else (),
+        standing=standing(dev),
+        links=links(),
+        dev=dev,
+        exempt="WSL" if char_devices.node("/dev/dxg") else "Tegra" if tegra.is_tegra(Tree("/")) else "",
+        modules=tuple(map(number, MODULES)),
+    )
+
+
+def minors() -> tuple[int, ...]:
+    asleep = {function.address for function in pci.functions() if function.suspended}
+    awake = (address for address in names("/proc/driver/nvidia/gpus") if address not in asleep)
+    texts = (procfs.text(f"/proc/driver/nvidia/gpus/{address}/information") or "" for address in awake)
+    return tuple(sorted({minor for minor in map(device_node_plan.gpu_minor, texts) if minor is not None}))
+
+
+def capabilities() -> tuple[Capability, ...]:
+    found = []
+    for directory, _, files in os.walk(procfs.CAPABILITIES):
+        for name in files:
+            path = f"{directory}/{name}"
+            said = procfs.text(path)
+            one = device_node_plan.capability(path[len(procfs.CAPABILITIES) + 1 :], said) if said else None
+            found += [one] if one else []
+    return tuple(sorted(found))
+
+
+def standing(dev: str) -> dict[str, Entry]:
+    paths = [f"{dev}/{name}" for name in names(dev) if name.startswith("nvidia")]
+    for directory in DIRECTORIES:
+        paths += [f"{dev}/{directory}/{name}" for name in names(f"{dev}/{directory}")]
+    return path_entries.entries(paths)
+
+
+def links() -> dict[str, str]:
+    texts = {link.path: link.target for link in char_devices.links(f"{CHAR}/{name}" for name in names(CHAR))}
+    return {name: texts.get(f"{CHAR}/{name}", "") for name in names(CHAR)}
+
+
+def names(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def number(module: str) -> int:
+    """The kernel never gives the same one to two things in sysfs; 0 for what is not there."""
+    try:
+        return os.stat(f"/sys/module/{module}").st_ino
+    except OSError:
+        return 0
+
+
+def recalled() -> Memory:
+    try:
+        with open(MEMORY, "rb") as file:
+            memory: Memory = freeze(Memory, json.loads(file.read(1 << 20)))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return Memory()
+    return memory
+
+
+def note(before: Memory, now: Memory) -> None:
+    if now != before:
+        with contextlib.suppress(Fault):  # then the next pass makes what was taken away
+            atomic_file.publish(MEMORY, json.dumps(now).encode())

@@ -1,0 +1,75 @@
+"""What belongs to the driver beside its libraries: configuration, firmware, sockets, programs, Xorg's modules."""
+
+from collections.abc import Iterable
+
+from cdi_refreshd.core.nvidia.driver_paths import (
+    CONFIG_DIRS,
+    CONFIGS,
+    FIRMWARE_DIRS,
+    GRAPHICS_PROGRAMS,
+    MPS,
+    PROGRAM_DIRS,
+    PROGRAMS,
+    SOCKET_DIRS,
+    SOCKETS,
+    VULKAN,
+    XORG_DIRS,
+    XORG_MODULES,
+)
+from cdi_refreshd.core.nvidia.inventory import Config, Driver
+from cdi_refreshd.host.driver_root import Tree
+
+
+def beside(tree: Tree, driver: Driver, config_search_paths: tuple[str, ...], machine: str, ipc: bool) -> Driver:
+    """The driver with everything but firmware filled in. `machine` is uname's word for the processor."""
+    return driver._replace(
+        xorg=xorg(tree, driver),
+        configs=configs(tree, config_search_paths, machine),
+        sockets=sockets(tree) if ipc else (),
+        binaries=programs(tree, PROGRAMS),
+        graphics_binaries=programs(tree, GRAPHICS_PROGRAMS),
+    )
+
+
+def program(tree: Tree, name: str) -> str:
+    return tree.first((tree.host(f"{directory}/{name}") for directory in PROGRAM_DIRS), tree.is_executable)
+
+
+def programs(tree: Tree, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(path for name in names if (path := program(tree, name)))
+
+
+def sockets(tree: Tree) -> tuple[str, ...]:
+    found = [tree.first(tree.host(f"{directory}/{name}") for directory in SOCKET_DIRS) for name in SOCKETS]
+    return tuple(filter(None, (*found, tree.first([tree.host(MPS)]))))
+
+
+def configs(tree: Tree, search_paths: tuple[str, ...], machine: str) -> tuple[Config, ...]:
+    directories = search_paths or tuple(tree.host(path) for path in CONFIG_DIRS)
+    architecture = {"x86_64": "x86_64", "aarch64": "aarch64"}.get(machine)
+    vulkan = (*VULKAN, f"icd.d/nvidia_icd.{architecture}.json") if architecture else VULKAN
+    found = []
+    for base, name in CONFIGS:
+        found.append(Config(tree.first(f"{directory}/{name}" for directory in directories), f"{base}/{name}"))
+    for name in vulkan:
+        places = (*directories, tree.host(""))
+        found.append(Config(tree.first(f"{d}/vulkan/{name}" for d in places), f"/etc/vulkan/{name}"))
+    return tuple(config._replace(path=tree.astray(config.path) or config.path) for config in found if config.path)
+
+
+def firmware(tree: Tree, version: str, release: str, administrators: str) -> tuple[str, ...]:
+    """`administrators` is the directory that the firmware loader was told, `release` the kernel's."""
+    usual = tuple(place for directory in FIRMWARE_DIRS for place in (f"{directory}/{release}", directory))
+    places = (administrators, *usual) if administrators else usual
+    return tuple(tree.find((tree.host(f"{place}/nvidia/{version}") for place in places), "gsp*.bin"))
+
+
+def xorg(tree: Tree, driver: Driver) -> tuple[str, ...]:
+    fixed = [tree.host(f"{base}/{modules}") for base in XORG_DIRS for modules in XORG_MODULES]
+    by_library = [
+        [f"{directory}/nvidia/xorg", *(f"{directory}/xorg/{modules}" for modules in XORG_MODULES)]
+        for directory in driver.library_dirs
+    ]
+    places = [*(by_library[0] if by_library else ()), *fixed, *(place for more in by_library[1:] for place in more)]
+    names = ("nvidia_drv.so", f"libglxserver_nvidia.so.{driver.version}")
+    return tuple(path for name in names if (path := tree.first(f"{place}/{name}" for place in places)))

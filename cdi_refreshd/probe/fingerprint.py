@@ -1,0 +1,42 @@
+"""Everything that a spec depends on, but for NVML's word, as one hash: whether to wake a sleeping GPU is told by it."""
+
+import json
+
+from cdi_refreshd import __version__
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.nvidia.inventory import Presence
+from cdi_refreshd.host import char_devices, pci, procfs, sha256
+from cdi_refreshd.host.driver_root import Tree
+from cdi_refreshd.probe import files
+from cdi_refreshd.probe.libraries import Libraries, versioned
+
+MODES = ("auto", "nvml", "management")
+"""Those that ask NVML, and whose inputs are all below."""
+NODES = ("/dev/nvidia*", "/dev/nvidia-caps/*", "/dev/nvidia-caps-imex-channels/*", "/dev/dri/*")
+
+
+def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Libraries, hook: str) -> str:
+    """ "" where no GPU may sleep: then there is nothing to spare, and the look is the better answer."""
+    sleepy = any(function.may_suspend for function in seen.functions)
+    if not sleepy or choices.mode not in MODES or seen.tegra or seen.wsl:
+        return ""
+    dev_root = "" if choices.dev_root == "/" else choices.dev_root
+    explicit = "enable-explicit-driver-libraries" in choices.feature_flags
+    driver = versioned(libraries, "", seen.module_version, explicit)
+    driver = files.beside(tree, driver, choices.config_search_paths, procfs.machine(), True)
+    facts = (
+        __version__,
+        choices,
+        [function._replace(suspended=False) for function in seen.functions],
+        seen.module_version,
+        driver,
+        files.firmware(tree, driver.version, procfs.release(), procfs.firmware_path()) if driver.version else (),
+        [node for pattern in NODES for node in char_devices.matching(dev_root + pattern)],
+        [pci.drm_names(function.address) for function in seen.functions],
+        procfs.mig_instances(),
+        char_devices.links(
+            f"{dev_root}/dev/dri/by-path/pci-{f.address}-{k}" for f in seen.functions for k in pci.BY_PATH
+        ),
+        (hook, Tree("/").is_executable(hook)),
+    )
+    return sha256.hexdigest(json.dumps(facts).encode())

@@ -1,0 +1,105 @@
+"""From NVML's GPUs and MIG devices to ones with device nodes. What lacks a node that it needs is left out and named."""
+
+from collections.abc import Callable
+
+from cdi_refreshd.core.findings import LEFT_OUT, Finding
+from cdi_refreshd.core.nvidia import driver_texts as texts
+from cdi_refreshd.core.nvidia.inventory import Gpu, Link, MigDevice, Node
+from cdi_refreshd.host import char_devices, pci, procfs
+from cdi_refreshd.host.nvml import RawGpu, RawMig
+
+CONTROL = ("/dev/nvidia-modeset", "/dev/nvidia-uvm-tools", "/dev/nvidia-uvm", "/dev/nvidiactl")
+
+
+class Devices:
+    """Device nodes under a dev root ("" for the host's own), and what was found wrong with them."""
+
+    def __init__(self, dev_root: str) -> None:
+        self.root = "" if dev_root == "/" else dev_root
+        self.findings: list[Finding] = []
+        self._minors: dict[str, int] | None = None
+
+    def control(self) -> tuple[Node, ...]:
+        for name, module, severity, matters in (
+            ("nvidiactl", "nvidia", "degraded", "nothing of NVIDIA's works without it"),
+            ("nvidia-uvm", "nvidia_uvm", "degraded", "CUDA does not start without it"),
+            ("nvidia-uvm-tools", "nvidia_uvm", "info", "profilers want it"),
+            ("nvidia-modeset", "nvidia_modeset", "info", "Vulkan and EGL want it"),
+        ):
+            if char_devices.node(path := f"{self.root}/dev/{name}") is None:
+                loaded = procfs.module_present(module)
+                cure = "nvidia-modprobe makes it" if loaded else f"modprobe {module.replace('_', '-')}"
+                grave = "degraded" if loaded else severity
+                self.findings.append(Finding(grave, path, f"{char_devices.problem(path)}; {matters}", cure))
+        return char_devices.present(self.root + path for path in CONTROL)
+
+    def gpu(self, raw: RawGpu) -> Gpu | None:
+        """None where the GPU has no node of its own: DRM nodes alone are of no use to anybody."""
+        own = char_devices.node(path := f"{self.root}/dev/nvidia{raw.minor}")
+        if own is None:
+            self._left_out(f"GPU {raw.number} ({raw.uuid})", f"{path} {char_devices.problem(path)}")
+            return None
+        drm, links = self._drm(raw.pci)
+        return Gpu(
+            raw.number, raw.uuid, raw.minor, raw.pci, raw.name, raw.mig_enabled, raw.coherent, (own, *drm), links
+        )
+
+    def mig(self, raw: RawMig, parent: RawGpu) -> MigDevice | None:
+        """None unless the GPU's node and both access nodes are there: with less, CUDA would see no device."""
+        place = f"MIG device {raw.parent}:{raw.number} ({raw.uuid})"
+        own = char_devices.node(path := f"{self.root}/dev/nvidia{parent.minor}")
+        if own is None:
+            self._left_out(place, f"{path} {char_devices.problem(path)}")
+            return None
+        access = []
+        for ci in (None, raw.ci):
+            minor = self._capability(parent.minor, raw.gi, ci)
+            path = f"{self.root}/dev/nvidia-caps/nvidia-cap{minor}"
+            found = char_devices.node(path) if minor is not None else None
+            if found is None:
+                what = "GPU instance" if ci is None else "compute instance"
+                known = minor is not None
+                why = f"{path} {char_devices.problem(path)}" if known else f"the driver tells no minor for its {what}"
+                self._left_out(place, why)
+                return None
+            access.append(found)
+        drm, links = self._drm(parent.pci) if raw.graphics else ((), ())
+        return MigDevice(raw.parent, parent.uuid, raw.number, raw.uuid, raw.gi, raw.ci, (own, *access, *drm), links)
+
+    def _drm(self, address: str) -> tuple[tuple[Node, ...], tuple[Link, ...]]:
+        names = pci.drm_names(address) if address else ()
+        found = char_devices.present(f"{self.root}/dev/dri/{name}" for name in names)
+        paths = {node.path for node in found}
+        by_path = f"{self.root}/dev/dri/by-path"
+        links = char_devices.links(f"{by_path}/pci-{address}-{kind}" for kind in pci.BY_PATH)
+        return found, tuple(link for link in links if joined(by_path, link.target) in paths)
+
+    def _capability(self, gpu_minor: int, gi: int, ci: int | None) -> int | None:
+        """The minor of an access node: from the driver's one table, else from the instance's own directory."""
+        if self._minors is None:
+            self._minors = self._table(procfs.text)
+        inner = "" if ci is None else f"/ci{ci}"
+        known = self._minors.get(f"gpu{gpu_minor}/gi{gi}{inner}/access")
+        return procfs.capability_minor(gpu_minor, gi, ci) if known is None else known
+
+    def _table(self, read: Callable[[str], str | None]) -> dict[str, int]:
+        said = read(procfs.MIG_MINORS)
+        minors, odd = texts.mig_minors(said or "")
+        if odd:
+            fact = f"has {len(odd)} lines that are no capability, such as {odd[0][:60]!a}"
+            self.findings.append(Finding("info", procfs.MIG_MINORS, fact))
+        return minors
+
+    def _left_out(self, place: str, fact: str) -> None:
+        self.findings.append(Finding("degraded", place, f"{fact}{LEFT_OUT}", "nvidia-modprobe makes the node"))
+
+
+def joined(directory: str, target: str) -> str:
+    """Where a link in `directory` points by its text alone."""
+    parts: list[str] = []
+    for part in (target if target.startswith("/") else f"{directory}/{target}").split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)

@@ -1,0 +1,70 @@
+"""Starts the child that looks at the machine. Imports little: whoever asks goes on importing while the child looks."""
+
+import os
+from typing import TYPE_CHECKING
+
+from cdi_refreshd.host.child import Child
+
+if TYPE_CHECKING:
+    from cdi_refreshd.core.findings import Finding
+    from cdi_refreshd.probe.request import Request
+
+LIMIT_S = 60.0
+"""For the whole look. An 8-GPU host without persistence mode needs several seconds to initialise NVML."""
+
+
+def start(request: "Request") -> Child:
+    return Child(lambda: _look(request))
+
+
+class Prepared:
+    """A child that imports what a look needs while its request is still being understood."""
+
+    def __init__(self) -> None:
+        reader, self._writer = os.pipe2(os.O_CLOEXEC)
+        self._child = Child(_look_when_asked, reader)
+        os.close(reader)
+
+    def ask(self, request: "Request") -> Child:
+        from cdi_refreshd.core.nvidia.inventory import to_json  # noqa: PLC0415 - the child is at work meanwhile
+
+        rest = memoryview(to_json(request))
+        try:
+            while rest:
+                rest = rest[os.write(self._writer, rest) :]
+        except BrokenPipeError:
+            pass  # the child has died, and its end will tell how
+        os.close(self._writer)
+        self._writer = -1
+        return self._child
+
+    def close(self) -> None:
+        """Ends the child if it was never asked, or did not answer."""
+        if self._writer >= 0:
+            os.close(self._writer)
+        self._child.close()
+
+
+def _look_when_asked() -> bytes:
+    import json  # noqa: PLC0415 - with pynvml: only the child needs them
+
+    from cdi_refreshd.core.nvidia.inventory import freeze  # noqa: PLC0415
+    from cdi_refreshd.probe import machine  # noqa: F401, PLC0415
+    from cdi_refreshd.probe.request import Request  # noqa: PLC0415
+
+    with open(0, "rb", closefd=False) as pipe:
+        text = pipe.read()
+    return _look(freeze(Request, json.loads(text))) if text else b""
+
+
+def _look(request: "Request") -> bytes:
+    from cdi_refreshd.core.nvidia.inventory import to_json  # noqa: PLC0415
+    from cdi_refreshd.probe import machine  # noqa: PLC0415
+
+    made: tuple[Finding, ...] = ()
+    if request.device_nodes != "no" or request.dev_char_links:
+        from cdi_refreshd.probe import device_node_setup  # noqa: PLC0415 - not for who only prints a spec
+
+        made = device_node_setup.kept(request.choices.dev_root, request.device_nodes, request.dev_char_links)
+    seen = machine.look(request)
+    return to_json(seen._replace(findings=(*seen.findings, *made)) if made else seen)
