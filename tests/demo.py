@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.daemon.running import Running
+from tests.behaviour.daemon.running import Running
 from tests.machine import CannotBoot, booted
 
 BIN = str(Path(sys.executable).parent)

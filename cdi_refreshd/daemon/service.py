@@ -1,7 +1,6 @@
 """The daemon: one loop that waits for reasons to look again, for the child that looks, and for the time.
 
-It decides nothing about GPUs, specs or times: that is core/'s. It opens no /dev/nvidia* and maps no NVIDIA library.
-"""
+It decides nothing about GPUs, specs or times: core/ does. It opens no /dev/nvidia*, maps no NVIDIA library."""
 
 import gc
 import math
@@ -24,9 +23,9 @@ from cdi_refreshd.daemon.hold import Hold
 from cdi_refreshd.daemon.other_specs import Neighbours
 from cdi_refreshd.daemon.published_spec import Guard
 from cdi_refreshd.daemon.reporter import Telling
+from cdi_refreshd.events.drift import Sweep
 from cdi_refreshd.events.inotify import DirectoryWatches, path_in
 from cdi_refreshd.events.mig import MigPoll
-from cdi_refreshd.events.sweep import Sweep
 from cdi_refreshd.events.udev import UdevEvents
 from cdi_refreshd.host import atomic_file
 from cdi_refreshd.host.child import Child
@@ -386,9 +385,8 @@ class Daemon:
         for path in self.abandoned:
             try:
                 if path != self.path and pipeline.withdrawn(path):
-                    self.journal.write(
-                        Line(lines.NOTICE, f"{path} withdrawn: the spec is {self.path} now", "withdrawn")
-                    )
+                    text = f"{path} withdrawn: the spec is {self.path} now"
+                    self.journal.write(Line(lines.NOTICE, text, "withdrawn"))
             except Fault as fault:
                 self.journal.write(Line(lines.WARNING, str(fault)))
         self.abandoned.clear()

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.daemon.running import CASE, SPEC, Running
+from tests.behaviour.daemon.running import CASE, SPEC, Running
 from tests.machine import booted
 
 EIGHT = {**CASE, "gpus": [{}] * 8}

@@ -8,7 +8,7 @@ import tempfile
 import time
 
 from cdi_refreshd.host.atomic_file import publish
-from tests.publish.beside import (
+from tests.unit.host.atomic_file.beside import (
     IN_MOVED_FROM,
     IN_MOVED_TO,
     IN_Q_OVERFLOW,

@@ -1,0 +1,193 @@
+"""What somebody writes over or takes away is back before anybody has looked at the machine."""
+
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+from tests.behaviour.daemon.running import CASE, SPEC, patched
+
+pytestmark = pytest.mark.root
+HANGS = {**CASE, "nvml": ["hang nvmlDeviceGetCount_v2 600"]}
+"""No look ends any more."""
+FAILS = {**CASE, "nvml": ["fail nvmlInit_v2 999"]}
+
+
+NO_LEASES = "import fcntl\nfcntl.F_SETLEASE = -1\n"
+"""What a filesystem without them comes to."""
+
+
+@pytest.fixture(params=["leases", "no leases"])
+def published(machine, start, request):
+    """A daemon whose looks hang from now on, the spec's path and its bytes."""
+    daemon = start(env=patched(machine, NO_LEASES if request.param == "no leases" else ""))
+    daemon.writes_are_seen = request.param == "no leases"
+    daemon.until_told("READY=1")
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    machine.become(HANGS)
+    daemon.until_quiet()
+    return daemon, machine.path(SPEC), machine.path(SPEC).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("damage", "verb"),
+    [
+        (lambda spec: spec.write_text("cdiVersion: 0.5.0\nkind: nv"), ""),
+        (lambda spec: spec.write_text(spec.read_text().replace("/dev/nvidia1", "/dev/sda")), ""),
+        (lambda spec: os.truncate(spec, 0), ""),
+        (lambda spec: spec.unlink(), "deleted"),
+        (lambda spec: spec.rename(spec.with_name("else")), "moved away"),
+        (lambda spec: spec.chmod(0o600), "has other permissions or times"),
+        (lambda spec: shutil.rmtree(spec.parent), "deleted"),
+    ],
+    ids=["cut", "tampered", "emptied", "deleted", "renamed", "closed", "wiped"],
+)
+def test_a_lost_spec_is_back_though_no_look_ends(published, damage, verb):
+    daemon, spec, before = published
+    damage(spec)
+    daemon.until(lambda: spec.exists() and spec.read_bytes() == before and spec.stat().st_mode & 0o777 == 0o644)
+    verb = verb or ("written" if daemon.writes_are_seen else "opened to be written")
+    daemon.until(lambda: f"{SPEC} {verb}, not by us; put back as it was published" in daemon.journal())
+
+
+def test_a_whole_document_of_somebody_else_stands_until_the_look_has_decided(published):
+    daemon, spec, before = published
+    other = before.replace(b"/dev/nvidia1", b"/dev/null")
+    spec.with_name("other").write_bytes(other)
+    spec.with_name("other").rename(spec)
+    daemon.until(daemon.children)
+    assert spec.read_bytes() == other
+
+
+def test_a_spec_that_goes_together_with_the_machine_is_not_put_back(published):
+    daemon, spec, _ = published
+    daemon.machine.become({**HANGS, "gpus": [{}]})
+    spec.unlink()
+    daemon.until(daemon.children)
+    assert not spec.exists()
+
+
+@pytest.mark.parametrize("damage", [lambda spec: spec.unlink(), lambda spec: spec.write_text("no spec")])
+def test_a_spec_that_is_lost_while_a_look_hangs_is_back(published, damage):
+    daemon, spec, before = published
+    daemon.signal(signal.SIGHUP)
+    daemon.until(daemon.children)
+    for _ in range(2):
+        damage(spec)
+        daemon.until(lambda: spec.exists() and spec.read_bytes() == before)
+
+
+def test_what_was_published_outlives_looks_that_fail_though_the_machine_changed_too(machine, start):
+    daemon = start(config="[daemon]\nretry-first = 50ms\nretry-at-most = 1s\n")
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    spec = machine.path(SPEC)
+    before = spec.read_bytes()
+    machine.become({**FAILS, "uvm_major": 444})
+    for loss in ("is gone", "is damaged"):
+        machine.path("/dev/nvidia-uvm").touch()
+        spec.unlink()
+        if loss == "is damaged":
+            spec.symlink_to("/etc/hostname")
+        daemon.until(lambda: spec.is_file() and not spec.is_symlink() and spec.read_bytes() == before)
+        daemon.until(lambda words=f"{SPEC} {loss}, not by us; put back": words in daemon.journal())
+    daemon.until(lambda: daemon.state()["state"] == "failed" and daemon.state()["spec"]["stands"])
+
+
+def test_a_document_of_somebody_else_is_left_alone_while_looks_fail_and_is_no_reason_to_look(machine, start):
+    daemon = start(config="[daemon]\nretry-first = 1min\n")
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    spec = machine.path(SPEC)
+    other = spec.read_bytes().replace(b"/dev/nvidia1", b"/dev/null")
+    spec.with_name("other").write_bytes(other)
+    machine.become({**FAILS, "uvm_major": 444})
+    daemon.until(lambda: daemon.state()["state"] == "failed")
+    daemon.until(lambda: not daemon.children())
+    spec.with_name("other").rename(spec)
+    reloads = daemon.state()["counters"]["reloads"]
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda: daemon.state()["counters"]["reloads"] > reloads)
+    passes, ends_at = daemon.state()["counters"]["passes"], time.monotonic() + 1
+    while time.monotonic() < ends_at:
+        daemon.hear(0.05)
+    assert daemon.state()["counters"]["passes"] <= passes + 1, "each look asks for the next"
+    assert spec.read_bytes() == other
+
+
+def test_each_time_is_counted_and_followed_by_a_look(machine, start):
+    daemon = start()
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    passes = daemon.state()["counters"]["passes"]
+    for _ in range(3):
+        machine.path(SPEC).unlink()
+        daemon.until(lambda: machine.path(SPEC).exists())
+        daemon.until_quiet()
+    counters = daemon.state()["counters"]
+    assert (counters["restored"], counters["passes"]) == (3, passes + 3)
+
+
+def test_nobody_reads_what_somebody_writes_in_place(machine, start):
+    daemon = start()
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    spec = machine.path(SPEC)
+    before, inode = spec.read_bytes(), spec.stat().st_ino
+    with spec.open("wb") as file:  # waits until the daemon has let go
+        assert spec.read_bytes() == before
+        assert spec.stat().st_ino != inode
+        file.write(b"cdiVersion: 0.5.0")
+    assert spec.read_bytes() == before
+    daemon.until(lambda: "opened to be written, not by us" in daemon.journal())
+    assert daemon.children() == []
+
+
+def test_a_daemon_that_is_asked_too_often_looks_and_is_not_kept_busy(machine, start):
+    daemon = start()
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    spec = machine.path(SPEC)
+    before, passes = spec.read_bytes(), daemon.state()["counters"]["passes"]
+    for _ in range(50):
+        spec.write_bytes(b"no spec")
+    daemon.until(lambda: spec.read_bytes() == before)
+    daemon.until_quiet()
+    counters = daemon.state()["counters"]
+    assert spec.read_bytes() == before
+    assert counters["passes"] > passes
+    assert counters["restored"] < 25
+
+
+def test_who_writes_in_the_very_moment_of_the_restoring_is_found_out(machine, start):
+    """Between the rename and the lease: what stands then must not be taken for what was published."""
+    daemon = start()
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    spec = machine.path(SPEC)
+    before = spec.read_bytes()
+    for _ in range(20):
+        inode = spec.stat().st_ino
+        spec.write_bytes(b"no spec")
+        while spec.stat().st_ino == inode:
+            pass
+        os.truncate(spec, 10)
+        daemon.until(lambda: spec.read_bytes() == before, "it stays damaged")
+        daemon.until_quiet()
+
+
+NEVER_AS_WRITTEN = "from cdi_refreshd.host import atomic_file\natomic_file.holds = lambda *_: False\n"
+"""What a filesystem without modes comes to."""
+
+
+def test_where_nothing_is_ever_as_it_was_written_one_more_look_is_enough(machine, start):
+    daemon = start(env=patched(machine, NEVER_AS_WRITTEN))
+    daemon.until_devices("0", "1")
+    daemon.until_passes(2)
+    ends_at = time.monotonic() + 1
+    while time.monotonic() < ends_at:
+        daemon.hear(0.05)
+    assert daemon.state()["counters"]["passes"] == 2

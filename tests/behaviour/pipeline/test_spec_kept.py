@@ -1,0 +1,19 @@
+"""The spec that stands, where the new one is not good either: only a spec can be better than a spec."""
+
+import pytest
+
+from tests.behaviour.pipeline.hosts import GPU, PUBLISHED, Host, case, state_of
+from tests.machine import booted
+
+pytestmark = pytest.mark.root
+
+
+@pytest.mark.parametrize("damaged", ["cdiVersion: 0.5.0\nkind: nv", "", "kind: nvidia.com/gpu\ndevices: []\n"])
+def test_what_is_no_spec_is_written_over_even_where_containers_cannot_start(damaged):
+    with booted(case(GPU, path_bins=[])) as machine:
+        host = Host(machine)
+        assert state_of(host.oneshot()) == "degraded"
+        good = host.path(PUBLISHED).read_bytes()
+        host.path(PUBLISHED).write_text(damaged)
+        assert state_of(host.oneshot()) == "degraded"
+        assert host.path(PUBLISHED).read_bytes() == good

@@ -1,0 +1,37 @@
+"""The picture in the docs, and the table that it is a picture of."""
+
+import pathlib
+import re
+
+import pytest
+
+from cdi_refreshd.core.refresh import scheduler as r
+
+DOCUMENT = pathlib.Path(__file__).resolve().parents[4] / "docs" / "reconciler.md"
+
+
+def test_the_document_shows_the_table_that_runs():
+    (drawn,) = re.findall(r"```mermaid\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert drawn == r.diagram(), "print(diagram()) and paste it"
+
+
+def test_the_document_names_every_state_and_what_it_means():
+    text = DOCUMENT.read_text()
+    for state, meaning in r.STATES.items():
+        assert f"| `{state}` | {meaning} |" in text
+
+
+@pytest.mark.parametrize("state", r.STATES)
+def test_every_state_can_be_reached_and_left(state):
+    assert state == r.IDLE or any(row.to == state for row in r.TABLE)
+    assert state == r.STOPPED or any(row.to not in ("", state) and state in row.states for row in r.TABLE)
+
+
+def test_no_row_hides_behind_one_that_always_holds():
+    for rows in r.MOVES.values():
+        assert all(row.when is not r._always for row in rows[:-1])
+
+
+def test_arrows_say_nothing_that_mermaid_would_take_for_its_own():
+    for phrase in [row.why for row in r.TABLE] + list(r.STATES.values()):
+        assert not set(phrase) & set(':;"#{}[]'), phrase

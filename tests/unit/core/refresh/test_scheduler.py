@@ -1,0 +1,310 @@
+"""The reconciler by example: one story each."""
+
+from itertools import pairwise
+
+import pytest
+
+from cdi_refreshd.core.refresh import scheduler as r
+from cdi_refreshd.core.refresh.event import Trigger
+from tests.unit.core.refresh.world import LEAVING, TIMING, World, backoff, burst, pass_answering, trigger
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def looking(world):
+    """A world whose first look has just begun."""
+    world.trigger(0)
+    world.run_until_probe()
+    return world
+
+
+def near(seconds):
+    return pytest.approx(seconds, abs=1e-6)
+
+
+def test_where_nothing_happens_nothing_is_waited_for(world):
+    world.pass_time(1e6)
+    assert world.log == []
+    assert r.next_deadline(world.reconciler) is None
+
+
+def test_a_lone_event_is_looked_at_after_the_settle_time(world):
+    world.trigger(7)
+    assert world.run_until_probe() == near(TIMING.settle_s)
+    assert world.probes[0][1] == r.StartProbe((trigger(7),), 1)
+
+
+def test_each_event_of_a_group_waits_for_the_next(world):
+    for number in range(4):
+        world.trigger(number)
+        world.pass_time(0.04)
+    assert world.run_until_probe() == near(0.01)
+    assert world.probes[0][1] == r.StartProbe(tuple(trigger(n) for n in range(4)), 4)
+
+
+def test_a_group_without_end_is_looked_at_within_half_a_second_of_its_first(world):
+    for number in range(100):
+        if world.probes:
+            break
+        world.trigger(number)
+        world.pass_time(0.04)
+    assert world.probes[0][0] == near(TIMING.settle_at_most_s)
+
+
+def test_a_driver_that_goes_piece_by_piece_is_given_time(world):
+    for number in LEAVING[:3]:
+        world.trigger(number)
+        world.pass_time(1.0)
+    assert world.probes == []
+    assert world.run_until_probe() == near(1.0)
+
+
+def test_a_driver_that_goes_without_end_is_looked_at_all_the_same(world):
+    while not world.probes:
+        world.trigger(LEAVING[0])
+        world.pass_time(1.5)
+    assert world.probes[0][0] == near(2 * TIMING.leaving_s)
+
+
+def test_whatever_else_happens_is_looked_at_as_ever(world):
+    world.trigger(LEAVING[0])
+    world.pass_time(1.9)
+    world.trigger(0)
+    world.trigger(LEAVING[1])
+    assert world.run_until_probe() == near(TIMING.settle_s)
+
+
+def test_the_first_eight_different_triggers_are_named_in_order_and_all_are_counted(world):
+    for number in (3, 1, 3, 1, 2, *range(1000)):
+        world.trigger(number)
+    world.run_until_probe()
+    named = tuple(trigger(n) for n in (3, 1, 2, 0, 4, 5, 6, 7))
+    assert world.probes[0][1] == r.StartProbe(named, 1005)
+
+
+def test_ten_thousand_events_in_two_seconds_cost_three_probes_and_the_last_comes_after_them(world):
+    stormed = burst([2 / 10_000] * 10_000, look_s=0.1)
+    assert len(stormed.probes) == 3
+    assert stormed.probes[-1][0] >= 2
+    assert stormed.reconciler.counters == r.Counters(triggers=10_000, probes=3)
+
+
+def test_ten_thousand_events_at_once_cost_one_probe():
+    assert len(burst([0.0] * 10_000, look_s=0.1).probes) == 1
+
+
+def test_the_bound_doubles_in_a_storm_up_to_five_seconds(world):
+    while world.real_s < 25:
+        world.trigger()
+        pass_answering(world, 0.01, look_s=0.2)
+    begun_s = [at_s for at_s, _ in world.probes]
+    between_s = [b - a for a, b in pairwise(begun_s)]
+    assert begun_s[0] == near(0.5)
+    assert between_s == [pytest.approx(bound_s, abs=0.02) for bound_s in (1, 2, 4, 5, 5, 5)]
+
+
+def test_after_a_storm_a_lone_event_is_served_at_once_again(world):
+    while world.real_s < 10:
+        world.trigger()
+        pass_answering(world, 0.01, look_s=0.2)
+    pass_answering(world, 10, look_s=0.2)
+    world.trigger()
+    assert world.run_until_probe() == near(TIMING.settle_s)
+
+
+def test_an_event_while_a_look_lasts_causes_exactly_one_more(looking):
+    for number in range(1, 4):
+        looking.pass_time(0.1)
+        looking.trigger(number)
+    looking.pass_time(0.3)
+    assert len(looking.probes) == 1
+    looking.answer()
+    assert looking.run_until_probe() == near(0)
+    assert looking.probes[1][1] == r.StartProbe((trigger(1), trigger(2), trigger(3)), 3)
+    looking.answer()
+    looking.pass_time(1e4)
+    assert len(looking.probes) == 2
+
+
+def test_a_look_that_takes_too_long_is_killed(looking):
+    looking.pass_time(TIMING.look_limit_s - 0.001)
+    assert not looking.killed
+    looking.pass_time(0.001)
+    assert looking.log[-1][2] == (r.KillProbe("did not answer within 60 s"),)
+
+
+def test_a_look_that_was_killed_is_tried_again_after_the_back_off(looking):
+    looking.pass_time(TIMING.look_limit_s)
+    looking.gone()
+    assert looking.run_until_probe() == near(backoff(1))
+
+
+def test_what_happened_while_a_killed_child_took_its_time_is_looked_at_once_it_is_gone(looking):
+    looking.pass_time(TIMING.look_limit_s)
+    looking.trigger(5)
+    looking.pass_time(2)
+    looking.answer(retry=True)
+    assert looking.run_until_probe() == near(0)
+    assert looking.probes[-1][1] == r.StartProbe((trigger(5),), 1)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "by time alone"])
+def test_a_child_that_does_not_die_is_reported_once_and_no_other_is_started(looking, told):
+    looking.pass_time(TIMING.look_limit_s)
+    if told:
+        looking.child_stuck()
+    for number in range(20):
+        looking.trigger(number)
+        looking.pass_time(100)
+        looking.child_stuck()
+    assert looking.reconciler.state == r.STUCK
+    assert sum(action == r.REPORT_STUCK for _, _, actions in looking.log for action in actions) == 1
+    assert len(looking.probes) == 1
+
+
+@pytest.mark.parametrize("end", [World.gone, World.answer])
+def test_when_a_stuck_child_is_gone_at_last_what_was_remembered_is_looked_at(looking, end):
+    looking.pass_time(TIMING.look_limit_s)
+    looking.trigger(1)
+    looking.pass_time(1000)
+    end(looking)
+    assert looking.run_until_probe() == near(0)
+    assert looking.probes[-1][1] == r.StartProbe((trigger(1),), 1)
+
+
+def test_when_a_stuck_child_is_gone_and_nothing_happened_the_look_is_still_owed(looking):
+    looking.pass_time(1000)
+    looking.gone()
+    assert looking.run_until_probe() == near(backoff(1))
+
+
+def test_a_stuck_child_is_killed_again_every_few_seconds(looking):
+    looking.pass_time(TIMING.look_limit_s + TIMING.stuck_recheck_s)
+    assert looking.reported
+    before = len(looking.log)
+    looking.pass_time(10 * TIMING.stuck_recheck_s)
+    assert [actions for _, _, actions in looking.log[before:]] == [(r.KillProbe("did not answer within 60 s"),)] * 10
+
+
+def test_tries_grow_apart_and_a_good_answer_brings_them_together_again(looking):
+    for attempt in (1, 2, 3, 4):
+        looking.answer(retry=True)
+        assert looking.run_until_probe() == near(backoff(attempt))
+        assert looking.probes[-1][1] == r.StartProbe((Trigger("retry", f"number {attempt}"),), 1)
+    looking.answer(retry=False)
+    looking.pass_time(1e4)
+    assert looking.reconciler.state == r.IDLE
+    looking.trigger()
+    looking.run_until_probe()
+    looking.answer(retry=True)
+    assert looking.run_until_probe() == near(backoff(1))
+
+
+def test_an_event_cuts_the_back_off_short_and_does_not_start_it_anew(looking):
+    for _ in range(6):
+        looking.answer(retry=True)
+        looking.run_until_probe()
+    looking.answer(retry=True)
+    looking.pass_time(1)
+    looking.trigger(9)
+    assert looking.run_until_probe() == near(TIMING.settle_s)
+    assert looking.probes[-1][1] == r.StartProbe((trigger(9),), 1)
+    looking.answer(retry=True)
+    assert looking.run_until_probe() == near(backoff(8))
+
+
+@pytest.mark.parametrize("seconds", [0, 0.02, 0.3, 62, 70], ids=str)
+def test_after_stop_nothing_is_started_and_nothing_is_waited_for(world, seconds):
+    world.trigger()
+    world.pass_time(seconds)
+    world.stop()
+    before = len(world.probes)
+    world.trigger()
+    if world.child:
+        world.answer(retry=True)
+    world.pass_time(1e6)
+    assert len(world.probes) == before
+    assert r.next_deadline(world.reconciler) is None
+
+
+def test_stop_kills_the_child_that_looks(looking):
+    assert looking.stop() == (r.KillProbe("is not needed any more"),)
+
+
+@pytest.mark.parametrize("by_s", [-1e9, -100, -0.03])
+def test_a_clock_set_back_does_not_postpone_a_look(world, by_s):
+    world.trigger()
+    world.pass_time(0.02)
+    world.jump(by_s)
+    assert world.run_until_probe() <= 2 * TIMING.settle_s
+
+
+def test_a_clock_set_back_in_a_group_without_end_does_not_undo_its_bound(world):
+    for number in range(25):
+        if number == 5:
+            world.jump(-1000)
+        world.trigger(number)
+        world.pass_time(0.04)
+    assert world.probes[0][0] <= TIMING.settle_at_most_s + 0.05
+
+
+def test_a_clock_set_back_makes_no_storm_of_a_lone_event(looking):
+    looking.answer()
+    looking.pass_time(10)
+    looking.step(r.TICK)  # the last time that the old clock was seen
+    looking.jump(-1000)
+    looking.trigger()
+    assert looking.run_until_probe() == near(TIMING.settle_s)
+
+
+@pytest.mark.parametrize("by_s", [-1e9, -1000])
+def test_a_clock_set_back_postpones_neither_kill_nor_retry(looking, by_s):
+    looking.jump(by_s)
+    looking.pass_time(2 * TIMING.look_limit_s)
+    assert looking.killed
+    looking.gone()
+    looking.jump(by_s)
+    assert looking.run_until_probe() <= 2 * backoff(1) + 1e-6
+
+
+def test_a_look_during_which_the_machine_slept_gets_its_whole_time_again(looking):
+    looking.pass_time(10)
+    looking.jump(3600)
+    looking.step(r.TICK)
+    assert not looking.killed
+    looking.pass_time(TIMING.look_limit_s - 1)
+    assert not looking.killed
+    looking.pass_time(1)
+    assert looking.killed
+
+
+def test_a_machine_that_slept_right_after_the_kill_does_not_make_the_child_stuck(looking):
+    looking.pass_time(TIMING.look_limit_s)
+    looking.jump(3600)
+    looking.step(r.TICK)
+    assert not looking.reported
+    looking.pass_time(TIMING.stuck_recheck_s)
+    assert looking.reported
+
+
+def test_a_retry_that_was_slept_through_comes_at_once(looking):
+    for _ in range(8):
+        looking.answer(retry=True)
+        looking.run_until_probe()
+    looking.answer(retry=True)
+    looking.jump(3600)
+    assert r.StartProbe((Trigger("retry", "number 9"),), 1) in looking.step(r.TICK)
+
+
+def test_what_has_happened_is_counted(looking):
+    looking.pass_time(TIMING.look_limit_s + TIMING.stuck_recheck_s)
+    looking.trigger(1)
+    looking.gone()
+    looking.run_until_probe()
+    looking.answer(retry=True)
+    looking.run_until_probe()
+    assert looking.reconciler.counters == r.Counters(triggers=2, probes=3, retries=1, killed=1, stuck=1)

@@ -1,0 +1,89 @@
+"""Which lines the journal gets of a pass, and how loud they are."""
+
+import re
+from pathlib import Path
+
+from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.report.lines import DEBUG, INFO, MESSAGE_IDS, NOTICE, WARNING, Pass, is_unsaid, lines, waited
+
+README = Path(__file__).parents[4] / "README.md"
+
+READY = Pass("ready", "2 GPUs", "/run/cdi/nvidia.yaml", stands=True, changed=True)
+MISSING = Finding("degraded", "/dev/nvidia-modeset", "is missing")
+OTHER = Finding("degraded", "/dev/nvidia-uvm", "is missing")
+WORSE = READY._replace(state="degraded", reason=f"2 GPUs; {MISSING}", findings=(MISSING, OTHER))
+
+
+def told(done, before=None):
+    return [(line.priority, line.text.partition(" (")[0]) for line in lines(done, before)]
+
+
+def test_news_is_as_loud_as_its_state():
+    assert told(READY) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
+    assert told(WORSE)[0][0] == WARNING
+
+
+def test_what_was_said_and_holds_still_is_for_debugging():
+    assert {priority for priority, _ in told(WORSE._replace(changed=False), WORSE)} == {DEBUG}
+
+
+def test_a_finding_is_told_once_and_not_beside_a_reason_that_has_it():
+    assert [(p, text) for p, text in told(WORSE, READY) if p < DEBUG] == [
+        (WARNING, f"degraded: 2 GPUs; {MISSING}; /run/cdi/nvidia.yaml published"),
+        (WARNING, str(OTHER)),
+    ]
+
+
+def test_an_overtaken_pass_warns_of_nothing():
+    assert {priority for priority, _ in told(WORSE._replace(overtaken=True), READY)} <= {INFO, DEBUG}
+
+
+def after(*passes):
+    """The last of them, as it is remembered when each has been told."""
+    before = None
+    for done in passes:
+        before = done._replace(unsaid=is_unsaid(done, before))
+    return before
+
+
+OVERTAKEN = WORSE._replace(overtaken=True)
+STILL = WORSE._replace(changed=False)
+
+
+def test_what_an_overtaken_pass_said_softly_is_said_aloud_where_it_stays():
+    for passes in ((READY, OVERTAKEN), (READY, OVERTAKEN, OVERTAKEN._replace(changed=False)), (OVERTAKEN,)):
+        assert [p for p, _ in told(STILL, after(*passes))] == [WARNING, DEBUG, WARNING]
+
+
+def test_what_was_said_aloud_is_not_said_again_after_another_that_was_overtaken():
+    before = after(WORSE, STILL._replace(overtaken=True))
+    assert {p for p, _ in told(STILL, before)} == {DEBUG}
+
+
+def test_what_an_overtaken_pass_said_is_never_said_aloud_where_it_goes():
+    assert told(READY, after(OVERTAKEN)) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
+    assert told(READY._replace(changed=False), after(READY._replace(overtaken=True)))[0][0] == DEBUG
+
+
+def test_a_device_that_comes_or_goes_is_noticed_also_in_passing():
+    before = READY._replace(devices=(("0", "GPU-a"), ("1", "GPU-b")))
+    done = READY._replace(devices=(("0", "GPU-b"),), overtaken=True)
+    assert (NOTICE, "devices: - 1") in told(done, before)
+    assert any(p == WARNING and "device 0 is another one now" in text for p, text in told(done, before))
+
+
+def test_a_boot_that_was_held_up_in_vain_is_told_with_what_helps_unless_it_has_been():
+    waiting = Pass("waiting-driver", "the nvidia module is not loaded")
+    told = waited(waiting, 10.0)
+    assert told and told.priority == WARNING
+    assert told.text == (
+        "not ready after 10 s, and the boot goes on; waiting-driver: the nvidia module is not loaded; "
+        "modprobe nvidia, or see dmesg for why it fails"
+    )
+    assert waited(Pass("failed", "NVML failed"), 10.0) is None
+    hanging = waited(None, 10.0)
+    assert hanging and hanging.text.endswith("the first look has not ended")
+
+
+def test_the_readme_has_every_message_id():
+    assert sorted(re.findall(r"^\| `([0-9a-f]{32})`", README.read_text(), re.MULTILINE)) == sorted(MESSAGE_IDS.values())

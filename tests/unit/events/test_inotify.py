@@ -1,0 +1,347 @@
+"""Real directories, real inotify. Each test does to a directory what packages, drivers and people do."""
+
+import os
+import select
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.refresh.watch_list import NONE, Watch, watches
+from cdi_refreshd.events.inotify import DirectoryWatches
+from cdi_refreshd.host import atomic_file
+
+from .conftest import until
+
+
+@pytest.fixture
+def cdi(tmp_path):
+    directory = tmp_path / "run" / "cdi"
+    directory.mkdir(parents=True)
+    return directory
+
+
+@pytest.fixture
+def spec(cdi):
+    path = cdi / "nvidia.yaml"
+    path.write_text("whole")
+    return path
+
+
+def opened_for_writing(path):
+    with open(path, "a"):
+        pass
+
+
+CHANGES = {
+    "deleted": lambda spec: spec.unlink(),
+    "written": lambda spec: spec.write_text("tampered"),
+    "truncated by its path": lambda spec: os.truncate(spec, 0),
+    "moved away": lambda spec: spec.rename(spec.with_name("kept")),
+    "replaced": lambda spec: (spec.with_name("new").write_text("x"), spec.with_name("new").rename(spec)),
+    "closed to others": lambda spec: spec.chmod(0o600),
+    "made a link": lambda spec: (spec.unlink(), spec.symlink_to("/dev/null")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_happens_to_a_spec_is_told_with_its_path(watched, spec, change):
+    watched.spec_dir(spec.parent)
+    change(spec)
+    assert any(words.startswith(f"{spec} ") for words in watched.told())
+
+
+def test_names_that_nobody_wants_tell_nothing(watched, cdi):
+    watched.spec_dir(cdi)
+    (cdi / "amd.yaml").write_text("x")
+    (cdi / "nvidia.yml").mkdir()
+    assert watched.told() == []
+
+
+def test_reading_and_listing_tell_nothing(watched, spec):
+    watched.spec_dir(spec.parent)
+    spec.read_text()
+    os.listdir(spec.parent)
+    assert watched.told() == []
+
+
+def test_a_device_node_that_a_program_had_open_for_writing_tells_nothing(watched, tmp_path):
+    """Every CUDA program ends so, and our own look does: it would start the next for ever."""
+    node = tmp_path / "nvidiactl"
+    node.touch()
+    watched.watch(Watch(str(tmp_path), ("nvidia*",), "node", NONE))
+    opened_for_writing(node)
+    assert watched.told() == []
+
+
+def test_a_node_that_gets_another_group_or_mode_is_told(watched, tmp_path):
+    node = tmp_path / "nvidia0"
+    node.touch()
+    watched.watch(Watch(str(tmp_path), ("nvidia*",), "node", NONE))
+    node.chmod(0o660)
+    assert watched.told() == [f"{node} has other permissions or times (node)"]
+
+
+def test_a_name_that_is_no_text_is_told_in_ascii(watched, tmp_path):
+    watched.watch(Watch(str(tmp_path), ("nvidia*",), "node"))
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/nvidia\xff\n")).mkdir()
+    (words,) = watched.told()
+    assert words.isprintable() and words.isascii()
+
+
+# Publishing
+
+
+def test_publishing_tells_of_the_spec_and_never_of_the_temporary(watched, cdi):
+    path = str(cdi / "nvidia.yaml")
+    watched.watch(*(watch for watch in watches(Choices(), path) if watch.what == "spec"))
+    atomic_file.publish(path, b"one")
+    atomic_file.publish(path, b"two")
+    assert {words.split(" ")[0] for words in watched.told()} == {path}
+
+
+def test_publishing_again_what_stands_tells_nothing(watched, cdi):
+    path = str(cdi / "nvidia.yaml")
+    atomic_file.publish(path, b"one")
+    watched.watch(*(watch for watch in watches(Choices(), path) if watch.what == "spec"))
+    atomic_file.publish(path, b"one")
+    assert watched.told() == []
+
+
+def test_publishing_where_the_directory_is_missing_tells_of_the_spec_alone(watched, tmp_path):
+    path = str(tmp_path / "a" / "cdi" / "nvidia.yaml")
+    watched.watch(*(watch for watch in watches(Choices(), path) if watch.what == "spec"))
+    atomic_file.publish(path, b"one")
+    assert {words.split(" ")[0] for words in watched.told()} == {path}
+
+
+# Directories that come and go
+
+
+def test_a_directory_that_is_made_later_is_watched_then(watched, tmp_path):
+    later = tmp_path / "a" / "b" / "c"
+    watched.spec_dir(later)
+    later.mkdir(parents=True)
+    assert watched.told() == []  # an empty one is no news
+    (later / "nvidia.yaml").touch()
+    assert f"{later}/nvidia.yaml created (spec)" in watched.told()
+
+
+def test_a_directory_that_comes_with_a_file_in_it_is_told_by_the_file(watched, tmp_path):
+    ready = tmp_path / "ready" / "b"
+    ready.mkdir(parents=True)
+    (ready / "nvidia.yaml").touch()
+    watched.spec_dir(tmp_path / "a" / "b")
+    ready.parent.rename(tmp_path / "a")
+    assert watched.told() == [f"{tmp_path}/a/b/nvidia.yaml is there (spec)"]
+
+
+def test_a_directory_that_is_wiped_is_told_and_found_again(watched, spec):
+    watched.spec_dir(spec.parent)
+    shutil.rmtree(spec.parent)
+    told = watched.told()
+    assert f"{spec} deleted (spec)" in told and f"{spec.parent} is gone (spec)" in told
+    atomic_file.publish(str(spec), b"again")
+    assert watched.told() == [f"{spec} is there (spec)"]
+    spec.unlink()
+    assert watched.told() == [f"{spec} deleted (spec)"]
+
+
+def test_a_directory_whose_parents_are_wiped_too_is_found_again(watched, spec, tmp_path):
+    watched.spec_dir(spec.parent)
+    shutil.rmtree(tmp_path / "run")
+    watched.told()
+    atomic_file.publish(str(spec), b"again")
+    assert watched.told() == [f"{spec} is there (spec)"]
+
+
+def test_a_directory_that_somebody_stands_in_is_found_gone_all_the_same(watched, cdi):
+    """The kernel says that it deletes a directory only when the last user lets go of it."""
+    watched.spec_dir(cdi)
+    held = os.open(cdi, os.O_RDONLY)
+    cdi.rmdir()
+    assert watched.told() == [f"{cdi} is gone (spec)"]
+    os.close(held)
+
+
+def test_a_directory_that_is_moved_away_and_replaced_is_another(watched, spec):
+    watched.spec_dir(spec.parent)
+    spec.parent.rename(spec.parent.with_name("old"))
+    spec.parent.mkdir()
+    assert watched.told() == [f"{spec.parent} is another directory (spec)"]
+    (spec.parent.with_name("old") / "nvidia.yaml").unlink()
+    assert watched.told() == []
+    spec.touch()
+    assert f"{spec} created (spec)" in watched.told()
+
+
+def test_a_parent_that_is_moved_away_and_replaced_is_noticed(watched, spec, tmp_path):
+    watched.spec_dir(spec.parent)
+    (tmp_path / "run").rename(tmp_path / "old")
+    atomic_file.publish(str(spec), b"again")
+    told = watched.told()
+    assert told[0] == f"{spec.parent} is another directory (spec)" and f"{spec} is there (spec)" in told
+
+
+def test_a_path_through_a_symbolic_link_is_followed_and_so_is_the_link(watched, tmp_path, spec):
+    link = tmp_path / "var"
+    link.symlink_to("run")
+    seen = link / "cdi" / "nvidia.yaml"
+    watched.spec_dir(seen.parent)
+    spec.unlink()
+    assert watched.told() == [f"{seen} deleted (spec)"]
+    atomic_file.publish(str(tmp_path / "elsewhere" / "cdi" / "nvidia.yaml"), b"x")
+    link.unlink()
+    link.symlink_to(tmp_path / "elsewhere")
+    assert f"{seen} is there (spec)" in watched.told()
+
+
+def test_links_in_a_circle_are_a_directory_that_is_not_there(watched, tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    watched.spec_dir(tmp_path / "a" / "cdi")
+    assert watched.told() == []
+    (tmp_path / "b").unlink()
+    atomic_file.publish(str(tmp_path / "b" / "cdi" / "nvidia.yaml"), b"x")
+    assert watched.told() == [f"{tmp_path}/a/cdi/nvidia.yaml is there (spec)"]
+
+
+def test_a_file_where_the_directory_should_be_is_waited_out(watched, tmp_path):
+    (tmp_path / "cdi").write_text("in the way")
+    watched.spec_dir(tmp_path / "cdi")
+    (tmp_path / "cdi").unlink()
+    atomic_file.publish(str(tmp_path / "cdi" / "nvidia.yaml"), b"x")
+    assert watched.told() == [f"{tmp_path}/cdi/nvidia.yaml is there (spec)"]
+
+
+def test_two_watches_of_one_directory_each_tell_their_own(watched, tmp_path):
+    watched.watch(
+        Watch(str(tmp_path), ("nvidia0",), "node", NONE), Watch(str(tmp_path), ("nvidia.conf",), "configuration")
+    )
+    (tmp_path / "nvidia0").touch()
+    (tmp_path / "nvidia.conf").touch()
+    assert [words for words in watched.told() if "created" in words] == [
+        f"{tmp_path}/nvidia0 created (node)",
+        f"{tmp_path}/nvidia.conf created (configuration)",
+    ]
+
+
+def test_one_event_is_told_once_where_two_paths_lead_there(watched, tmp_path, cdi):
+    (tmp_path / "var").symlink_to("run")
+    watched.watch(*(Watch(str(tmp_path / way / "cdi"), ("nvidia*",), "spec") for way in ("run", "var")))
+    (cdi / "nvidia.yaml").mkdir()
+    assert watched.told() == [f"{cdi}/nvidia.yaml created (spec)"]
+
+
+def test_what_is_no_longer_wanted_is_no_longer_told_and_what_stays_is_not_missed(watched, tmp_path, spec):
+    old, kept = Watch(str(tmp_path), ("old",), "x"), Watch(str(spec.parent), ("nvidia*",), "spec")
+    watched.watch(old, kept)
+    shutil.rmtree(spec.parent)  # not read before the next
+    watched.watch(kept)
+    (tmp_path / "old").mkdir()
+    assert f"{spec.parent} is gone (spec)" in watched.told()
+    assert watched.told() == []
+    held = kernel_watches(watched.source)
+    watched.watch()
+    assert 0 < kernel_watches(watched.source) < held
+
+
+def kernel_watches(source):
+    """Each takes kernel memory, and one of the user's limit."""
+    return Path(f"/proc/self/fdinfo/{source._inotify}").read_text().count("inotify wd:")
+
+
+def test_a_mount_over_the_directory_is_noticed():
+    """In a process of its own, whose mounts nobody sees; below /mnt, where nothing else happens that would wake it."""
+    assert in_a_namespace("-m", MOUNTS) == (
+        "['/mnt/cdi is another directory (spec)']\n"
+        "['/mnt/cdi/nvidia.yaml created (spec)', '/mnt/cdi/nvidia.yaml written (spec)']\n"
+        "['/mnt/cdi is another directory (spec)']\n"
+    )
+
+
+MOUNTS = """
+import os, select, subprocess
+from cdi_refreshd.core.refresh.watch_list import Watch
+from cdi_refreshd.events.inotify import DirectoryWatches
+def mount(directory):
+    subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
+def told():
+    assert select.select([source], [], [], 20)[0]
+    return [trigger.detail for trigger in source.read()]
+mount("/mnt")
+os.mkdir("/mnt/cdi")
+source = DirectoryWatches()
+source.watch((Watch("/mnt/cdi", ("nvidia*",), "spec"),))
+mount("/mnt/cdi")
+print(told())
+open("/mnt/cdi/nvidia.yaml", "w").close()
+print(told())
+subprocess.run(["umount", "/mnt/cdi"], check=True)
+print(told())
+"""
+
+
+# Limits
+
+
+def in_a_namespace(kind, script):
+    command = ["unshare", "-Ur", kind, sys.executable, "-c", script]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("limit", "count", "told"),
+    [("watches", 2, "max_user_watches"), ("instances", 0, "max_user_instances")],
+)
+def test_a_limit_of_the_kernel_is_a_fault_that_names_the_cure_until_it_is_raised(tmp_path, limit, count, told):
+    (tmp_path / "cdi").mkdir()
+    script = f"""
+from pathlib import Path
+from cdi_refreshd.core.refresh.watch_list import Watch
+from cdi_refreshd.events.inotify import DirectoryWatches
+limit, wanted = Path("/proc/sys/user/max_inotify_{limit}"), (Watch({str(tmp_path / "cdi")!r}, (), "spec"),)
+limit.write_text("{count}")
+source = DirectoryWatches()
+source.watch(wanted)
+print(source.faults, source.read())
+limit.write_text("1000")
+source.watch(wanted)
+print(source.faults)
+"""
+    first, second = in_a_namespace("-p", script).splitlines()
+    assert told in first and first.endswith(",) []") and second == "()"
+
+
+def test_an_overflow_is_told_counted_and_survived(watched, spec):
+    watched.spec_dir(spec.parent)
+    for _ in range(int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) // 2 + 1):
+        opened_for_writing(spec)  # of equal events in a row the kernel keeps one
+        opened_for_writing(watched.marks / "x")
+    shutil.rmtree(spec.parent)
+    spec.parent.mkdir()
+    assert any("overflow" in trigger.detail for trigger in watched.source.read())
+    assert watched.source.overflows == 1
+    spec.touch()
+    assert f"{spec} created (spec)" in watched.told()
+
+
+def test_a_flood_of_foreign_names_wakes_us_seldom_and_hides_nothing(tmp_path):
+    source = DirectoryWatches()
+    source.watch((Watch(str(tmp_path), ("nvidia-mps",), "socket", NONE),))
+    woken = 0
+    for number in range(1000):
+        (tmp_path / f"{number}").touch()
+        if select.select([source], [], [], 0)[0]:
+            woken += 1
+            assert source.read() == []
+    (tmp_path / "nvidia-mps").mkdir()
+    assert next(filter(None, until(source))) == [f"{tmp_path}/nvidia-mps created (socket)"]
+    assert woken < 500
+    assert not select.select([source], [], [], 0)[0]
+    source.close()

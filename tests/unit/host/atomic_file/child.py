@@ -1,0 +1,30 @@
+"""A publisher to be traced: says where publishing begins and ends through a system call that nobody else makes."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.abspath(__file__).rpartition("/tests/")[0])
+
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.host.atomic_file import publish, withdraw
+
+BEGIN, END = "/publishing begins", "/publishing ends"
+FAULT_STATUS = 3
+
+
+def main(verb, path, source):
+    with open(source, "rb") as file:
+        content = file.read()
+    words, status = "", 0
+    os.access(BEGIN, os.F_OK)
+    try:
+        _ = publish(path, content) if verb == "publish" else withdraw(path)
+    except Fault as fault:
+        words, status = str(fault), FAULT_STATUS
+    os.access(END, os.F_OK)
+    print(words)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
