@@ -8,9 +8,9 @@ from typing import NoReturn
 
 from cdi_refreshd.core.findings import Fault, UsageFault
 
-VERBS = {
+COMMANDS = {
     "run": "the daemon: follow the machine (systemd starts this)",
-    "oneshot": "look once, publish the spec, exit by what was found",
+    "oneshot": "probe once, publish the spec, exit by what was found",
     "generate": "print a spec (the options of nvidia-ctk cdi generate)",
     "check": "does what is published still say the truth? Anybody's, without root",
     "diff": "what would change if the spec were published now",
@@ -19,7 +19,7 @@ VERBS = {
     "adopt": "put forgotten specs of our devices aside, so that one is left",
     "status": "what the daemon last said of this host",
     "host-nodes": "make missing device nodes of the driver, and their links in /dev/char",
-    "refresh": "have the daemon look now, and wait until it has",
+    "refresh": "have the daemon probe now, and wait until it has",
     "hold": "keep the daemon off the driver for a while, before rmmod or a GPU reset",
     "config": "the configuration that is in force, and where each value came from",
     "install-units": "write systemd's units, for who has no package",
@@ -52,10 +52,10 @@ def run(argv: list[str]) -> int:
         print(f"cdi-refreshd {__version__}")
         return 0
     try:
-        if verb not in VERBS:
+        if verb not in COMMANDS:
             from cdi_refreshd.core.config.generate_options import nearest, quoted  # noqa: PLC0415
 
-            raise UsageFault(quoted(verb), "there is no such verb", nearest(verb, tuple(VERBS)))
+            raise UsageFault(quoted(verb), "there is no such verb", nearest(verb, tuple(COMMANDS)))
         module = importlib.import_module(f"cdi_refreshd.commands.{verb.replace('-', '_')}")
         status: int = module.run(argv[1:])
         return status
@@ -78,5 +78,5 @@ def status_of(fault: Fault) -> int:
 
 
 def help_text() -> str:
-    verbs = "\n".join(f"  {verb:<13} {text}" for verb, text in VERBS.items())
+    verbs = "\n".join(f"  {verb:<13} {text}" for verb, text in COMMANDS.items())
     return f"usage: cdi-refreshd VERB [OPTION ...]\n\n{verbs}\n\ncdi-refreshd VERB --help tells a verb's options."

@@ -138,5 +138,5 @@ def _data(path: str) -> bytes:
                 raise BrokenConfiguration(path, "is not a regular file", "remove it, or link it to /dev/null")
             return file.read(SIZE_LIMIT_BYTES + 1)
     except (OSError, ValueError) as error:
-        cure = "the symbolic link leads nowhere: remove it" if os.path.islink(path) else ""
-        raise BrokenConfiguration(path, f"cannot be read: {getattr(error, 'strerror', None) or error}", cure) from None
+        hint = "the symbolic link leads nowhere: remove it" if os.path.islink(path) else ""
+        raise BrokenConfiguration(path, f"cannot be read: {getattr(error, 'strerror', None) or error}", hint) from None

@@ -29,11 +29,11 @@ def passed(
     request: Request,
     path: str,
     form: str,
-    on_mismatch: str = states.KEEP_WHILE_TRUE,
+    on_mismatch: str = states.KEEP_WHILE_VALID,
     limit_s: float = runner.LIMIT_S,
 ) -> Outcome:
     """One pass, remembered where a GPU of this host may sleep."""
-    known = looked(path)
+    known = probed(path)
     request = request._replace(known_fingerprint=known.fingerprint)
     verdict = recalled(pipeline.judged(runner.start(request), request, limit_s), known)
     outcome = pipeline.carried_out(states.under_policy(verdict, on_mismatch), path, form)
@@ -54,7 +54,7 @@ def note(outcome: Outcome, path: str) -> None:
         remember(Looked(verdict.fingerprint, path, digest(path), verdict.state, verdict.reason))
 
 
-def looked(path: str) -> Looked:
+def probed(path: str) -> Looked:
     """Of the spec that stands at `path`; empty where nothing is known of it, or it is not what was published."""
     try:
         with open(PATH, "rb") as file:
@@ -64,11 +64,11 @@ def looked(path: str) -> Looked:
     return known if known.path == path and known.sha256 == digest(path) else Looked()
 
 
-def remember(looked: Looked) -> None:
+def remember(probed: Looked) -> None:
     try:
-        atomic_file.publish(PATH, json.dumps(looked).encode())
+        atomic_file.publish(PATH, json.dumps(probed).encode())
     except Fault:
-        return  # without it the next pass looks again, which costs only a sleeping GPU's rest
+        return  # without it the next pass probes again, which costs only a sleeping GPU's rest
 
 
 def digest(path: str) -> str:

@@ -85,8 +85,8 @@ class Parser(argparse.ArgumentParser):
         if unknown != message:
             word = unknown.partition(" ")[0].partition("=")[0]
             known = [flag for action in self._actions for flag in action.option_strings]
-            cure = f"; {nearest(word, known)}" if word.startswith("-") else ""
-            message = f"there is no {quoted(word)} here{cure}"
+            hint = f"; {nearest(word, known)}" if word.startswith("-") else ""
+            message = f"there is no {quoted(word)} here{hint}"
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 

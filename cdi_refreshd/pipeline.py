@@ -62,8 +62,8 @@ def carried_out(verdict: Verdict, path: str, form: str, ours: bool = True) -> Ou
             return _published(verdict, verdict.spec, path, form, ours)
         if verdict.action == states.WITHDRAW:
             return Outcome(verdict, (), withdrawn(path), verdict.findings)
-        if verdict.action == states.KEEP_WHILE_TRUE:
-            return _kept_while_true(verdict, path)
+        if verdict.action == states.KEEP_WHILE_VALID:
+            return _kept_while_valid(verdict, path)
     except Fault as fault:
         return Outcome(states.failed(fault), _standing(path), False, (fault.finding, *verdict.findings))
     return Outcome(verdict, _standing(path), False, verdict.findings)
@@ -91,11 +91,11 @@ def _refuse_worse(unborne: list[Found], path: str, ours: bool) -> None:
     stays = "; the spec that stands is better, so it stays" if count is not None and count < len(fatal) else ""
     gone = next((one.finding.place for one in fatal if one.rule in GONE), "")
     if gone and (count is None or count <= len(fatal)):
-        # It was there a moment ago: the machine is changing under our feet, and the next look will see how.
-        raise Fault(gone, f"vanished while the spec was made{stays}", "look again")
+        # It was there a moment ago: the machine is changing under our feet, and the next probe will see how.
+        raise Fault(gone, f"vanished while the spec was made{stays}", "probe again")
     if stays:
-        _, place, fact, cure = fatal[0].finding
-        raise Fault(place, f"{fact}{stays}", cure)
+        _, place, fact, hint = fatal[0].finding
+        raise Fault(place, f"{fact}{stays}", hint)
 
 
 def degraded(verdict: Verdict, found: tuple[Finding, ...]) -> Verdict:
@@ -106,7 +106,7 @@ def degraded(verdict: Verdict, found: tuple[Finding, ...]) -> Verdict:
     return verdict._replace(state="degraded", reason=f"{verdict.reason}; {grave[0]}")
 
 
-def _kept_while_true(verdict: Verdict, path: str) -> Outcome:
+def _kept_while_valid(verdict: Verdict, path: str) -> Outcome:
     """The last good spec outlives a driver that is being exchanged only while containers could start with it."""
     if not _standing(path):
         return Outcome(verdict, (), False, verdict.findings)

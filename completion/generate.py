@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cdi_refreshd.cli import VERBS
+from cdi_refreshd.cli import COMMANDS
 from cdi_refreshd.core.config.generate_options import FEATURE_FLAGS, FORMATS, HOOKS, MODES, NAME_STRATEGIES
 
 MADE = "# Made by completion/generate.py: `make generated`."
@@ -83,7 +83,7 @@ def parser_of(verb: str) -> argparse.ArgumentParser:
 
 
 def bash() -> Iterator[str]:
-    known = {verb: options(verb) for verb in VERBS}
+    known = {verb: options(verb) for verb in COMMANDS}
     yield f"""# bash completion for cdi-refreshd(8)
 {MADE}
 _cdi_refreshd() {{
@@ -97,7 +97,7 @@ _cdi_refreshd() {{
         prev=${{COMP_WORDS[COMP_CWORD-2]}}
     fi
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "{" ".join(VERBS)} --help --version" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "{" ".join(COMMANDS)} --help --version" -- "$cur")
         return
     fi
     # As nvidia-ctk has it: cdi generate.
@@ -162,7 +162,7 @@ def _bash_value(option: Option) -> str:
 def zsh() -> Iterator[str]:
     yield f"#compdef cdi-refreshd\n{MADE}\n"
     yield "_cdi_refreshd() {\n    local -a verbs\n    local state line\n    verbs=("
-    for verb, text in VERBS.items():
+    for verb, text in COMMANDS.items():
         yield f"        '{_zsh(verb)}:{_zsh(text)}'"
     yield """    )
     # As nvidia-ctk has it: cdi generate.
@@ -176,7 +176,7 @@ def zsh() -> Iterator[str]:
     verb) _describe verb verbs ;;
     option)
         case $words[1] in"""
-    for verb in VERBS:
+    for verb in COMMANDS:
         yield f"        {verb})\n            _arguments \\"
         yield " \\\n".join(f"                {line}" for option in options(verb) for line in _zsh_specs(option))
         yield "            ;;"

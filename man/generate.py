@@ -53,9 +53,7 @@ Lists are separated by commas, and a key given again adds to them.
 An empty value is the default again.
 Spans of time are like
 .Ql 300 , 5min , 500ms ;
-without a unit they are seconds, for keys that end in
-.Ql \-ms
-milliseconds.
+without a unit they are seconds.
 .Pp
 An unknown key is told with its file and line, and passed over.
 A wrong value ends the program with status 78 at its start; on reload the running configuration stays.

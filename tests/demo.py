@@ -140,8 +140,8 @@ def main():
                 print(MADE_UP)
                 surprises = made_up_machine(machine)
         except CannotBoot as why:
-            cure = "" if root else ". Type: sudo make run"
-            print(f"This host has no NVIDIA driver, and {why}{cure}", file=sys.stderr)
+            hint = "" if root else ". Type: sudo make run"
+            print(f"This host has no NVIDIA driver, and {why}{hint}", file=sys.stderr)
             return 1
     print(NEXT)
     return min(surprises, 1)

@@ -12,7 +12,7 @@ from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Say whether the CDI specs of this host, of any vendor, still say the truth: device nodes and their
 numbers, mounts, hooks, drivers, container runtimes. Needs no root, opens no device, wakes no GPU. Exit status: 0 they
-do, 1 there are findings of the level, 2 somebody has to look who may."""
+do, 1 there are findings of the level, 2 more rights are needed to look."""
 CLEAN, FINDINGS, BLIND = 0, 1, 2
 
 

@@ -59,6 +59,6 @@ def _json(loaded: config.Loaded) -> str:
         "version": JSON_VERSION,
         "files": loaded.files,
         "settings": {section: told(section) for section in SECTIONS},
-        "findings": [{"place": f.place, "fact": f.fact, "cure": f.cure} for f in loaded.findings],
+        "findings": [{"place": f.place, "fact": f.fact, "hint": f.hint} for f in loaded.findings],
     }
     return json.dumps(document, indent=2)

@@ -26,9 +26,9 @@ def run(argv: list[str]) -> int:
     settings = loaded.settings
     choices = options.choices(parsed, settings.choices)
     path, *_ = options.destination(parsed, settings.output)
-    known = last_pass.looked(path)
+    known = last_pass.probed(path)
     request = Request(choices, gated=True, known_fingerprint=known.fingerprint)
-    verdict = pipeline.judged(runner.start(request), request, settings.look_limit_s)
+    verdict = pipeline.judged(runner.start(request), request, settings.probe_limit_s)
     verdict = states.under_policy(last_pass.recalled(verdict, known), settings.on_mismatch)
     if verdict.state == "failed":
         print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
@@ -52,7 +52,7 @@ def would_change(verdict: states.Verdict, path: str) -> list[str]:
     standing = spec_files.spec_at(path)
     if standing is None:
         return [f"{path} goes: it is damaged, and {verdict.reason}", *parts_go]
-    if verdict.action == states.KEEP_WHILE_TRUE and not pipeline.absent(standing):
+    if verdict.action == states.KEEP_WHILE_VALID and not pipeline.absent(standing):
         return []
     return [f"{path} goes: {verdict.reason}", *differences(standing, None), *parts_go]
 

@@ -11,9 +11,9 @@ from cdi_refreshd.daemon import hold, state_file
 from cdi_refreshd.options import Parser
 
 DESCRIPTION = f"""Keep the daemon from looking at the machine for a while, so that nothing of it has the driver open:
-before a driver is unloaded, a GPU reset or given to a virtual machine. Waits until a look that is under way has ended.
+before a driver is unloaded, a GPU reset or given to a virtual machine. Waits until a probe that is under way has ended.
 The spec stays as it is. `cdi-refreshd refresh` ends it, and so does a restart of the daemon; at most
-{hold.AT_MOST_S:.0f} seconds. Exit status: 0 held; 1 where no daemon runs or its look does not end."""
+{hold.AT_MOST_S:.0f} seconds. Exit status: 0 held; 1 where no daemon runs or its probe does not end."""
 LIMIT_S = 75.0
 POLL_S = 0.02
 
@@ -34,7 +34,7 @@ def run(argv: list[str]) -> int:
     ends_at = time.monotonic() + limit_s
     while time.monotonic() < ends_at:
         if state_file.read().get("held") == until:
-            print(f"cdi-refreshd: no look until {until}; cdi-refreshd refresh ends it", file=sys.stderr)
+            print(f"cdi-refreshd: no probe until {until}; cdi-refreshd refresh ends it", file=sys.stderr)
             return 0
         select.select([], [], [], POLL_S)
-    raise Fault(f"daemon (pid {pid})", f"its look has not ended within {limit_s:g} s", "see cdi-refreshd status")
+    raise Fault(f"daemon (pid {pid})", f"its probe has not ended within {limit_s:g} s", "see cdi-refreshd status")

@@ -106,16 +106,16 @@ def running(word: str) -> str:
 
 def startable(program: str, root: str) -> str:
     """The program's path as the units are to have it. Raises Fault where root, under systemd, should not start it."""
-    cure = "PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install cdi-refreshd, as root"
+    hint = "PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install cdi-refreshd, as root"
     for path in (program, os.path.realpath(program)):
         if inside(path, root).startswith(_UNSEEN):
-            raise Fault(path, "is in a home or in /tmp, of which the units see nothing", cure)
+            raise Fault(path, "is in a home or in /tmp, of which the units see nothing", hint)
         others = writable_by_others(os.path.realpath(path))
         if others:
-            raise Fault(others, "is not root's alone, and the units would run what is in it as root", cure)
+            raise Fault(others, "is not root's alone, and the units would run what is in it as root", hint)
     seen = inside(program, root)
     if not _PLAIN.fullmatch(seen):
-        raise Fault(ascii(seen), "has characters that a unit would read in its own way", cure)
+        raise Fault(ascii(seen), "has characters that a unit would read in its own way", hint)
     return seen
 
 

@@ -43,6 +43,6 @@ def _print_json(found: list[Definition], broken: list[Finding]) -> None:
     document = {
         "version": JSON_VERSION,
         "devices": [definition._asdict() for definition in found],
-        "errors": [{"file": finding.place, "fact": finding.fact, "cure": finding.cure} for finding in broken],
+        "errors": [{"file": finding.place, "fact": finding.fact, "hint": finding.hint} for finding in broken],
     }
     print(json.dumps(document, indent=2))

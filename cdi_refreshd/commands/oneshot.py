@@ -18,13 +18,13 @@ configuration says else). Exit status: 0 published, or no NVIDIA GPU; 1 failed; 
 yet; 4 they are of different versions; 5 with --strict: published, but something is left out; 78 the configuration is
 broken. Other options are those of generate, and go before the configuration; see cdi-refreshd config."""
 FIRST_RETRY_S, LAST_RETRY_S = 0.25, 5.0
-LEAST_LOOK_S = 5.0
+LEAST_PROBE_S = 5.0
 DONE = ("no-gpu", "ready", "degraded")
 
 
 def run(argv: list[str]) -> int:
     parser = options.parser("oneshot", DESCRIPTION)
-    parser.add_argument("--wait", metavar="SECONDS", help="look again until the spec is published, or until then")
+    parser.add_argument("--wait", metavar="SECONDS", help="probe again until the spec is published, or until then")
     parser.add_argument("--strict", action="store_true", help="exit 5 where something is left out")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
     parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
@@ -40,9 +40,9 @@ def run(argv: list[str]) -> int:
     def once(limit_s: float) -> Outcome:
         settings = loaded.settings
         request = Request(choices, True, "", settings.device_nodes, settings.dev_char_links)
-        return last_pass.passed(request, path, form, settings.on_mismatch, min(limit_s, settings.look_limit_s))
+        return last_pass.passed(request, path, form, settings.on_mismatch, min(limit_s, settings.probe_limit_s))
 
-    outcome = until_done(once, wait_s) if wait_s else once(loaded.settings.look_limit_s)
+    outcome = until_done(once, wait_s) if wait_s else once(loaded.settings.probe_limit_s)
     report(outcome, path)
     usage = outcome.verdict.usage
     return states.USAGE if usage else states.exit_status(outcome.verdict.state, parsed.strict)
@@ -51,7 +51,7 @@ def run(argv: list[str]) -> int:
 def until_done(once: Callable[[float], Outcome], wait_s: float) -> Outcome:
     """Passes with growing pauses until one is done, or the time is over. The last outcome.
 
-    A pass may take what is left of the time, but never less than LEAST_LOOK_S: NVML needs seconds on large hosts.
+    A pass may take what is left of the time, but never less than LEAST_PROBE_S: NVML needs seconds on large hosts.
     """
     import tenacity  # noqa: PLC0415 - it costs three interpreters' start, and only who waits needs it
 
@@ -60,7 +60,7 @@ def until_done(once: Callable[[float], Outcome], wait_s: float) -> Outcome:
     ends_at = time.monotonic() + wait_s
 
     def attempt() -> bool:
-        seen.append(once(max(LEAST_LOOK_S, ends_at - time.monotonic())))
+        seen.append(once(max(LEAST_PROBE_S, ends_at - time.monotonic())))
         verdict = seen[-1].verdict
         return verdict.state in DONE or verdict.usage or states.is_given_away(verdict)
 

@@ -45,4 +45,4 @@ def run(argv: list[str]) -> int:
             print(f"cdi-refreshd: {told['state']}: {told['reason']}", file=sys.stderr)
             return states.EXIT_STATUS.get(told["state"], 1)
         select.select([], [], [], POLL_S)
-    raise Fault(f"daemon (pid {pid})", f"has not looked within {limit_s:g} s", "see cdi-refreshd status")
+    raise Fault(f"daemon (pid {pid})", f"has not probed within {limit_s:g} s", "see cdi-refreshd status")

@@ -13,18 +13,18 @@ class Finding(NamedTuple):
     place: str
     """What it is about: a path, a device, or a place in a document (`devices[3].name`)."""
     fact: str
-    cure: str = ""
+    hint: str = ""
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.fact}"
-        return f"{text}; {self.cure}" if self.cure else text
+        return f"{text}; {self.hint}" if self.hint else text
 
 
 class Fault(Exception):
-    """Something that ends what we were doing: a place, a fact, a cure, as one line."""
+    """Something that ends what we were doing: a place, a fact, a hint, as one line."""
 
-    def __init__(self, place: str, fact: str, cure: str = "") -> None:
-        self.finding = Finding("fatal", place, fact, cure)
+    def __init__(self, place: str, fact: str, hint: str = "") -> None:
+        self.finding = Finding("fatal", place, fact, hint)
         super().__init__(str(self.finding))
 
 

@@ -1,7 +1,7 @@
-"""`hold`: for a while no look begins, so that nothing has the driver open. A file says until when.
+"""`hold`: for a while no probe begins, so that nothing has the driver open. A file says until when.
 
 For who unloads the driver, resets a GPU or gives one to a virtual machine. What is published stays as it is meanwhile,
-and is still put back where somebody damages it. A look follows when the time is over, and a `refresh` or a restart of
+and is still put back where somebody damages it. A probe follows when the time is over, and a `refresh` or a restart of
 the daemon ends it early.
 """
 

@@ -1,4 +1,4 @@
-"""Who else defines our devices, or would: conflicts, forgotten specs, NVIDIA's own units. Not asked at each look.
+"""Who else defines our devices, or would: conflicts, forgotten specs, NVIDIA's own units. Not asked at each probe.
 
 In a child, since other people's specs take a parser and memory that the daemon has no other use for.
 """
@@ -41,16 +41,16 @@ class Neighbours:
 
 
 def findings() -> tuple[Finding, ...]:
-    """What there is to tell, or why nobody could look."""
+    """What there is to tell, or why nobody could probe."""
     try:
-        answer = Child(_look).answer(LIMIT_S)
+        answer = Child(_probe).answer(LIMIT_S)
     except (Fault, OSError) as error:
         return (Finding("info", "other specs", f"cannot be looked at: {error}"),)
     found: tuple[Finding, ...] = freeze(tuple[Finding, ...], json.loads(answer))
     return found
 
 
-def _look() -> bytes:
+def _probe() -> bytes:
     from cdi_refreshd.core.checks import collect  # noqa: PLC0415
     from cdi_refreshd.inspect import host_facts, published, spec_files  # noqa: PLC0415 - the parent is to stay small
 

@@ -11,7 +11,7 @@ from cdi_refreshd.host import atomic_file
 from cdi_refreshd.host.lease import Leases
 
 WRITERS_EVERY_S = 1.0
-"""Who writes more often is not kept up with: he gets through, and a look follows."""
+"""Who writes more often is not kept up with: he gets through, and a probe follows."""
 
 
 class Guard:
@@ -28,7 +28,7 @@ class Guard:
         self._leases.hold(self.contents)
 
     def keep(self) -> None:
-        """No look has made anything better. What somebody else put in its place meanwhile is his."""
+        """No probe has made anything better. What somebody else put in its place meanwhile is his."""
         self._leases.hold(file for file, content in self.contents.items() if atomic_file.holds(file, content))
 
     def lost(self, read: Callable[[str], object]) -> Trigger | None:
@@ -47,7 +47,7 @@ class Guard:
             for file, content in self.contents.items():
                 atomic_file.publish(file, content, at_once=True)
         except Fault:
-            return False  # the look will tell
+            return False  # the probe will tell
         self._leases.hold(self.contents)
         return True
 

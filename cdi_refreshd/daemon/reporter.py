@@ -23,20 +23,20 @@ class Telling:
 
     def __init__(self, journal: Journal, manager: ServiceManager) -> None:
         self.journal, self.manager = journal, manager
-        self.last, self.looked = Pass("failed", "has not looked yet"), False
+        self.last, self.probed = Pass("failed", "has not probed yet"), False
         self.life = state_document.Life(os.getpid(), utc())
 
     def outcome(self, outcome: Outcome, done: Pass) -> None:
-        """`done` has what the outcome does not tell: why it was looked, and how long that took."""
-        done, before = completed(done, outcome, self.last), self.last if self.looked else None
+        """`done` has what the outcome does not tell: why it was probed, and how long that took."""
+        done, before = completed(done, outcome, self.last), self.last if self.probed else None
         for told in lines.lines(done, before):
             self.journal.write(told)
         done = done._replace(unsaid=lines.is_unsaid(done, before))
-        same = self.looked and (done.state, done.reason) == (self.last.state, self.last.reason)
+        same = self.probed and (done.state, done.reason) == (self.last.state, self.last.reason)
         now = utc()
         self.life = self.life._replace(
-            since=self.life.since if self.looked and done.state == self.last.state else now,
-            looked=now,
+            since=self.life.since if self.probed and done.state == self.last.state else now,
+            probed=now,
             repeated=self.life.repeated + 1 if same else 0,
             spec_changed=now if done.changed or not self.life.spec_changed else self.life.spec_changed,
             events=self.udev.source,
@@ -48,7 +48,7 @@ class Telling:
             published=int(done.changed and done.stands),
             withdrawn=int(done.changed and not done.stands),
         )
-        self.last, self.looked = done, True
+        self.last, self.probed = done, True
         self.manager.status(lines.status(done, self.life.repeated, self.life.note))
 
     def count(self, **more: int) -> None:
@@ -65,7 +65,7 @@ class Telling:
 
     def waited(self, waited_s: float) -> None:
         """The boot goes on without us."""
-        if waited_s and (told := lines.waited(self.last if self.looked else None, waited_s)):
+        if waited_s and (told := lines.waited(self.last if self.probed else None, waited_s)):
             self.journal.write(told)
 
     def stuck(self, pid: int, path: str) -> None:
@@ -83,9 +83,9 @@ class Telling:
         self.life = self.life._replace(held=until)
         note = self._note()
         self.life = self.life._replace(note=note)
-        ends = f"no look begins until {until}, as somebody asked; cdi-refreshd refresh ends it"
-        self.journal.write(Line(lines.NOTICE, ends if until else "looks may begin again", "held"))
-        if self.looked:
+        ends = f"no probe begins until {until}, as somebody asked; cdi-refreshd refresh ends it"
+        self.journal.write(Line(lines.NOTICE, ends if until else "probes may begin again", "held"))
+        if self.probed:
             self.manager.status(lines.status(self.last, self.life.repeated, note))
 
     def stopped(self) -> None:
@@ -95,14 +95,14 @@ class Telling:
 
     def _note(self) -> str:
         notes = [str(finding) for finding in (*self.udev.faults, *self.inotify.faults)]
-        notes += [f"no look until {self.life.held}"] if self.life.held else []
+        notes += [f"no probe until {self.life.held}"] if self.life.held else []
         notes += ["no udevd runs: events come from the kernel"] if self.udev.source == "kernel" else []
         return "; ".join(notes)
 
 
 def completed(done: Pass, outcome: Outcome, last: Pass) -> Pass:
     verdict, seen = outcome.verdict, outcome.verdict.seen
-    # Those of the spec: one that is kept because a look failed has what it had.
+    # Those of the spec: one that is kept because a probe failed has what it had.
     devices = lines.devices(seen) if seen and verdict.spec else last.devices if outcome.files else ()
     return done._replace(
         stands=bool(outcome.files),

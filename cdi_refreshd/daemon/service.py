@@ -1,4 +1,4 @@
-"""The daemon: one loop that waits for reasons to look again, for the child that looks, and for the time.
+"""The daemon: one loop that waits for reasons to probe again, for the child that probes, and for the time.
 
 It decides nothing about GPUs, specs or times: core/ does. It opens no /dev/nvidia*, maps no NVIDIA library."""
 
@@ -19,7 +19,6 @@ from cdi_refreshd.core.refresh.watch_list import watches
 from cdi_refreshd.core.report import lines
 from cdi_refreshd.core.report.lines import Line, Pass
 from cdi_refreshd.daemon import hold, state_file
-from cdi_refreshd.daemon.hold import Hold
 from cdi_refreshd.daemon.other_specs import Neighbours
 from cdi_refreshd.daemon.published_spec import Guard
 from cdi_refreshd.daemon.reporter import Telling
@@ -57,7 +56,7 @@ class Daemon:
         self.guard = Guard()
         self.put_back_at = self.again_at = self.udev_at = math.inf
         self.again_in_vain = False
-        self.neighbours, self.hold = Neighbours(), Hold()
+        self.neighbours, self.hold = Neighbours(), hold.Hold()
         self.sweep = Sweep()
         self.library_dirs: tuple[str, ...] = ()
         self.triggers: tuple[Trigger, ...] = ()
@@ -99,7 +98,7 @@ class Daemon:
         self.manager.starting_takes(settings.ready_wait_s + STARTED_WITHIN_S)
         text = f"cdi-refreshd {__version__} follows this host; events from {self.udev.source}, spec {self.path}"
         self.journal.write(Line(lines.INFO, text, "started"))
-        self._triggered([Trigger("start", "first look")])
+        self._triggered([Trigger("start", "first probe")])
 
     def _stop(self) -> None:
         self.manager.stopping()
@@ -171,7 +170,7 @@ class Daemon:
             self._step(scheduler.TICK)
 
     def _holds_back(self, now: float) -> bool:
-        """What has happened is remembered; a look that is under way may end."""
+        """What has happened is remembered; a probe that is under way may end."""
         return now < self.hold.until_s and self.reconciler.state in (scheduler.SETTLING, scheduler.BACKOFF)
 
     def _end_hold(self) -> None:
@@ -218,7 +217,7 @@ class Daemon:
 
     def _step(self, event: scheduler.Event) -> None:
         settings = self.loaded.settings
-        timing = Timing(settings.settle_s, settings.settle_at_most_s, look_limit_s=settings.look_limit_s)
+        timing = Timing(settings.settle_s, settings.settle_at_most_s, probe_limit_s=settings.probe_limit_s)
         self.reconciler, actions = scheduler.step(self.reconciler, event, time.monotonic(), timing, self._backoff)
         for action in actions:
             self._do(action)
@@ -249,7 +248,7 @@ class Daemon:
         self._put_back(restore_policy.after_quiet(scheduler.Pending(triggers, count), self.guard.contents))
         self.reload_running, self.reload_wanted = self.reload_running or self.reload_wanted, False
         self.mig.begin(self.asked_at)
-        self.known = last_pass.looked(self.path)
+        self.known = last_pass.probed(self.path)
         settings = self.loaded.settings
         host = (settings.device_nodes, settings.dev_char_links)
         self.request = Request(settings.choices, True, self.known.fingerprint, *host)
@@ -277,7 +276,7 @@ class Daemon:
             self._finish(last_pass.recalled(verdict, self.known))
 
     def _put_back_meanwhile(self) -> None:
-        """While a child looks, perhaps for a minute, and one that is stuck for days."""
+        """While a child probes, perhaps for a minute, and one that is stuck for days."""
         self.put_back_at = math.inf
         if self.reconciler.state not in scheduler.WITH_CHILD or self.guard.stands():
             return
@@ -288,7 +287,7 @@ class Daemon:
             self._restored(why)
 
     def _put_back(self, why: Trigger | None) -> None:
-        """Containers that start before the look is done get what they would have got before."""
+        """Containers that start before the probe is done get what they would have got before."""
         if why and not self.sweep.is_as_published():
             self._restored(why)
 
@@ -298,12 +297,12 @@ class Daemon:
         self.sweep.put_back()
         self.told.count(restored=1)
         self.journal.write(Line(lines.NOTICE, restore_policy.said(why), "restored", (("CDI_SPEC_PATH", self.path),)))
-        if self.told.looked:
+        if self.told.probed:
             self.told.state()
-        self._look_again_unless_it_stands()
+        self._probe_again_unless_it_stands()
         return True
 
-    def _look_again_unless_it_stands(self) -> None:
+    def _probe_again_unless_it_stands(self) -> None:
         """Who wrote between our rename and the sweep's look at it: his event would be taken for our own.
 
         Once: there are filesystems where nothing ever is as it was written.
@@ -324,7 +323,7 @@ class Daemon:
     def _finish(self, verdict: states.Verdict) -> None:
         settings = self.loaded.settings
         verdict = states.under_policy(verdict, settings.on_mismatch)
-        ours = not self.told.looked or self.sweep.is_as_published()
+        ours = not self.told.probed or self.sweep.is_as_published()
         outcome = self._kept(pipeline.carried_out(verdict, settings.output, settings.format, ours))
         outcome = pipeline.hindered(outcome, self.neighbours.conflicts)
         last_pass.note(outcome, self.path)
@@ -345,22 +344,22 @@ class Daemon:
         self.told.outcome(outcome, self._pass(outcome.verdict))
         stuck = self.reconciler.state == scheduler.STUCK
         self._step(scheduler.CHILD_GONE if stuck else scheduler.Answered(outcome.verdict.state in states.RETRIED))
-        self._tell_state(self.reload_running and not self.reload_wanted)  # who asked meanwhile waits for the next look
+        self._tell_state(self.reload_running and not self.reload_wanted)  # who asked meanwhile waits for the next probe
         if not self.is_ready and states.is_settled(outcome.verdict):
             self._ready()
         if outcome.files and self.neighbours.may_differ(self.triggers, self.guard.contents):
             self._ask_neighbours()
         if outcome.contents:
-            self._look_again_unless_it_stands()
+            self._probe_again_unless_it_stands()
         gc.collect()
 
     def _kept(self, outcome: pipeline.Outcome) -> pipeline.Outcome:
-        """A look that failed says nothing against what was published, whatever became of it meanwhile."""
+        """A probe that failed says nothing against what was published, whatever became of it meanwhile."""
         why = self.guard.lost(pipeline.read) if outcome.verdict.action == states.KEEP else None
         return outcome._replace(files=tuple(self.guard.contents)) if why and self._restored(why) else outcome
 
     def _ask_neighbours(self) -> None:
-        """Only now: it takes longer than the look. What keeps containers from their GPUs is told by the next one."""
+        """Only now: it takes longer than the probe. What keeps containers from their GPUs is told by the next one."""
         conflicts = self.neighbours.conflicts
         for told in self.neighbours.ask():
             self.journal.write(told)
@@ -375,7 +374,7 @@ class Daemon:
             triggers=self.triggers,
             trigger_count=self.trigger_count,
             duration_s=time.monotonic() - self.asked_at,
-            overtaken=scheduler.is_overtaken(self.reconciler),
+            superseded=scheduler.is_superseded(self.reconciler),
         )
 
     def _leave_abandoned(self, outcome: pipeline.Outcome) -> None:

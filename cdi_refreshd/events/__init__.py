@@ -1,1 +1,1 @@
-"""Reasons to look again, one small source for each facility. An event is a hint; the look is the truth."""
+"""Reasons to probe again, one small source for each facility. An event is a hint; the probe is the truth."""

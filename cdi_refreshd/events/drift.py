@@ -59,7 +59,7 @@ class Sweep:
         """What stands now. Call it right after publishing, and after withdrawing.
 
         Without a spec, files that stand are those of an earlier one: what is known of them stays, so that a stranger's
-        change does not become ours because a look failed. Without files, those that stood are gone by our will.
+        change does not become ours because a probe failed. Without files, those that stood are gone by our will.
         """
         if spec is None:
             known = self._files if files else {}

@@ -41,7 +41,7 @@ _ONLYDIR, _DONT_FOLLOW, _MASK_ADD = 0x01000000, 0x02000000, 0x20000000
 COMES_OR_GOES = _CREATE | _DELETE | _MOVED_FROM | _MOVED_TO
 ITSELF = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
 WRITTEN = _MODIFY | _CLOSE_WRITE
-VERBS = (
+COMMANDS = (
     (_DELETE, "deleted"),
     (_MOVED_FROM, "moved away"),
     (_MOVED_TO, "put in place"),
@@ -51,7 +51,7 @@ VERBS = (
 )
 CHANGED = ("is gone", "is another directory", "is there")
 """Of directories, and of what is found in one that is new."""
-CURES = {
+HINTS = {
     errno.ENOSPC: "raise fs.inotify.max_user_watches",
     errno.EMFILE: "raise fs.inotify.max_user_instances, or LimitNOFILE",
     errno.EACCES: "run as root",
@@ -105,7 +105,7 @@ class DirectoryWatches:
         return self._epoll.fileno()
 
     def watch(self, wanted: tuple[Watch, ...]) -> None:
-        """From now on these and no others. What was there before is not told: look once after this."""
+        """From now on these and no others. What was there before is not told: probe once after this."""
         self._wanted = wanted
         self._arm()
 
@@ -159,7 +159,7 @@ class DirectoryWatches:
                 yield _Event(number, mask, os.fsdecode(raw[at - size : at].rstrip(b"\0")))
 
     def _tell(self, place: _Place, event: _Event) -> None:
-        verb = next((words for mask, words in VERBS if event.mask & mask), "")
+        verb = next((words for mask, words in COMMANDS if event.mask & mask), "")
         for watch in place.watches:
             counts = event.mask & (_kernel_mask(watch) & ~ITSELF)
             if verb and counts and _matches(watch, event.name):
@@ -189,7 +189,7 @@ class DirectoryWatches:
             self._inotify = libc.inotify_init1(_CLOEXEC | _NONBLOCK)
             if self._inotify < 0:
                 code = ctypes.get_errno()
-                faults[f"inotify: cannot be had: {os.strerror(code)}; {CURES.get(code, '')}".rstrip("; ")] = None
+                faults[f"inotify: cannot be had: {os.strerror(code)}; {HINTS.get(code, '')}".rstrip("; ")] = None
                 return False
             self._epoll.register(self._inotify, select.EPOLLIN)
         return True
@@ -241,7 +241,7 @@ class DirectoryWatches:
         if number < 0 and code not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             place = "inotify" if code == errno.ENOSPC else path  # the limit is one fault, not fifty
             fact = f"{place}: cannot be watched: {os.strerror(code)}"
-            faults[f"{fact}; {CURES[code]}" if code in CURES else fact] = None
+            faults[f"{fact}; {HINTS[code]}" if code in HINTS else fact] = None
         return number
 
 
@@ -275,5 +275,5 @@ def _changed(watch: Watch, before: int, now: int) -> Iterator[str]:
 
 def path_in(trigger: Trigger) -> str:
     """What the trigger is about. Paths may have blanks, and words like ours."""
-    words = (*(verb for _, verb in VERBS), *CHANGED)
+    words = (*(verb for _, verb in COMMANDS), *CHANGED)
     return max((trigger.detail.rpartition(f" {verb} (")[0] for verb in words), key=len)

@@ -77,7 +77,7 @@ class UdevEvents:
         return True
 
     def _rebuild(self) -> None:
-        """What the old socket holds is stale by now: a full look is due, and reading on would only delay it."""
+        """What the old socket holds is stale by now: a full probe is due, and reading on would only delay it."""
         if not self._open() and self._monitor is not None:
             with contextlib.suppress(OSError), _socket(self._monitor) as old:
                 old.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # else it would be readable for ever

@@ -17,7 +17,7 @@ _FILE_MODE = 0o644
 _DIRECTORY_MODE = 0o755
 _ATTEMPTS = 100
 _RANDOM_BYTES = 3
-_CURES = {
+_HINTS = {
     errno.EACCES: "run as root; if this is root, look for a denial by SELinux or AppArmor",
     errno.EDQUOT: "free some space in that directory, or raise the quota",
     errno.EIO: "look for disk errors in the kernel's log",
@@ -251,7 +251,7 @@ def _sync_done(directory: int, path: str, done: str) -> None:
     try:
         _sync(directory)
     except OSError as error:
-        raise Fault(path, f"{done}, but may not be after a power cut: {_said(error)}", _cure(error)) from error
+        raise Fault(path, f"{done}, but may not be after a power cut: {_said(error)}", _hint(error)) from error
 
 
 def _close(fd: int) -> None:
@@ -264,14 +264,14 @@ def _said(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _cure(error: OSError) -> str:
-    return _CURES.get(error.errno or 0, "")
+def _hint(error: OSError) -> str:
+    return _HINTS.get(error.errno or 0, "")
 
 
 def _fault(path: str, verb: str, error: OSError) -> Fault:
     if error.errno == errno.EISDIR:
         return Fault(path, "is a directory, not a file", "move it away")
-    return Fault(path, f"cannot be {verb}: {_said(error)}", _cure(error))
+    return Fault(path, f"cannot be {verb}: {_said(error)}", _hint(error))
 
 
 def _directory_fault(directory: str, error: OSError) -> Fault:
@@ -286,4 +286,4 @@ def _directory_fault(directory: str, error: OSError) -> Fault:
             )
         if os.path.exists(part) and not os.path.isdir(part):
             return Fault(part, "is a file, not a directory", "move it away")
-    return Fault(directory, f"cannot be opened or made: {_said(error)}", _cure(error))
+    return Fault(directory, f"cannot be opened or made: {_said(error)}", _hint(error))

@@ -1,6 +1,6 @@
 """A child process that does one piece of work and answers once, bounded in time and in size.
 
-It is forked and not executed: a fresh interpreter costs as much as the whole look. It has its own session, so that a
+It is forked and not executed: a fresh interpreter costs as much as the whole probe. It has its own session, so that a
 terminal's signals miss it and a kill takes what it started along; it dies with its parent; it keeps no descriptor but
 the one it answers by. What NVML prints goes nowhere.
 """
@@ -103,8 +103,8 @@ class Child:
                 return rest
             import json  # noqa: PLC0415 - most answers need none
 
-            place, fact, cure = json.loads(rest)
-            raise (UsageFault if head == b"usage" else Fault)(place, fact, cure)
+            place, fact, hint = json.loads(rest)
+            raise (UsageFault if head == b"usage" else Fault)(place, fact, hint)
         raise Fault("probe", f"the child {self._end(answer)}", "see dmesg for NVRM lines")
 
     def answer(self, limit_s: float) -> bytes:

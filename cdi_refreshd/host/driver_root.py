@@ -1,4 +1,4 @@
-"""The files under a driver root: list, find, resolve, read. A tree remembers what it saw: make one for each look."""
+"""The files under a driver root: list, find, resolve, read. A tree remembers what it saw: make one for each probe."""
 
 import errno
 import os
@@ -154,7 +154,7 @@ class Tree:
         self._find(ascii(path)[1:-1], "its name is not printable UTF-8, so it is left out", "rename it")
         return False
 
-    def _find(self, place: str, fact: str, cure: str = "") -> None:
-        finding = Finding("degraded", place, fact, cure)
+    def _find(self, place: str, fact: str, hint: str = "") -> None:
+        finding = Finding("degraded", place, fact, hint)
         if finding not in self.findings:
             self.findings.append(finding)

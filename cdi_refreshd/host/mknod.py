@@ -10,7 +10,7 @@ from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia.inventory import Node
 
 _DIRECTORY_MODE = 0o755
-_CURES = {
+_HINTS = {
     errno.EACCES: "run as root",
     errno.EPERM: "allow CAP_MKNOD, and CAP_CHOWN with @chown where the driver's nodes are not root's",
     errno.EROFS: "make /dev writable",
@@ -47,7 +47,7 @@ def replace(node: Node) -> bool:
 
 
 def link(path: str, text: str) -> bool:
-    """False where it is there already, or something else is by now: the next look tells. Raises Fault."""
+    """False where it is there already, or something else is by now: the next probe tells. Raises Fault."""
     with _directory(path) as (fd, name):
         try:
             os.symlink(text, name, dir_fd=fd)
@@ -82,8 +82,8 @@ def _directory(path: str) -> Iterator[tuple[int, str]]:
         yield fd, name
     except OSError as error:
         text = os.strerror(error.errno or 0)
-        cure = _CURES.get(error.errno or 0, "")
-        raise Fault(path, f"cannot be made as it should be: {text[:1].lower()}{text[1:]}", cure) from error
+        hint = _HINTS.get(error.errno or 0, "")
+        raise Fault(path, f"cannot be made as it should be: {text[:1].lower()}{text[1:]}", hint) from error
     finally:
         if fd >= 0:
             os.close(fd)

@@ -34,7 +34,7 @@ def documents(patterns: tuple[str, ...]) -> tuple[Documents, list[Finding]]:
         except FileNotFoundError:
             continue
         except PermissionError:
-            broken.append(Finding("info", path, "cannot be read by you", "look as root"))
+            broken.append(Finding("info", path, "cannot be read by you", "probe as root"))
             continue
         except (OSError, ValueError, RecursionError) as error:
             why = " ".join(str(error).split())
@@ -66,7 +66,7 @@ def parsed(path: str) -> Any:
         return json.loads(data or b"{}")
     lines = [line for line in data.splitlines() if not line.lstrip().startswith(b"#")]
     if not any(word in line for line in lines for word in (b"cdi", b"imports", b"disabled_plugins")):
-        return {}  # most files say nothing of what is asked; the parser costs more than the rest of the look
+        return {}  # most files say nothing of what is asked; the parser costs more than the rest of the probe
     try:
         toml = importlib.import_module("tomllib")
     except ModuleNotFoundError:

@@ -8,7 +8,7 @@ from cdi_refreshd.core.findings import Fault
 
 SUFFIX = ".cdi-refreshd-aside"
 ATTEMPTS = 1000
-_CURES = {
+_HINTS = {
     errno.EACCES: "run as root",
     errno.EPERM: "run as root; if this is root, look for an immutable flag with lsattr",
     errno.EROFS: "make that file system writable, or remove the file where it comes from",
@@ -37,7 +37,7 @@ def put(path: str) -> str:
         raise Fault(path, "has been put aside too often", f"remove some of {path}{SUFFIX}.*")
     except OSError as error:
         why = os.strerror(error.errno or 0)
-        raise Fault(path, f"cannot be renamed: {why[:1].lower()}{why[1:]}", _CURES.get(error.errno or 0, "")) from error
+        raise Fault(path, f"cannot be renamed: {why[:1].lower()}{why[1:]}", _HINTS.get(error.errno or 0, "")) from error
 
 
 def _names(path: str) -> list[str]:

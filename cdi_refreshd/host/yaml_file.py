@@ -26,7 +26,7 @@ _KINDS = {
     stat.S_IFCHR: "a device node",
     stat.S_IFBLK: "a device node",
 }
-_CURES = {
+_HINTS = {
     errno.EACCES: "read it as root, or make it readable: chmod 0644",
     errno.EPERM: "read it as root, or make it readable: chmod 0644",
     errno.ELOOP: "its symbolic links lead in a circle: remove it",
@@ -51,12 +51,12 @@ def read_bytes(path: str) -> bytes:
             _refuse_irregular(path, os.fstat(descriptor))
             return bounded(file.read(SIZE_LIMIT_BYTES + 1), path)
     except FileNotFoundError:
-        cure = "the symbolic link leads nowhere: remove it" if os.path.islink(path) else ""
-        raise Unreadable(path, "no such file", cure) from None
+        hint = "the symbolic link leads nowhere: remove it" if os.path.islink(path) else ""
+        raise Unreadable(path, "no such file", hint) from None
     except (OSError, ValueError) as error:
         code = getattr(error, "errno", None) or 0
         raise Unreadable(
-            path, f"cannot be read: {getattr(error, 'strerror', None) or error}", _CURES.get(code, "")
+            path, f"cannot be read: {getattr(error, 'strerror', None) or error}", _HINTS.get(code, "")
         ) from None
 
 
@@ -77,9 +77,9 @@ def spec_files(directory: str) -> tuple[list[str], list[Finding]]:
     try:
         if os.path.islink(directory):
             # Go's filepath.Walk does not follow its starting point.
-            cure = "name the directory that it leads to, or make it a directory"
+            hint = "name the directory that it leads to, or make it a directory"
             return [], [
-                Finding("degraded", directory, "is a symbolic link: container runtimes find nothing in it", cure)
+                Finding("degraded", directory, "is a symbolic link: container runtimes find nothing in it", hint)
             ]
         with os.scandir(directory) as entries:
             names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
@@ -87,7 +87,7 @@ def spec_files(directory: str) -> tuple[list[str], list[Finding]]:
         return [], []
     except (OSError, ValueError) as error:
         told = getattr(error, "strerror", None) or error
-        return [], [Finding("degraded", directory, f"cannot be read: {told}", "look as root")]
+        return [], [Finding("degraded", directory, f"cannot be read: {told}", "probe as root")]
     return [os.path.join(directory, name) for name in sorted(names, key=os.fsencode) if name.endswith(EXTENSIONS)], []
 
 

@@ -49,8 +49,8 @@ def each_alone(loaded: spec_files.Loaded) -> list[Definition]:
 def invalid(finding: Finding, loaded: spec_files.Loaded) -> Found:
     """A document that runtimes drop takes all its devices with it; one that nobody can read as well."""
     if finding.place in loaded.kinds or finding.place.endswith((".yaml", ".json")):
-        cure = finding.cure or "correct it, or have its generator make it again"
-        return Found("spec-invalid", finding._replace(severity="fatal", cure=cure), finding.place)
+        hint = finding.hint or "correct it, or have its generator make it again"
+        return Found("spec-invalid", finding._replace(severity="fatal", hint=hint), finding.place)
     return Found("spec-directory", finding, finding.place)
 
 
@@ -165,9 +165,9 @@ def char_links(subjects: list[Subject], host: Host, runc: tuple[int, ...]) -> li
     there = [(path, host.entry(path)) for path in sorted(nodes) if host.entry(path).kind == CHARACTER]
     linked = path_entries.char_linked((entry.major, entry.minor) for _, entry in there)
     fact = f"has no link in /dev/char, and {why} needs one: containers lose it at systemctl daemon-reload"
-    cure = "nvidia-ctk system create-dev-char-symlinks --create-all, or update runc to 1.1.7"
+    hint = "nvidia-ctk system create-dev-char-symlinks --create-all, or update runc to 1.1.7"
     return [
-        Found("char-link", Finding("degraded", path, fact, cure))
+        Found("char-link", Finding("degraded", path, fact, hint))
         for (path, _), has in zip(there, linked, strict=True)
         if not has
     ]

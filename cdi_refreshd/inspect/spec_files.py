@@ -62,4 +62,4 @@ def spec_at(path: str) -> Spec | None:
 
 def of_file(path: str, problem: Finding) -> Finding:
     """A place in a document, as something about its file."""
-    return Finding("degraded", path, f"{problem.place}: {problem.fact}".removeprefix(": "), problem.cure)
+    return Finding("degraded", path, f"{problem.place}: {problem.fact}".removeprefix(": "), problem.hint)

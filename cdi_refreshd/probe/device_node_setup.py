@@ -83,8 +83,8 @@ def carried_out(actions: tuple[Action, ...]) -> list[Done]:
             carry_out(action)
             done.append(Done(action))
         except Fault as fault:
-            fact, cure = fault.finding.fact, fault.finding.cure
-            done.append(Done(action, f"{fact}; {cure}" if cure else fact))
+            fact, hint = fault.finding.fact, fault.finding.hint
+            done.append(Done(action, f"{fact}; {hint}" if hint else fact))
     return done
 
 

@@ -16,7 +16,7 @@ NODES = ("/dev/nvidia*", "/dev/nvidia-caps/*", "/dev/nvidia-caps-imex-channels/*
 
 
 def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Libraries, hook: str) -> str:
-    """ "" where no GPU may sleep: then there is nothing to spare, and the look is the better answer."""
+    """ "" where no GPU may sleep: then there is nothing to spare, and the probe is the better answer."""
     sleepy = any(function.may_suspend for function in seen.functions)
     if not sleepy or choices.mode not in MODES or seen.tegra or seen.wsl:
         return ""

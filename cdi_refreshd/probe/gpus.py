@@ -28,9 +28,9 @@ class Devices:
         ):
             if char_devices.node(path := f"{self.root}/dev/{name}") is None:
                 loaded = procfs.module_present(module)
-                cure = "nvidia-modprobe makes it" if loaded else f"modprobe {module.replace('_', '-')}"
+                hint = "nvidia-modprobe makes it" if loaded else f"modprobe {module.replace('_', '-')}"
                 grave = "degraded" if loaded else severity
-                self.findings.append(Finding(grave, path, f"{char_devices.problem(path)}; {matters}", cure))
+                self.findings.append(Finding(grave, path, f"{char_devices.problem(path)}; {matters}", hint))
         return char_devices.present(self.root + path for path in CONTROL)
 
     def gpu(self, raw: RawGpu) -> Gpu | None:

@@ -19,7 +19,7 @@ NOT_MANAGEMENT = ("nvidia-fs", "nvidia-nvswitch", "nvidia-nvlink")
 NO_SYSFS = Finding("degraded", "/sys", "cannot be read, so DRM nodes are left out", "mount it")
 
 
-def look(request: Request) -> Inventory:
+def probe(request: Request) -> Inventory:
     """Raises Fault where the mode cannot be served at all."""
     choices = request.choices
     tree = Tree(choices.driver_root)
@@ -39,7 +39,7 @@ def look(request: Request) -> Inventory:
     mode, answer = resolved(choices, tree, libraries, not request.gated or may_open_nvml(seen))
     base = Inventory(mode=mode, presence=seen, fingerprint=mark, hook_path=hook)
     devices = gpus.Devices(choices.dev_root)
-    full = LOOKS[mode](base._replace(nvml=answer.nvml), choices, libraries, answer, devices)
+    full = PROBES[mode](base._replace(nvml=answer.nvml), choices, libraries, answer, devices)
     blind = () if seen.sysfs or mode != "nvml" else (NO_SYSFS,)
     return full._replace(findings=(*answer.findings, *devices.findings, *tree.findings, *blind))
 
@@ -85,7 +85,7 @@ def hook_path(choices: Choices) -> str:
     return wanted if wanted.startswith("/") else files.program(Tree("/"), wanted) or f"/usr/bin/{wanted}"
 
 
-def nvml_look(
+def nvml_probe(
     base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
 ) -> Inventory:
     if answer.nvml.code != 0:
@@ -117,7 +117,7 @@ def driver(base: Inventory, choices: Choices, libraries: Libraries, answer: Answ
     return found._replace(firmware=gsp, astray=astray, cuda_version=answer.cuda_version)
 
 
-def management_look(
+def management_probe(
     base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
 ) -> Inventory:
     found = (node for pattern in NODES["management"] for node in char_devices.matching(devices.root + pattern))
@@ -125,7 +125,7 @@ def management_look(
     return base._replace(nodes=tuple(dict.fromkeys(kept)), driver=driver(base, choices, libraries, answer))
 
 
-def node_look(base: Inventory, _: Choices, libraries: Libraries, __: Answer, devices: gpus.Devices) -> Inventory:
+def node_probe(base: Inventory, _: Choices, libraries: Libraries, __: Answer, devices: gpus.Devices) -> Inventory:
     found = (node for pattern in NODES[base.mode] for node in char_devices.matching(devices.root + pattern))
     kept: tuple[Node, ...] = tuple(dict.fromkeys(found))
     extra: tuple[str, ...] = ()
@@ -136,7 +136,7 @@ def node_look(base: Inventory, _: Choices, libraries: Libraries, __: Answer, dev
     return base._replace(nodes=kept, files=extra)
 
 
-def imex_look(base: Inventory, choices: Choices, _: Libraries, __: Answer, devices: gpus.Devices) -> Inventory:
+def imex_probe(base: Inventory, choices: Choices, _: Libraries, __: Answer, devices: gpus.Devices) -> Inventory:
     place = f"{devices.root}{CHANNEL_DIR}"
     found: dict[str, None] = {}
     for wanted in choices.device_ids:
@@ -157,17 +157,17 @@ def is_channel(number: str) -> bool:
     return number.isascii() and number.isdigit() and int(number.lstrip("0")[:8] or "0") < 1 << 20
 
 
-def wsl_look(
+def wsl_probe(
     base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
 ) -> Inventory:
-    base = node_look(base, choices, libraries, answer, devices)
-    return base._replace(wsl=wsl.look(libraries.tree))
+    base = node_probe(base, choices, libraries, answer, devices)
+    return base._replace(wsl=wsl.probe(libraries.tree))
 
 
-def csv_look(
+def csv_probe(
     base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
 ) -> Inventory:
-    found = tegra.look(libraries.tree, choices, answer)
+    found = tegra.probe(libraries.tree, choices, answer)
     if found.integrated >= 0:
         ours, other = answer.gpus
         own = Gpu(
@@ -178,14 +178,14 @@ def csv_look(
     return base._replace(tegra=found, driver=Driver(answer.version, cuda_version=answer.cuda_version))
 
 
-LOOKS = {
-    "nvml": nvml_look,
-    "management": management_look,
-    "imex": imex_look,
-    "csv": csv_look,
-    "wsl": wsl_look,
-    "gds": node_look,
-    "gdrcopy": node_look,
-    "mofed": node_look,
-    "nvswitch": node_look,
+PROBES = {
+    "nvml": nvml_probe,
+    "management": management_probe,
+    "imex": imex_probe,
+    "csv": csv_probe,
+    "wsl": wsl_probe,
+    "gds": node_probe,
+    "gdrcopy": node_probe,
+    "mofed": node_probe,
+    "nvswitch": node_probe,
 }

@@ -11,7 +11,7 @@ class Request(NamedTuple):
     """True: NVML stays closed unless sysfs and procfs say that a driver is there, since opening it may load one.
     The daemon and the oneshot ask so; who types `generate` wants it tried."""
     known_fingerprint: str = ""
-    """Of the look that the published spec came from. Where it still holds, a GPU that sleeps is let sleep."""
+    """Of the probe that the published spec came from. Where it still holds, a GPU that sleeps is let sleep."""
     device_nodes: str = "no"
     """Make those of the driver's nodes that are missing before looking at them: yes, no, auto."""
     dev_char_links: bool = False

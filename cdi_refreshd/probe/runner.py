@@ -1,4 +1,4 @@
-"""Starts the child that looks at the machine. Imports little: whoever asks goes on importing while the child looks."""
+"""Starts the child that looks at the machine. Imports little: whoever asks goes on importing while the child probes."""
 
 import os
 from typing import TYPE_CHECKING
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from cdi_refreshd.probe.request import Request
 
 LIMIT_S = 60.0
-"""For the whole look. An 8-GPU host without persistence mode needs several seconds to initialise NVML."""
+"""For the whole probe. An 8-GPU host without persistence mode needs several seconds to initialise NVML."""
 
 
 def start(request: "Request") -> Child:
-    return Child(lambda: _look(request))
+    return Child(lambda: _probe(request))
 
 
 class Prepared:
-    """A child that imports what a look needs while its request is still being understood."""
+    """A child that imports what a probe needs while its request is still being understood."""
 
     def __init__(self) -> None:
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
-        self._child = Child(_look_when_asked, reader)
+        self._child = Child(_probe_when_asked, reader)
         os.close(reader)
 
     def ask(self, request: "Request") -> Child:
@@ -45,7 +45,7 @@ class Prepared:
         self._child.close()
 
 
-def _look_when_asked() -> bytes:
+def _probe_when_asked() -> bytes:
     import json  # noqa: PLC0415 - with pynvml: only the child needs them
 
     from cdi_refreshd.core.nvidia.inventory import freeze  # noqa: PLC0415
@@ -54,10 +54,10 @@ def _look_when_asked() -> bytes:
 
     with open(0, "rb", closefd=False) as pipe:
         text = pipe.read()
-    return _look(freeze(Request, json.loads(text))) if text else b""
+    return _probe(freeze(Request, json.loads(text))) if text else b""
 
 
-def _look(request: "Request") -> bytes:
+def _probe(request: "Request") -> bytes:
     from cdi_refreshd.core.nvidia.inventory import to_json  # noqa: PLC0415
     from cdi_refreshd.probe import machine  # noqa: PLC0415
 
@@ -66,5 +66,5 @@ def _look(request: "Request") -> bytes:
         from cdi_refreshd.probe import device_node_setup  # noqa: PLC0415 - not for who only prints a spec
 
         made = device_node_setup.kept(request.choices.dev_root, request.device_nodes, request.dev_char_links)
-    seen = machine.look(request)
+    seen = machine.probe(request)
     return to_json(seen._replace(findings=(*seen.findings, *made)) if made else seen)

@@ -26,7 +26,7 @@ def integrated(gpu: RawGpu) -> bool:
     return (not gpu.pci and integrated_name(gpu.name)) or gpu.pci == "0000:01:00.0"
 
 
-def look(tree: Tree, choices: Choices, answer: Answer) -> Tegra:
+def probe(tree: Tree, choices: Choices, answer: Answer) -> Tegra:
     entries = csv_files.parse(_texts(tree, choices.csv_files))
     dev_root = "" if choices.dev_root == "/" else choices.dev_root
     directories = [tree.host(path) for path in (*choices.library_search_paths, "")]

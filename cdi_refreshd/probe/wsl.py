@@ -24,7 +24,7 @@ def library(tree: Tree) -> str:
     return dxcore.LIBRARY if not tree.root else tree.host(f"{DXCORE_DIR}/{dxcore.LIBRARY}")
 
 
-def look(tree: Tree) -> Wsl:
+def probe(tree: Tree) -> Wsl:
     stores = [tree.host(path) for path in dxcore.driver_stores(library(tree))]
     store = next((path for path in stores if tree.is_file(f"{path}/libcuda.so.1.1")), "")
     if not store:

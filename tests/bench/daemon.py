@@ -70,7 +70,7 @@ def storm():
             daemon.until_quiet()
             counters = daemon.state()["counters"]
             print(
-                f"10,000 uevents in a burst: {counters['passes'] - passes} looks, {cpu_s(pid) - before_s:.2f} s of CPU,"
+                f"10,000 uevents in a burst: {counters['passes'] - passes} probes, {cpu_s(pid) - before_s:.2f} s CPU,"
                 f" {counters['triggers']} triggers, {counters['overflows']} overflows"
             )
         finally:
@@ -109,7 +109,7 @@ def main():
             daemon.until_quiet()
             opens, before_s = machine.nvml_opens(), cpu_s(pid)
             time.sleep(idle_s)
-            print(f"idle for {idle_s} s: {cpu_s(pid) - before_s:.2f} s of CPU, {machine.nvml_opens() - opens} looks")
+            print(f"idle for {idle_s} s: {cpu_s(pid) - before_s:.2f} s of CPU, {machine.nvml_opens() - opens} probes")
         finally:
             daemon.close()
 

@@ -89,11 +89,11 @@ def parts():
     from cdi_refreshd.probe import machine
     from cdi_refreshd.probe.request import Request
 
-    lap("child: import the look")
+    lap("child: import the probe")
     nvml.ask("")
     lap("child: NVML (the stand-in's)")
-    text = inventory.to_json(machine.look(Request(choices)))
-    lap("child: the look, NVML again included")
+    text = inventory.to_json(machine.probe(Request(choices)))
+    lap("child: the probe, NVML again included")
     from cdi_refreshd import pipeline
     from cdi_refreshd.core.refresh import states
 

@@ -13,7 +13,7 @@ from .namespace import CannotBoot, Namespace
 from .tree import SCRIPT, File, Link, apply, text, under
 
 CLEAN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-# libudev refuses a /sys that is no sysfs, unless told not to look.
+# libudev refuses a /sys that is no sysfs, unless told not to probe.
 CLEAN |= {"SYSTEMD_DEVICE_VERIFY_SYSFS": "0", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/root"}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cdi_refreshd.cli import VERBS
+from cdi_refreshd.cli import COMMANDS
 from cdi_refreshd.core.config.schema import KEYS, SECTIONS
 
 TOP = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ def generator():
     return module
 
 
-OPTIONS = {verb: generator().options(verb) for verb in VERBS}
+OPTIONS = {verb: generator().options(verb) for verb in COMMANDS}
 
 
 @pytest.mark.parametrize("file", GENERATED, ids=lambda file: file.name)
@@ -41,7 +41,7 @@ def test_what_is_generated_is_what_the_tables_make(file):
 
 def test_the_page_tells_every_verb_and_option():
     text = PAGE.read_text().replace("\\-", "-")
-    untold = [verb for verb in VERBS if not re.search(rf"^\.It Cm {verb}$", text, re.MULTILINE)]
+    untold = [verb for verb in COMMANDS if not re.search(rf"^\.It Cm {verb}$", text, re.MULTILINE)]
     flags = {flag for options in OPTIONS.values() for option in options for flag in option.flags}
     # Fl and its like put the first dash themselves.
     told = {f"-{word}" for line in text.splitlines() if "Fl " in line for word in re.findall(r"(?<=\s)-?[\w.-]+", line)}
@@ -80,11 +80,11 @@ def completed(*words):
 
 
 def test_bash_completes_every_verb():
-    assert set(completed("")) == {*VERBS, "--help", "--version"}
+    assert set(completed("")) == {*COMMANDS, "--help", "--version"}
     assert completed("ones") == ["oneshot"]
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_bash_completes_the_options_of_each_verb(verb):
     assert completed(verb, "-") == [flag for option in OPTIONS[verb] for flag in option.flags]
 

@@ -34,8 +34,8 @@ def decode_valid(data: object) -> tuple[Spec | None, list[Finding]]:
     return (None if problems else spec), problems
 
 
-def _wrong(problems: Problems, place: str, fact: str, cure: str = "") -> None:
-    problems.append(Finding("fatal", place or "document", fact, cure))
+def _wrong(problems: Problems, place: str, fact: str, hint: str = "") -> None:
+    problems.append(Finding("fatal", place or "document", fact, hint))
 
 
 def _record(of: Any, data: object, place: str, problems: Problems) -> Any:

@@ -28,8 +28,8 @@ def validate(spec: Spec) -> list[Finding]:
     ]
 
 
-def _fatal(place: str, fact: str, cure: str = "") -> Finding:
-    return Finding("fatal", place, fact, cure)
+def _fatal(place: str, fact: str, hint: str = "") -> Finding:
+    return Finding("fatal", place, fact, hint)
 
 
 def _version(spec: Spec) -> Iterator[Finding]:
@@ -38,8 +38,8 @@ def _version(spec: Spec) -> Iterator[Finding]:
     if not spec.cdi_version:
         yield _fatal("cdiVersion", EMPTY, f"write cdiVersion: {minimum}")
     elif known is None:
-        cure = f"the versions are {', '.join(KNOWN_VERSIONS[2:])}"
-        yield _fatal("cdiVersion", f"{spec.cdi_version!a} is not a version of CDI", cure)
+        hint = f"the versions are {', '.join(KNOWN_VERSIONS[2:])}"
+        yield _fatal("cdiVersion", f"{spec.cdi_version!a} is not a version of CDI", hint)
     elif known < KNOWN_VERSIONS.index(minimum):
         reason = f"{asks} is not in {spec.cdi_version}" if asks else "older documents are not read"
         yield _fatal("cdiVersion", f"{spec.cdi_version} is too old", f"needs cdiVersion {minimum} or later: {reason}")

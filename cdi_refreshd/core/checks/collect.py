@@ -22,7 +22,7 @@ class Group(NamedTuple):
     severity: str
     places: tuple[str, ...]
     fact: str
-    cure: str
+    hint: str
     file: str
     devices: tuple[str, ...]
 
@@ -78,26 +78,26 @@ def grouped(found: Iterable[Found]) -> list[Group]:
     groups: dict[tuple[object, ...], list[Found]] = {}
     for one in found:
         finding = one.finding
-        groups.setdefault((one.rule, finding.severity, finding.fact, finding.cure, one.file), []).append(one)
+        groups.setdefault((one.rule, finding.severity, finding.fact, finding.hint, one.file), []).append(one)
     made = []
     for alike in groups.values():
         first = alike[0].finding
         places = tuple(dict.fromkeys(one.finding.place for one in alike))
         devices = dict.fromkeys(name for one in alike for name in one.devices)
         concerned = tuple(devices) if all(one.devices for one in alike) else ()
-        made.append(Group(alike[0].rule, first.severity, places, first.fact, first.cure, alike[0].file, concerned))
+        made.append(Group(alike[0].rule, first.severity, places, first.fact, first.hint, alike[0].file, concerned))
     return sorted(made, key=lambda group: SEVERITIES.index(group.severity))
 
 
 def line(group: Group) -> str:
-    """For people: what it is about comes after its weight, the cure last."""
+    """For people: what it is about comes after its weight, the hint last."""
     only = f" ({listed(list(group.devices))})" if group.devices and group.rule.startswith(("node", "mount")) else ""
     places = group.places[0] if len(group.places) == 1 else f"{group.places[0]} and {len(group.places) - 1} more"
     fact = (
         group.fact.replace("is ", "are ", 1) if len(group.places) > 1 and group.fact.startswith("is ") else group.fact
     )
     text = f"{group.severity:<9} {places}{only}: {fact}"
-    return printable(f"{text}; {group.cure}" if group.cure else text)
+    return printable(f"{text}; {group.hint}" if group.hint else text)
 
 
 def at_least(severity: str, found: Iterable[Found]) -> list[Found]:
@@ -109,14 +109,14 @@ def as_json(found: Iterable[Found], files: list[str], devices: int, level: str, 
     """The document of `check --json`; docs/check-json.md tells its keys."""
     told = []
     for one in found:
-        severity, place, fact, cure = one.finding
+        severity, place, fact, hint = one.finding
         told.append(
             {
                 "rule": one.rule,
                 "severity": severity,
                 "place": place,
                 "fact": fact,
-                "cure": cure,
+                "hint": hint,
                 "file": one.file or None,
                 "devices": list(one.devices),
             }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 CHARACTER, BLOCK, FIFO = "character device", "block device", "FIFO"
 FILE, DIRECTORY, SOCKET, LINK = "file", "directory", "socket", "symbolic link"
 NOTHING, UNKNOWN = "nothing", "unknown"
-"""UNKNOWN: we may not look."""
+"""UNKNOWN: we may not probe."""
 
 
 class Entry(NamedTuple):

@@ -109,7 +109,7 @@ def again(of: Subject, host: Host | None = None) -> str:
     return GENERATORS.get(vendor, f"have the generator of {vendor} make it again")
 
 
-# What a rule says: severity, fact, cure; None where it has nothing to say.
+# What a rule says: severity, fact, hint; None where it has nothing to say.
 Said = tuple[str, str, str] | None
 
 
@@ -118,7 +118,7 @@ def node_there(node: DeviceNode, entry: Entry, host: Host, of: Subject) -> Said:
         return None
     if is_minimal(node):
         return "degraded", "is missing; the runtime makes one from the numbers in the spec", again(of)
-    return "fatal", "is missing: containers with it do not start", node_cure(node, host) or again(of)
+    return "fatal", "is missing: containers with it do not start", node_hint(node, host) or again(of)
 
 
 def is_minimal(node: DeviceNode) -> bool:
@@ -133,7 +133,7 @@ def node_kind(node: DeviceNode, entry: Entry, host: Host, of: Subject) -> Said:
         return "fatal", "is a symbolic link, which no runtime takes for a device node", "name the node it leads to"
     wanted = TYPES.get(node.type) or (CHARACTER if drivers_wanted(node.path) else "")
     if entry.kind not in TYPES.values():
-        return "fatal", f"is a {entry.kind}, not a device node", f"remove it; {node_cure(node, host) or again(of)}"
+        return "fatal", f"is a {entry.kind}, not a device node", f"remove it; {node_hint(node, host) or again(of)}"
     if wanted and wanted != entry.kind:
         return "fatal", f"is a {entry.kind}, and should be a {wanted}", again(of)
     return None
@@ -172,8 +172,8 @@ def node_owner(node: DeviceNode, entry: Entry, host: Host, of: Subject) -> Said:
     fact = f"{' and '.join(owners)} has major {major} now" if owners else f"no driver has major {major}"
     fact += f", {wanted[0]} has {now}" if now is not None and wanted else ""
     severity = "fatal" if wanted else "info"
-    cure = f"remove the node; {node_cure(node, host) or 'load its driver again'}; then {again(of)}"
-    return severity, f"{fact}: the device cannot be opened" if not owners else fact, cure
+    hint = f"remove the node; {node_hint(node, host) or 'load its driver again'}; then {again(of)}"
+    return severity, f"{fact}: the device cannot be opened" if not owners else fact, hint
 
 
 def is_tegras(of: Subject) -> bool:
@@ -191,7 +191,7 @@ def drivers_of(host: Host, kind: str, major: int) -> tuple[str, ...]:
     return (host.characters if kind == CHARACTER else host.blocks).get(major, ())
 
 
-def node_cure(node: DeviceNode, host: Host) -> str:
+def node_hint(node: DeviceNode, host: Host) -> str:
     """What makes a node of NVIDIA's, "" for others: udev makes those."""
     if node.path.startswith("/dev/nvidia-uvm"):
         return "nvidia-modprobe -c 0 -u makes it"
@@ -227,10 +227,10 @@ def mount_kind(mount: Mount, entry: Entry, _: Host, of: Subject) -> Said:
 def hook_runs(hook: Hook, entry: Entry, _: Host, of: Subject) -> Said:
     if entry.real == UNKNOWN or (entry.real == FILE and entry.mode & 0o111):
         return None
-    cure = "install what it belongs to"
+    hint = "install what it belongs to"
     if hook.path.rpartition("/")[2] in ("nvidia-cdi-hook", "nvidia-ctk"):
-        cure = "install nvidia-container-toolkit-base, or give --nvidia-cdi-hook-path"
-    return "fatal", "cannot be run, so no container will start", cure
+        hint = "install nvidia-container-toolkit-base, or give --nvidia-cdi-hook-path"
+    return "fatal", "cannot be run, so no container will start", hint
 
 
 def interface_there(net: NetDevice, _: Entry, host: Host, of: Subject) -> Said:

@@ -47,5 +47,5 @@ def rival_units(enabled: list[str], ours_enabled: bool) -> Iterator[Finding]:
     """Without our own unit, theirs are what this host lives by."""
     if enabled:
         fact = "is enabled and writes the spec, too" if len(enabled) == 1 else "are enabled and write the spec, too"
-        cure = f"systemctl disable --now {' '.join(enabled)}"
-        yield Finding("degraded" if ours_enabled else "info", " and ".join(enabled), fact, cure)
+        hint = f"systemctl disable --now {' '.join(enabled)}"
+        yield Finding("degraded" if ours_enabled else "info", " and ".join(enabled), fact, hint)

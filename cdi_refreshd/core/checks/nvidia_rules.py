@@ -108,11 +108,11 @@ def versions_agree(of: Subject, host: Host) -> Iterator[Found]:
             if version != loaded:
                 others.setdefault(version, []).append(mount.host_path)
     for version, named in others.items():
-        cure = again(of)
+        hint = again(of)
         if host.library_version and host.library_version != loaded:
-            cure = f"this host's libraries are {host.library_version}: reboot, or reload the module"
+            hint = f"this host's libraries are {host.library_version}: reboot, or reload the module"
         fact = f"names {counted(len(set(named)), 'file')} of driver {version}, and the loaded module is {loaded}"
-        yield Found("driver-version", Finding("fatal", of.file, fact, cure), of.file)
+        yield Found("driver-version", Finding("fatal", of.file, fact, hint), of.file)
 
 
 def is_nvidias(path: str) -> bool:
@@ -131,12 +131,12 @@ def control_nodes(seen: Gpus, host: Host) -> Iterator[Found]:
         if f"/dev/{name}" in seen.nodes or host.entry(path).kind == UNKNOWN:
             continue
         if host.entry(path).kind != NOTHING:
-            fact, cure = f"is not in the spec; {matters}", again(seen.of)
+            fact, hint = f"is not in the spec; {matters}", again(seen.of)
         elif severity == "fatal" or module in host.modules:
-            fact, cure = f"is missing, here and in the spec; {matters}", f"{maker}; then {again(seen.of)}"
+            fact, hint = f"is missing, here and in the spec; {matters}", f"{maker}; then {again(seen.of)}"
         else:
             continue
-        yield Found("control-node", Finding(severity, path, fact, cure), seen.of.file)
+        yield Found("control-node", Finding(severity, path, fact, hint), seen.of.file)
 
 
 def libraries(seen: Gpus, host: Host) -> Iterator[Found]:
@@ -226,8 +226,8 @@ def coverage(subjects: Iterable[Subject], host: Host, place: str) -> list[Found]
     specs = [seen for of in subjects if (seen := gpus(of)) and claims_all(of)]
     if not specs:
         fact = f"has no spec for NVIDIA's {counted(len(host.gpus), 'GPU')}: nobody gets nvidia.com/gpu=all"
-        cure = "cdi-refreshd oneshot, or systemctl enable --now cdi-refreshd"
-        return [Found("gpu-missing", Finding("fatal", place, fact, cure))]
+        hint = "cdi-refreshd oneshot, or systemctl enable --now cdi-refreshd"
+        return [Found("gpu-missing", Finding("fatal", place, fact, hint))]
     return [*_gpus_missing(specs, host), *_slices_missing(specs, host)]
 
 
@@ -238,18 +238,18 @@ def claims_all(of: Subject) -> bool:
 def _gpus_missing(specs: list[Gpus], host: Host) -> Iterator[Found]:
     cut = {instance.gpu for instance in host.instances}
     described = {int(found[1]) for seen in specs for path in seen.nodes if (found := GPU_NODE.fullmatch(path))}
-    cure = again(specs[0].of)
+    hint = again(specs[0].of)
     asleep = [gpu.address for gpu in host.gpus if gpu.minor < 0]
     for gpu in host.gpus:
         if gpu.minor < 0 or gpu.minor in described or gpu.minor in cut or gpu.model in DISPLAY_ONLY:
             continue
         fact = f"is bound to the nvidia driver (/dev/nvidia{gpu.minor}) and in no spec"
-        told = f"{cure}; a GPU in MIG mode without slices is left out on purpose"
+        told = f"{hint}; a GPU in MIG mode without slices is left out on purpose"
         yield Found("gpu-missing", Finding("degraded", f"GPU {gpu.address}", fact, told), specs[0].of.file)
     left = described - {gpu.minor for gpu in host.gpus}
     if len(asleep) > len(left):
         fact = f"one of them is in no spec: {len(left)} of {len(asleep)} are"
-        yield Found("gpu-missing", Finding("degraded", f"GPU {listed(asleep)}", fact, cure), specs[0].of.file)
+        yield Found("gpu-missing", Finding("degraded", f"GPU {listed(asleep)}", fact, hint), specs[0].of.file)
 
 
 def _slices_missing(specs: list[Gpus], host: Host) -> Iterator[Found]:
@@ -266,13 +266,13 @@ def _slices_missing(specs: list[Gpus], host: Host) -> Iterator[Found]:
             continue
         place = f"MIG slice gi{one.gi}/ci{one.ci} of /dev/nvidia{one.gpu}"
         gone = [path for path in access if host.entry(specs[0].dev_root + path).kind == NOTHING]
-        fact, cure = "is in no spec", again(specs[0].of)
+        fact, hint = "is in no spec", again(specs[0].of)
         if gone:
             fact = f"is in no spec: {listed(gone)} is missing"
             capability = f"/proc/driver/nvidia/capabilities/gpu{one.gpu}/mig/gi{one.gi}"
             inner = "" if gone[0] == access[0] else f"/ci{one.ci}"
-            cure = f"nvidia-modprobe -f {capability}{inner}/access makes it; then {cure}"
-        yield Found("gpu-missing", Finding("degraded", place, fact, cure), specs[0].of.file)
+            hint = f"nvidia-modprobe -f {capability}{inner}/access makes it; then {hint}"
+        yield Found("gpu-missing", Finding("degraded", place, fact, hint), specs[0].of.file)
 
 
 def host_versions(host: Host, subjects: Iterable[Subject]) -> list[Found]:
@@ -281,5 +281,5 @@ def host_versions(host: Host, subjects: Iterable[Subject]) -> list[Found]:
     if not module or not library or module == library or not any(gpus(of) for of in subjects):
         return []
     fact = f"the loaded module is {module}, this host's libraries are {library}"
-    cure = "reboot, or reload the module; specs made before hold while their files exist"
-    return [Found("driver-mismatch", Finding("degraded", "NVIDIA driver", fact, cure))]
+    hint = "reboot, or reload the module; specs made before hold while their files exist"
+    return [Found("driver-mismatch", Finding("degraded", "NVIDIA driver", fact, hint))]

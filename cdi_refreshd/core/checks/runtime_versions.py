@@ -74,7 +74,7 @@ def refusals(spec: Spec, said: dict[str, str]) -> tuple[Finding, ...]:
         if highest is not None and (rank(highest) or 0) < wanted:
             limit = f"reads CDI specs up to {highest}" if rank(highest) else "reads no CDI specs"
             fact = f"{limit} and drops this one ({spec.cdi_version}) without a word"
-            found.append(Finding("degraded", shortened(text) or runtime, fact, cure(spec)))
+            found.append(Finding("degraded", shortened(text) or runtime, fact, hint(spec)))
     return tuple(found)
 
 
@@ -82,7 +82,7 @@ def shortened(text: str) -> str:
     return text.strip().partition("\n")[0][:60]
 
 
-def cure(spec: Spec) -> str:
+def hint(spec: Spec) -> str:
     place = requirement(spec)[1]
     if "additionalGids" in place:
         return "give --feature-flag no-additional-gids-for-device-nodes, or update it"

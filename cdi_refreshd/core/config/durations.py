@@ -21,19 +21,17 @@ _PART = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([a-zµμ]*)")
 
 
 class Span(NamedTuple):
-    """What one setting takes. `bare_s` is what a number without a unit counts: seconds, or milliseconds."""
+    """What one setting takes. A number without a unit counts seconds."""
 
     low_s: float
     high_s: float
-    bare_s: float = 1.0
 
     def read(self, text: str) -> float:
         """Seconds, to the microsecond. Raises UsageFault."""
         total_us, at = 0, 0
         while at < len(text):
             part = _PART.match(text, at)
-            bare_us = round(self.bare_s * US_PER_S)
-            unit_us = UNITS_US.get(part[2]) if part and part[2] else bare_us
+            unit_us = UNITS_US.get(part[2] or "s") if part else None
             if not part or not unit_us:
                 raise UsageFault(
                     "", f"{quoted(text)} is no span of time", "write it as in 300, 5min, 1min 30s or 500ms"
@@ -46,15 +44,12 @@ class Span(NamedTuple):
         return total_us / US_PER_S
 
     def show(self, value_s: float) -> str:
-        if self.bare_s == 1:
-            return shown(round(value_s * US_PER_S))
-        plain = self.plain(value_s)
-        return str(plain) if isinstance(plain, int) else shown(round(value_s * US_PER_S))
+        return shown(round(value_s * US_PER_S))
 
     def plain(self, value_s: float) -> float:
         """As a number without a unit."""
-        value_us, bare_us = round(value_s * US_PER_S), round(self.bare_s * US_PER_S)
-        return value_us / bare_us if value_us % bare_us else value_us // bare_us
+        value_us = round(value_s * US_PER_S)
+        return value_us / US_PER_S if value_us % US_PER_S else value_us // US_PER_S
 
 
 def shown(value_us: int) -> str:

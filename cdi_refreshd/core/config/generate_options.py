@@ -63,7 +63,7 @@ def quoted(word: str) -> str:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """A cure that names what there is: the likeliest one, else the first few."""
+    """A hint that names what there is: the likeliest one, else the first few."""
     import difflib  # noqa: PLC0415 - only a mistake needs it
 
     close = difflib.get_close_matches(word[:QUOTED_AT_MOST], known, n=1, cutoff=0.5)

@@ -83,8 +83,8 @@ def _truth(text: str) -> bool:
 
 def _file_name(text: str) -> str:
     if "/" in text or len(text.encode("utf-8", "replace")) > FILE_NAME_AT_MOST:
-        cure = "the directory is told by spec-dir" if "/" in text else f"{FILE_NAME_AT_MOST} bytes are enough"
-        raise UsageFault("", f"{quoted(text)} is no file name", cure)
+        hint = "the directory is told by spec-dir" if "/" in text else f"{FILE_NAME_AT_MOST} bytes are enough"
+        raise UsageFault("", f"{quoted(text)} is no file name", hint)
     if _ending(text) == "yml":
         raise UsageFault("", f"{quoted(text)} would not be read", "container runtimes read .yaml and .json")
     return _text(text)
@@ -105,8 +105,8 @@ def _list_of(read: Callable[[str], str]) -> Kind:
     return Kind(all_of, ", ".join, list, is_list=True)
 
 
-def _span(low_s: float, high_s: float, bare_s: float = 1.0) -> Kind:
-    span = Span(low_s, high_s, bare_s)
+def _span(low_s: float, high_s: float) -> Kind:
+    span = Span(low_s, high_s)
     return Kind(span.read, span.show, span.plain)
 
 
@@ -154,7 +154,13 @@ KEYS = (
         "hook_path",
         "The hook program: a path, or a name to look for. Empty: nvidia-cdi-hook.",
     ),
-    Key(GENERATE, "ldconfig-path", TEXT, "ldconfig_path", "ldconfig on the host, for the hook. Empty: it looks."),
+    Key(
+        GENERATE,
+        "ldconfig-path",
+        TEXT,
+        "ldconfig_path",
+        "ldconfig on the host, for the hook. Empty: it is searched for.",
+    ),
     Key(
         GENERATE,
         "disable-hook",
@@ -195,7 +201,7 @@ KEYS = (
         "on-mismatch",
         _word(ON_MISMATCH),
         "on_mismatch",
-        "The spec while module and libraries differ: keep-while-true (all its paths exist), keep, or withdraw.",
+        "The spec while module and libraries differ: keep-while-valid (all its paths exist), keep, or withdraw.",
     ),
     Key(
         HOST,
@@ -212,15 +218,15 @@ KEYS = (
         "dev_char_links",
         "Keep links to the driver's device nodes in /dev/char, where older container runtimes and systemd want them.",
     ),
-    Key(DAEMON, "settle-ms", _span(0, 60, 0.001), "settle_s", "How long an event waits for more of its kind."),
+    Key(DAEMON, "settle", _span(0, 60), "settle_s", "How long an event waits for more of its kind."),
     Key(
         DAEMON,
-        "settle-at-most-ms",
-        _span(0, 300, 0.001),
+        "settle-at-most",
+        _span(0, 300),
         "settle_at_most_s",
         "How long a storm of events may put off a look at the machine.",
     ),
-    Key(DAEMON, "look-timeout", _span(1, HOUR_S), "look_limit_s", "How long one look at the machine may take."),
+    Key(DAEMON, "probe-timeout", _span(1, HOUR_S), "probe_limit_s", "How long one look at the machine may take."),
     Key(DAEMON, "retry-first", _span(0.05, HOUR_S), "retry_first_s", "The pause after a first failure."),
     Key(DAEMON, "retry-at-most", _span(1, DAY_S), "retry_at_most_s", "The longest pause between failures."),
     Key(DAEMON, "sweep", _span(1, DAY_S), "sweep_s", "How often everything that the spec names is looked at."),
@@ -236,7 +242,7 @@ KEYS = (
 )
 BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
 """No two sections have a key in common."""
-NOT_ABOVE = (("settle-ms", "settle-at-most-ms"), ("retry-first", "retry-at-most"))
+NOT_ABOVE = (("settle", "settle-at-most"), ("retry-first", "retry-at-most"))
 _COMMENT = re.compile(r"(^|\s)[#;].*")
 _SECTION = re.compile(r"\[([^\[\]]*)\]")
 
@@ -319,7 +325,7 @@ def _value(place: str, key: Key, word: str) -> Any:
     except UsageFault as fault:
         fact = fault.finding.fact
         fact = fact if len(fact) <= FACT_AT_MOST else f"{fact[:FACT_AT_MOST]}..."
-        raise BrokenConfiguration(place, f"{key.name}: {fact}", fault.finding.cure) from None
+        raise BrokenConfiguration(place, f"{key.name}: {fact}", fault.finding.hint) from None
 
 
 def _settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
@@ -381,7 +387,7 @@ def template() -> str:
         "# /etc/cdi-refreshd/cdi-refreshd.conf, or put what differs into cdi-refreshd.conf.d/*.conf beside it.\n"
         "# The same places in /run and /usr/lib are read as well. `cdi-refreshd config` tells what is in force.\n"
         "# Lists are separated by commas, and a key given again adds to them; an empty value is the default again.\n"
-        "# Spans of time are like 300, 5min, 500ms; without a unit they are seconds, for keys in -ms milliseconds.\n"
+        "# Spans of time are like 300, 5min, 500ms; without a unit they are seconds.\n"
     )
     for section in SECTIONS:
         text += f"\n[{section}]\n"

@@ -5,8 +5,8 @@ from typing import NamedTuple
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.findings import UsageFault
 
-KEEP_WHILE_TRUE, KEEP, WITHDRAW = "keep-while-true", "keep", "withdraw"
-ON_MISMATCH = (KEEP_WHILE_TRUE, KEEP, WITHDRAW)
+KEEP_WHILE_VALID, KEEP, WITHDRAW = "keep-while-valid", "keep", "withdraw"
+ON_MISMATCH = (KEEP_WHILE_VALID, KEEP, WITHDRAW)
 LOG_LEVELS = {"error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
 """Each with its priority in syslog."""
 
@@ -20,11 +20,11 @@ class Settings(NamedTuple):
     """An empty root: no file says one. It is then the container toolkit's, or /; options.choices decides."""
     output: str = "/var/run/cdi/nvidia.yaml"
     format: str = "yaml"
-    on_mismatch: str = KEEP_WHILE_TRUE
+    on_mismatch: str = KEEP_WHILE_VALID
     """What becomes of the spec while the loaded module and the libraries are of different versions."""
     settle_s: float = 0.05
     settle_at_most_s: float = 0.5
-    look_limit_s: float = 60.0
+    probe_limit_s: float = 60.0
     retry_first_s: float = 0.5
     retry_at_most_s: float = 60.0
     sweep_s: float = 300.0
@@ -34,5 +34,5 @@ class Settings(NamedTuple):
     log_level: int = LOG_LEVELS["info"]
     """A priority of syslog: what weighs less (a higher number) is not logged."""
     device_nodes: str = "auto"
-    """Whether missing device nodes of the driver are made: yes, no, or auto, which the process that looks decides."""
+    """Whether missing device nodes of the driver are made: yes, no, or auto, which the process that probes decides."""
     dev_char_links: bool = True

@@ -1,4 +1,4 @@
-"""Shell patterns on names. Ours have only stars: compiling expressions for them took a third of a look."""
+"""Shell patterns on names. Ours have only stars: compiling expressions for them took a third of a probe."""
 
 import bisect
 import fnmatch
@@ -23,7 +23,7 @@ def matching(names: list[str], patterns: tuple[str, ...]) -> list[str]:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """As fnmatchcase, without compiling an expression for what has only stars: that took a third of a look."""
+    """As fnmatchcase, without compiling an expression for what has only stars: that took a third of a probe."""
     if "?" in pattern or "[" in pattern:
         return fnmatch.fnmatchcase(name, pattern)
     if "*" not in pattern:

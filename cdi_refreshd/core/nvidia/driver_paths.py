@@ -1,4 +1,4 @@
-"""Where NVIDIA's driver and its companions have their files: for who looks, and for who watches.
+"""Where NVIDIA's driver and its companions have their files: for who probes, and for who watches.
 
 The directories are fixed. The caller's PATH, XDG_DATA_DIRS and working directory have no say: the daemon and a login
 shell must see the same machine. All are below the driver root, but for the device nodes.

@@ -181,7 +181,7 @@ class Inventory(NamedTuple):
     findings: tuple[Finding, ...] = ()
     fingerprint: str = ""
     unchanged: bool = False
-    """True: the caller's fingerprint still holds and a GPU sleeps, so that nobody looked further."""
+    """True: the caller's fingerprint still holds and a GPU sleeps, so that nobody probed further."""
 
 
 def to_json(record: tuple[Any, ...]) -> bytes:

@@ -1,4 +1,4 @@
-"""A reason to look again."""
+"""A reason to probe again."""
 
 from typing import NamedTuple
 

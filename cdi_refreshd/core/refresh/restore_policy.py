@@ -1,4 +1,4 @@
-"""When what was published last may be put back before anybody looks: nothing else has happened since."""
+"""When what was published last may be put back before anybody probes: nothing else has happened since."""
 
 from collections.abc import Collection, Iterable
 

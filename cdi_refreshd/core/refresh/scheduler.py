@@ -1,7 +1,7 @@
 """When to look at the machine: a table of states and events. Time is passed in, in seconds of a monotonic clock.
 
 Whoever drives it calls `step` for everything that happens, and with TICK at `next_deadline` at the latest, and carries
-out the actions. It may be late, and its clock may jump: that costs time, never a look that was due.
+out the actions. It may be late, and its clock may jump: that costs time, never a probe that was due.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from cdi_refreshd.core.refresh.driver_unload import is_sign
 from cdi_refreshd.core.refresh.event import Trigger
 
 KEPT = 8
-"""Distinct triggers remembered until the next look; the rest is counted."""
+"""Distinct triggers remembered until the next probe; the rest is counted."""
 SLEPT_S = 5.0
 """A deadline missed by more than this was slept through: machine or daemon stood still, and the child may have too."""
 STORM_LEVELS = 20
-OVERTAKEN_AT_MOST = 3
+SUPERSEDED_AT_MOST = 3
 """Looks in a row whose word does not count because something has happened since: in an endless storm each would be."""
 
 IDLE, SETTLING, PROBING, BEHIND = "idle", "settling", "probing", "behind"
@@ -23,11 +23,11 @@ KILLED, STUCK, BACKOFF, STOPPED = "killed", "stuck", "backoff", "stopped"
 STATES = {
     IDLE: "nothing to do",
     SETTLING: "something happened, waiting for quiet",
-    PROBING: "a child looks",
-    BEHIND: "a child looks, and something happened since it began",
+    PROBING: "a child probes",
+    BEHIND: "a child probes, and something happened since it began",
     KILLED: "the child took too long, its end is awaited",
     STUCK: "the child does not die",
-    BACKOFF: "the last look was not enough, another is due later",
+    BACKOFF: "the last probe was not enough, another is due later",
     STOPPED: "for good",
 }
 WITH_CHILD = (PROBING, BEHIND, KILLED, STUCK)
@@ -37,13 +37,13 @@ class Timing(NamedTuple):
     settle_s: float = 0.05
     """Quiet that is waited for after a trigger, so that what comes together is looked at once."""
     settle_at_most_s: float = 0.5
-    """From the first trigger to the look, though it be never quiet."""
+    """From the first trigger to the probe, though it be never quiet."""
     leaving_s: float = 2.0
     """Instead of `settle_s` while there are only signs that the driver is being taken away; twice that at most."""
     storm_settle_at_most_s: float = 5.0
-    """What the two above may grow to while every look is overtaken by the next trigger."""
-    look_limit_s: float = 60.0
-    """A look that takes longer is killed."""
+    """What the two above may grow to while every probe is superseded by the next trigger."""
+    probe_limit_s: float = 60.0
+    """A probe that takes longer is killed."""
     stuck_recheck_s: float = 5.0
     """How long a killed child may take before it counts as stuck, and the time between two kills of a stuck one."""
 
@@ -101,7 +101,7 @@ TICK, CHILD_GONE, CHILD_STUCK, STOP, REPORT_STUCK = Tick(), ChildGone(), ChildSt
 
 
 class Pending(NamedTuple):
-    """What no look has answered yet."""
+    """What no probe has answered yet."""
 
     first: tuple[Trigger, ...] = ()
     number: int = 0
@@ -126,12 +126,12 @@ class Counters(NamedTuple):
 class Reconciler(NamedTuple):
     state: str = IDLE
     due_s: float | None = None
-    """The one deadline. What it is for, the state says: look, kill, kill again, try again."""
+    """The one deadline. What it is for, the state says: probe, kill, kill again, try again."""
     pending: Pending = Pending()
     last_s: float = float("-inf")
     """When the last trigger came, whether or not it was looked at since."""
     storm: int = 0
-    """Looks in a row that were overtaken by triggers. Each doubles the settle times."""
+    """Looks in a row that were superseded by triggers. Each doubles the settle times."""
     attempt: int = 0
     """Looks in a row that were not enough."""
     seen_s: float = float("-inf")
@@ -171,9 +171,9 @@ def next_deadline(r: Reconciler) -> float | None:
     return r.due_s
 
 
-def is_overtaken(r: Reconciler) -> bool:
-    """Whether another look is due anyway and soon, so that the outcome of this one is of before."""
-    return r.pending.number > 0 and r.storm <= OVERTAKEN_AT_MOST
+def is_superseded(r: Reconciler) -> bool:
+    """Whether another probe is due anyway and soon, so that the outcome of this one is of before."""
+    return r.pending.number > 0 and r.storm <= SUPERSEDED_AT_MOST
 
 
 def _on_this_clock(r: Reconciler, now: float) -> Reconciler:
@@ -193,7 +193,7 @@ def _settle_s(storm: int, timing: Timing) -> float:
     return min(timing.settle_s * 2.0**storm, timing.storm_settle_at_most_s)
 
 
-def _look_due_s(r: Reconciler, timing: Timing) -> float:
+def _probe_due_s(r: Reconciler, timing: Timing) -> float:
     settle_s = _settle_s(r.storm, timing)
     at_most_s = min(timing.settle_at_most_s * 2.0**r.storm, timing.storm_settle_at_most_s)
     if r.pending.leaving:
@@ -202,13 +202,13 @@ def _look_due_s(r: Reconciler, timing: Timing) -> float:
 
 
 def _storm(r: Reconciler, now: float, timing: Timing) -> int:
-    """Of the first trigger since a look began.
+    """Of the first trigger since a probe began.
 
-    Overtaken is a look not only while it lasts: short ones fit between two drops of the same rain. The quiet time
-    grows with its bound because a look may itself cause what triggers the next, every time, and never in a burst.
+    Superseded is a probe not only while it lasts: short ones fit between two drops of the same rain. The quiet time
+    grows with its bound because a probe may itself cause what triggers the next, every time, and never in a burst.
     """
-    overtaken = r.state in WITH_CHILD or now - r.last_s < _settle_s(r.storm, timing)
-    return min(r.storm + 1, STORM_LEVELS) if overtaken else 0
+    superseded = r.state in WITH_CHILD or now - r.last_s < _settle_s(r.storm, timing)
+    return min(r.storm + 1, STORM_LEVELS) if superseded else 0
 
 
 def _note(r: Reconciler, m: Moment) -> tuple[Reconciler, Actions]:
@@ -231,12 +231,12 @@ def _note(r: Reconciler, m: Moment) -> tuple[Reconciler, Actions]:
 
 def _settle(r: Reconciler, m: Moment) -> tuple[Reconciler, Actions]:
     noted, actions = _note(r, m)
-    return noted._replace(due_s=_look_due_s(noted, m.timing)), actions
+    return noted._replace(due_s=_probe_due_s(noted, m.timing)), actions
 
 
 def _start(r: Reconciler, m: Moment) -> tuple[Reconciler, Actions]:
     return r._replace(
-        due_s=m.now + m.timing.look_limit_s,
+        due_s=m.now + m.timing.probe_limit_s,
         pending=Pending(),
         counters=r.counters._replace(probes=r.counters.probes + 1),
     ), (StartProbe(r.pending.first, r.pending.number),)
@@ -262,17 +262,17 @@ def _back_off(r: Reconciler, m: Moment) -> tuple[Reconciler, Actions]:
 
 
 def _again(r: Reconciler, m: Moment) -> tuple[Reconciler, Actions]:
-    return r._replace(due_s=_look_due_s(r, m.timing), attempt=_attempt(r, m.event)), ()
+    return r._replace(due_s=_probe_due_s(r, m.timing), attempt=_attempt(r, m.event)), ()
 
 
 def _renew(r: Reconciler, m: Moment) -> tuple[Reconciler, Actions]:
-    limit_s = m.timing.stuck_recheck_s if r.state == KILLED else m.timing.look_limit_s
+    limit_s = m.timing.stuck_recheck_s if r.state == KILLED else m.timing.probe_limit_s
     return r._replace(due_s=m.now + limit_s), ()
 
 
 def _kill(r: Reconciler, m: Moment) -> tuple[Reconciler, Actions]:
     counters = r.counters._replace(killed=r.counters.killed + (r.state != STUCK))
-    killed = KillProbe(f"did not answer within {m.timing.look_limit_s:g} s")
+    killed = KillProbe(f"did not answer within {m.timing.probe_limit_s:g} s")
     return r._replace(due_s=m.now + m.timing.stuck_recheck_s, counters=counters), (killed,)
 
 
@@ -327,7 +327,7 @@ TABLE = (
     Row((SETTLING,), Tick, PROBING, _start, "quiet, or waited long enough", _due),
     Row((BACKOFF,), Tick, PROBING, _retry, "time for the next try", _due),
     Row((PROBING,), Triggered, BEHIND, _note, "something happened meanwhile"),
-    Row((BEHIND, KILLED, STUCK), Triggered, "", _note, "remembered for the next look"),
+    Row((BEHIND, KILLED, STUCK), Triggered, "", _note, "remembered for the next probe"),
     Row((BEHIND, KILLED, STUCK), Answered, SETTLING, _again, "an answer, but of before", _pending),
     Row((PROBING, KILLED, STUCK), Answered, BACKOFF, _back_off, "an answer, but not enough", _not_enough),
     Row((PROBING, KILLED, STUCK), Answered, IDLE, _rest, "an answer"),

@@ -21,8 +21,8 @@ EXIT_STATUS = {
 STRICT_DEGRADED = 5
 USAGE = 2
 
-PUBLISH, KEEP, KEEP_WHILE_TRUE, WITHDRAW = "publish", "keep", "keep-while-true", "withdraw"
-"""What becomes of the spec. `keep-while-true`: until a path that it names is gone."""
+PUBLISH, KEEP, KEEP_WHILE_VALID, WITHDRAW = "publish", "keep", "keep-while-valid", "withdraw"
+"""What becomes of the spec. `keep-while-valid`: until a path that it names is gone."""
 
 RETRIED = ("failed", "waiting-userspace")
 """States that nobody tells us the end of: they are looked at again, at growing intervals."""
@@ -45,9 +45,9 @@ class Verdict(NamedTuple):
     usage: bool = False
     """What was asked for does not exist: exit status 2."""
     fingerprint: str = ""
-    """Of the look that this came from, "" where no GPU may sleep."""
+    """Of the probe that this came from, "" where no GPU may sleep."""
     seen: Inventory | None = None
-    """What was judged; None where nobody could look, or nobody looked again."""
+    """What was judged; None where nobody could probe, or nobody probed again."""
 
 
 def exit_status(state: str, strict: bool = False) -> int:
@@ -131,14 +131,14 @@ def nvml_trouble(inventory: Inventory) -> Verdict | None:
         library = driver.files_version or "unknown"
         module = module if nvml.code == NVML_MISMATCH else driver.version
         reason = f"the loaded nvidia module is {module}, the libraries are {library}; reboot, or reload the module"
-        return Verdict("driver-mismatch", reason, KEEP_WHILE_TRUE)
+        return Verdict("driver-mismatch", reason, KEEP_WHILE_VALID)
     if nvml.code == NVML_LIBRARY_NOT_FOUND:
         there = f"version {driver.files_version} is there; run ldconfig" if driver.files_version else "install them"
         return Verdict(
-            "waiting-userspace", f"libnvidia-ml.so.1 cannot be opened, module {module}; {there}", KEEP_WHILE_TRUE
+            "waiting-userspace", f"libnvidia-ml.so.1 cannot be opened, module {module}; {there}", KEEP_WHILE_VALID
         )
     if nvml.code == 0:
-        return Verdict("waiting-userspace", f"no driver library of version {driver.version}", KEEP_WHILE_TRUE)
+        return Verdict("waiting-userspace", f"no driver library of version {driver.version}", KEEP_WHILE_VALID)
     if nvml.code == NVML_DRIVER_NOT_LOADED:
         return Verdict("waiting-driver", f"NVML says that the driver is not loaded, module {module}", KEEP)
     return Verdict("failed", f"NVML failed: {nvml.message}; see dmesg for NVRM lines", KEEP)

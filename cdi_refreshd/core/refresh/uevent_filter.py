@@ -1,4 +1,4 @@
-"""Which uevents are a reason to look again, and in what words.
+"""Which uevents are a reason to probe again, and in what words.
 
 No event of runtime power management is: it would come from every GPU that falls asleep or wakes.
 """

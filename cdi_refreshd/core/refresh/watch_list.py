@@ -11,7 +11,7 @@ SPEC_DIRS = ("/etc/cdi", "/var/run/cdi")
 LEFTOVERS = ("nvidia*.yaml", "nvidia*.json")
 """Of NVIDIA's own generator: other vendors' specs come and go with every container on some hosts."""
 LIBRARIES = ("*nvidia*", "libcuda.so*", "libcudadebugger.so*", "libnvcuvid.so*", "libnvoptix.so*")
-"""Also what is none of the driver's but named by it; the upgrade of anything else is no reason to look."""
+"""Also what is none of the driver's but named by it; the upgrade of anything else is no reason to probe."""
 EXPLICIT_LIBRARIES = ("libEGL.so*", "libGL.so*", "libGLES*.so*", "libGLX.so*", "libGLdispatch.so*", "libOpen?L.so*")
 NODES = (
     "/dev/nvidia*",
@@ -40,7 +40,7 @@ class Watch(NamedTuple):
     """A word for the journal: spec, node, library, ..."""
     writes: str = CLOSED
     """`none` for nodes and sockets: every end of a CUDA program closes a node that it had open for writing, and so
-    does our own look. `closed` when a writer is done. `each` also where nobody closes: truncate(2) opens nothing."""
+    does our own probe. `closed` when a writer is done. `each` also where nobody closes: truncate(2) opens nothing."""
 
 
 def watches(
@@ -48,7 +48,7 @@ def watches(
 ) -> tuple[Watch, ...]:
     """One for each directory and kind, the output's first.
 
-    `config_dirs` are our own configuration's. `library_dirs` are host paths beyond the usual: where the last look
+    `config_dirs` are our own configuration's. `library_dirs` are host paths beyond the usual: where the last probe
     found libraries through the loader's cache.
     """
     merged: dict[tuple[str, str, str], dict[str, None]] = {}

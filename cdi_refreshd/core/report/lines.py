@@ -68,10 +68,10 @@ class Pass(NamedTuple):
     triggers: tuple[Trigger, ...] = ()
     trigger_count: int = 0
     duration_s: float = 0.0
-    overtaken: bool = False
+    superseded: bool = False
     """Something has happened since it began: the next pass is due, and its word counts."""
     unsaid: bool = False
-    """It would have warned of something, had it not been overtaken."""
+    """It would have warned of something, had it not been superseded."""
 
 
 def devices(inventory: Inventory) -> Annotations:
@@ -97,18 +97,18 @@ def lines(done: Pass, before: Pass | None) -> list[Line]:
     """The outcome where it is news, what changed among the devices, and each finding that is new.
 
     What was said before and holds still is a debug line: repeated failures are counted, not repeated. A pass that was
-    overtaken warns of nothing: a driver that is being loaded has nodes missing. The next one does, as if it were news.
+    superseded warns of nothing: a driver that is being loaded has nodes missing. The next one does, as if it were news.
     """
     fields = _fields(done)
     outcome, *findings = _outcome_lines(done, before)
     moves = _device_lines(dict(before.devices), dict(done.devices), fields) if before else []
     told = [outcome._replace(fields=fields), *moves, *findings]
-    return [_hushed(line) if done.overtaken and line not in moves else line for line in told]
+    return [_hushed(line) if done.superseded and line not in moves else line for line in told]
 
 
 def is_unsaid(done: Pass, before: Pass | None) -> bool:
     """Whether `lines` said something softly that the next pass must say aloud where it holds still."""
-    return done.overtaken and any(line.priority < INFO for line in _outcome_lines(done, before))
+    return done.superseded and any(line.priority < INFO for line in _outcome_lines(done, before))
 
 
 def _outcome_lines(done: Pass, before: Pass | None) -> list[Line]:
@@ -131,12 +131,12 @@ def _hushed(line: Line) -> Line:
 
 
 def waited(last: Pass | None, waited_s: float) -> Line | None:
-    """For a boot that was held up in vain; None where that has been said as loudly. `last` None: no look has ended."""
+    """For a boot that was held up in vain; None where that has been said as loudly. `last` None: no probe has ended."""
     if last and PRIORITY[last.state] <= WARNING:
         return None
-    why = f"{last.state}: {last.reason}" if last else "the first look has not ended"
-    cure = "; modprobe nvidia, or see dmesg for why it fails" if last and last.state == "waiting-driver" else ""
-    return Line(WARNING, f"not ready after {waited_s:g} s, and the boot goes on; {why}{cure}", "kept")
+    why = f"{last.state}: {last.reason}" if last else "the first probe has not ended"
+    hint = "; modprobe nvidia, or see dmesg for why it fails" if last and last.state == "waiting-driver" else ""
+    return Line(WARNING, f"not ready after {waited_s:g} s, and the boot goes on; {why}{hint}", "kept")
 
 
 def because(done: Pass) -> str:

@@ -6,7 +6,7 @@
      "spec": {"path": "/var/run/cdi/nvidia.yaml", "stands": true, "sha256": "...", "changed": "..."},
      "driver": {"module": "580.95.05", "libraries": "580.95.05"},
      "devices": [{"name": "0", "uuid": "GPU-..."}],
-     "findings": [{"severity": "degraded", "place": "...", "fact": "...", "cure": "..."}],
+     "findings": [{"severity": "degraded", "place": "...", "fact": "...", "hint": "..."}],
      "counters": {"passes": 3, ...}, "events": "udev"}
 
 Times are UTC. Keys may be added; none changes its meaning within a version.
@@ -26,7 +26,7 @@ class Counters(NamedTuple):
     published: int = 0
     withdrawn: int = 0
     restored: int = 0
-    """Times that what somebody else wrote over or took away was put back before a look."""
+    """Times that what somebody else wrote over or took away was put back before a probe."""
     triggers: int = 0
     overflows: int = 0
     """Times that a kernel queue of events ran over and everything was looked at anew."""
@@ -42,10 +42,10 @@ class Life(NamedTuple):
     started: str
     since: str = ""
     """When the state became what it is."""
-    looked: str = ""
+    probed: str = ""
     """When the last pass ended."""
     held: str = ""
-    """Until when no look begins, because somebody asked for it; "" for nothing."""
+    """Until when no probe begins, because somebody asked for it; "" for nothing."""
     stopped: str = ""
     """When the daemon ended, "" while it runs; one that was killed cannot say so, but its pid is gone."""
     repeated: int = 0
@@ -71,7 +71,7 @@ def document(done: Pass, life: Life) -> dict[str, Any]:
         "repeated": life.repeated,
         "note": life.note,
         "last_pass": {
-            "at": life.looked,
+            "at": life.probed,
             "duration_ms": round(done.duration_s * 1000),
             "triggers": [str(trigger) for trigger in done.triggers],
         },
@@ -93,13 +93,13 @@ def worded(told: dict[str, Any], alive: bool) -> str:
         + (f", seen {told['repeated'] + 1} times" if told["repeated"] and told["state"] != "ready" else ""),
         f"  spec     {spec['path']}, " + (f"changed {spec['changed']}" if spec["stands"] else "none"),
         f"  driver   module {driver['module'] or 'not loaded'}, libraries {driver['libraries'] or 'unknown'}",
-        f"  looked   {last['at']}, {last['duration_ms']} ms ({', '.join(last['triggers']) or 'asked'})",
+        f"  probed   {last['at']}, {last['duration_ms']} ms ({', '.join(last['triggers']) or 'asked'})",
         f"  daemon   pid {told['pid']}, events from {told['events'] or 'nowhere'}" + ("" if alive else ", NOT RUNNING"),
     ]
     lines += [f"  device   {device['name']:<6} {device['uuid']}" for device in told["devices"]]
     for finding in told["findings"]:
-        cure = f"; {finding['cure']}" if finding["cure"] else ""
-        lines.append(f"  {finding['severity']:<8} {finding['place']}: {finding['fact']}{cure}")
-    lines += [f"  held     no look until {told['held']}; cdi-refreshd refresh ends it"] if told.get("held") else []
+        hint = f"; {finding['hint']}" if finding["hint"] else ""
+        lines.append(f"  {finding['severity']:<8} {finding['place']}: {finding['fact']}{hint}")
+    lines += [f"  held     no probe until {told['held']}; cdi-refreshd refresh ends it"] if told.get("held") else []
     lines += [f"  note     {told['note']}"] if told["note"] else []
     return "\n".join(lines)

@@ -59,14 +59,14 @@ def test_what_vanished_leaves_the_better_spec_and_says_so(place):
     outcome = published(spec("/none/lib.so"), place)
     assert b"OLD=1" in place.read_bytes()
     assert outcome.verdict.reason == (
-        "/none/lib.so: vanished while the spec was made; the spec that stands is better, so it stays; look again"
+        "/none/lib.so: vanished while the spec was made; the spec that stands is better, so it stays; probe again"
     )
 
 
 def test_a_spec_that_names_what_vanished_is_not_published(place):
     outcome = published(spec("/none/lib.so"), place)
     assert (outcome.verdict.state, place.exists()) == ("failed", False)
-    assert outcome.verdict.reason == "/none/lib.so: vanished while the spec was made; look again"
+    assert outcome.verdict.reason == "/none/lib.so: vanished while the spec was made; probe again"
 
 
 def test_it_is_all_the_same_where_the_standing_one_names_more_that_vanished(place):

@@ -78,10 +78,10 @@ def test_a_runtime_that_reads_the_directory_is_not_mentioned(name, said, content
     assert problems([engine(name, said, contents)], ("/var/run/cdi",), REAL) == []
 
 
-@pytest.mark.parametrize(("name", "said", "contents", "fact", "cure"), LOUD)
-def test_a_runtime_that_does_not_gets_the_line_that_it_lacks(name, said, contents, fact, cure):
+@pytest.mark.parametrize(("name", "said", "contents", "fact", "hint"), LOUD)
+def test_a_runtime_that_does_not_gets_the_line_that_it_lacks(name, said, contents, fact, hint):
     (found,) = problems([engine(name, said, contents)], ("/var/run/cdi",), REAL)
-    assert (found.severity, found.fact, found.cure) == ("degraded", fact, cure)
+    assert (found.severity, found.fact, found.hint) == ("degraded", fact, hint)
 
 
 def test_a_containerd_that_serves_no_kubelet_is_a_note():

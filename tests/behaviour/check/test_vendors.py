@@ -151,7 +151,7 @@ def test_each_planted_fault_is_found_and_nothing_else(host):
         found = host.findings()
         assert {(one["rule"], one["place"]) for one in found} == {(rule, place)}, command
         assert fact in found[0]["fact"], command
-        assert found[0]["cure"], command
+        assert found[0]["hint"], command
         assert host.said()[0] == 1
         host.shell(f"cd /; rm -rf {all_of_it} dev/kfd1; tar -xpf /run/clean.tar")
         assert host.findings() == [], f"after {command}"

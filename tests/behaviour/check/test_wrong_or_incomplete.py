@@ -324,7 +324,7 @@ def test_the_json_has_every_finding_and_the_status(host):
         "severity": "fatal",
         "place": "/dev/nvidia-uvm",
         "fact": "is 509:0, and the spec says 510:0: containers get another device, or none",
-        "cure": AGAIN,
+        "hint": AGAIN,
         "file": SPEC,
         "devices": [],
     }

@@ -8,7 +8,7 @@ import pytest
 from tests.behaviour.daemon.running import CASE, SPEC, patched
 
 pytestmark = pytest.mark.root
-QUICK = "[daemon]\nready-wait = 0\nretry-first = 50ms\nretry-at-most = 1s\nlook-timeout = 5s\n"
+QUICK = "[daemon]\nready-wait = 0\nretry-first = 50ms\nretry-at-most = 1s\nprobe-timeout = 5s\n"
 OTHER = {**CASE, "uvm_major": 509}
 
 

@@ -1,4 +1,4 @@
-"""The journal tells which devices came and went: those that containers may ask for, whatever a look saw."""
+"""The journal tells which devices came and went: those that containers may ask for, whatever a probe saw."""
 
 import signal
 
@@ -14,7 +14,7 @@ def told(daemon):
     return [line.partition("devices: ")[2] for line in daemon.journal().splitlines() if "devices: " in line]
 
 
-def test_a_look_that_failed_took_no_device_away(machine, start):
+def test_a_probe_that_failed_took_no_device_away(machine, start):
     daemon = start()
     daemon.until_devices("0", "1")
     machine.become(CASE | {"nvml": ["fail nvmlInit_v2 999"]})

@@ -120,7 +120,7 @@ def test_nothing_changes_and_nothing_is_looked_at(machine, start):
     assert (machine.nvml_opens(), daemon.state()["counters"]["passes"]) == (opens, passes)
 
 
-def test_our_own_publishing_is_no_reason_to_look_again(machine, start):
+def test_our_own_publishing_is_no_reason_to_probe_again(machine, start):
     daemon = ready(start)
     daemon.until_quiet()
     assert machine.nvml_opens() == 1, daemon.journal()

@@ -63,7 +63,7 @@ def test_reload_says_so_with_the_time_and_is_done_when_the_pass_is(start):
     assert "kind: nvidia.com/accel" in daemon.machine.path(SPEC).read_text()
 
 
-def test_who_asks_while_a_look_is_under_way_gets_the_next_one(machine, start):
+def test_who_asks_while_a_probe_is_under_way_gets_the_next_one(machine, start):
     daemon = ready(start)
     machine.become({**CASE, "nvml": ["hang nvmlInit_v2 1"]})
     daemon.until_quiet()
@@ -90,7 +90,7 @@ def test_a_broken_configuration_on_reload_keeps_the_old_one_in_force(start):
 
 
 def test_a_broken_configuration_at_start_is_exit_status_78_and_one_line(start):
-    daemon = start(config="[daemon]\nsettle-ms = often\n")
+    daemon = start(config="[daemon]\nsettle = often\n")
     assert daemon.process.wait(30) == 78
     assert len(daemon.journal().splitlines()) == 1
     assert "cdi-refreshd.conf:2" in daemon.journal()
@@ -136,7 +136,7 @@ def test_the_watchdog_hears_from_the_loop(start):
 
 def test_the_watchdog_goes_on_while_a_child_hangs_and_the_child_is_reported(machine, start):
     machine.become({**CASE, "nvml": ["hang nvmlInit_v2 600"]})
-    daemon = start(watchdog_s=0.2, config="[daemon]\nlook-timeout = 1s\nready-wait = 0\n")
+    daemon = start(watchdog_s=0.2, config="[daemon]\nprobe-timeout = 1s\nready-wait = 0\n")
     daemon.until_told("STATUS=failed: probe: the child")
     assert daemon.hear().count("WATCHDOG=1") >= 2
     assert "did not answer within 1 s" in daemon.journal()
@@ -146,7 +146,7 @@ def test_the_watchdog_goes_on_while_a_child_hangs_and_the_child_is_reported(mach
 
 @pytest.mark.parametrize("line", ["crash nvmlInit_v2", "fail nvmlInit_v2 999", "flood nvmlInit_v2"])
 def test_a_bad_day_of_the_library_keeps_the_last_good_spec(machine, start, line):
-    daemon = ready(start, config="[daemon]\nlook-timeout = 5s\n")
+    daemon = ready(start, config="[daemon]\nprobe-timeout = 5s\n")
     before = machine.path(SPEC).read_bytes()
     machine.become({**CASE, "nvml": [line]})
     daemon.signal(signal.SIGHUP)
@@ -260,11 +260,11 @@ def test_status_and_refresh_speak_for_the_daemon(machine, start):
     assert machine.run([*PROGRAM, "status"]).returncode == 1
 
 
-def test_no_look_begins_while_the_daemon_is_held(machine, start):
+def test_no_probe_begins_while_the_daemon_is_held(machine, start):
     daemon = ready(start)
     before = machine.path(SPEC).read_bytes()
     asked = machine.run([*PROGRAM, "hold", "600"])
-    assert (asked.returncode, "no look until " in asked.stderr) == (0, True)
+    assert (asked.returncode, "no probe until " in asked.stderr) == (0, True)
     opens, passes = machine.nvml_opens(), daemon.state()["counters"]["passes"]
     machine.become({**CASE, "gpus": [{}]})
     daemon.until_quiet()
@@ -272,15 +272,15 @@ def test_no_look_begins_while_the_daemon_is_held(machine, start):
     machine.path(SPEC).write_text("no spec")
     daemon.until(lambda: machine.path(SPEC).read_bytes() == before, "what is published is not looked after")
     assert (machine.nvml_opens(), daemon.state()["counters"]["passes"]) == (opens, passes)
-    assert "held     no look until " in machine.run([*PROGRAM, "status"]).stdout
-    assert "no look until" in [line for line in daemon.hear() if line.startswith("STATUS=")][-1]
+    assert "held     no probe until " in machine.run([*PROGRAM, "status"]).stdout
+    assert "no probe until" in [line for line in daemon.hear() if line.startswith("STATUS=")][-1]
     assert machine.run([*PROGRAM, "refresh"]).returncode == 0
     assert daemon.devices() == {"0"}
     assert "held " not in machine.run([*PROGRAM, "status"]).stdout
-    assert "no look begins until" in daemon.journal() and "looks may begin again" in daemon.journal()
+    assert "no probe begins until" in daemon.journal() and "probes may begin again" in daemon.journal()
 
 
-def test_a_hold_ends_by_itself_and_a_look_follows(machine, start):
+def test_a_hold_ends_by_itself_and_a_probe_follows(machine, start):
     daemon = ready(start)
     passes = daemon.state()["counters"]["passes"]
     assert machine.run([*PROGRAM, "hold", "2"]).returncode == 0
@@ -289,7 +289,7 @@ def test_a_hold_ends_by_itself_and_a_look_follows(machine, start):
     assert not machine.path("/run/cdi-refreshd/hold").exists()
 
 
-def test_who_holds_the_daemon_waits_for_the_look_that_is_under_way(machine, start):
+def test_who_holds_the_daemon_waits_for_the_probe_that_is_under_way(machine, start):
     daemon = ready(start)
     machine.become({**CASE, "nvml": ["hang nvmlInit_v2 1"]})
     daemon.until_quiet()
@@ -319,7 +319,7 @@ def test_a_hold_of_no_sensible_length_is_refused(machine, start, word):
     assert not machine.path("/run/cdi-refreshd/hold").exists()
 
 
-def test_a_look_that_fails_is_no_reload_that_failed(machine, start):
+def test_a_probe_that_fails_is_no_reload_that_failed(machine, start):
     daemon = ready(start)
     machine.become(CASE | {"nvml": ["fail nvmlInit_v2 999"]})
     asked = machine.run([*PROGRAM, "refresh", "--quiet"])
@@ -355,7 +355,7 @@ def test_fields_reach_the_journal_where_there_is_one(machine, start):
 
 
 def test_sigkill_at_any_of_200_moments_leaves_a_true_spec_and_no_child(machine, start):
-    """From before the first look to after several, while the machine changes under it."""
+    """From before the first probe to after several, while the machine changes under it."""
     random, major, children = Random(7), 0, set()
     ready(start).stop()
     for _ in range(200):
@@ -373,7 +373,7 @@ def test_sigkill_at_any_of_200_moments_leaves_a_true_spec_and_no_child(machine, 
     daemon = ready(start)
     daemon.until(lambda: f"major: {major}\n" in daemon.text())
     assert [name for name in os.listdir(machine.path(SPEC).parent) if name.endswith(".tmp")] == []
-    assert len(children) > 20, f"it was hardly ever killed while a child looked: {len(children)}"
+    assert len(children) > 20, f"it was hardly ever killed while a child probed: {len(children)}"
     daemon.until(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in children))
 
 

@@ -11,7 +11,7 @@ from tests.behaviour.daemon.running import CASE, SPEC, patched
 
 pytestmark = pytest.mark.root
 HANGS = {**CASE, "nvml": ["hang nvmlDeviceGetCount_v2 600"]}
-"""No look ends any more."""
+"""No probe ends any more."""
 FAILS = {**CASE, "nvml": ["fail nvmlInit_v2 999"]}
 
 
@@ -21,7 +21,7 @@ NO_LEASES = "import fcntl\nfcntl.F_SETLEASE = -1\n"
 
 @pytest.fixture(params=["leases", "no leases"])
 def published(machine, start, request):
-    """A daemon whose looks hang from now on, the spec's path and its bytes."""
+    """A daemon whose probes hang from now on, the spec's path and its bytes."""
     daemon = start(env=patched(machine, NO_LEASES if request.param == "no leases" else ""))
     daemon.writes_are_seen = request.param == "no leases"
     daemon.until_told("READY=1")
@@ -45,7 +45,7 @@ def published(machine, start, request):
     ],
     ids=["cut", "tampered", "emptied", "deleted", "renamed", "closed", "wiped"],
 )
-def test_a_lost_spec_is_back_though_no_look_ends(published, damage, verb):
+def test_a_lost_spec_is_back_though_no_probe_ends(published, damage, verb):
     daemon, spec, before = published
     damage(spec)
     daemon.until(lambda: spec.exists() and spec.read_bytes() == before and spec.stat().st_mode & 0o777 == 0o644)
@@ -53,7 +53,7 @@ def test_a_lost_spec_is_back_though_no_look_ends(published, damage, verb):
     daemon.until(lambda: f"{SPEC} {verb}, not by us; put back as it was published" in daemon.journal())
 
 
-def test_a_whole_document_of_somebody_else_stands_until_the_look_has_decided(published):
+def test_a_whole_document_of_somebody_else_stands_until_the_probe_has_decided(published):
     daemon, spec, before = published
     other = before.replace(b"/dev/nvidia1", b"/dev/null")
     spec.with_name("other").write_bytes(other)
@@ -71,7 +71,7 @@ def test_a_spec_that_goes_together_with_the_machine_is_not_put_back(published):
 
 
 @pytest.mark.parametrize("damage", [lambda spec: spec.unlink(), lambda spec: spec.write_text("no spec")])
-def test_a_spec_that_is_lost_while_a_look_hangs_is_back(published, damage):
+def test_a_spec_that_is_lost_while_a_probe_hangs_is_back(published, damage):
     daemon, spec, before = published
     daemon.signal(signal.SIGHUP)
     daemon.until(daemon.children)
@@ -97,7 +97,7 @@ def test_what_was_published_outlives_looks_that_fail_though_the_machine_changed_
     daemon.until(lambda: daemon.state()["state"] == "failed" and daemon.state()["spec"]["stands"])
 
 
-def test_a_document_of_somebody_else_is_left_alone_while_looks_fail_and_is_no_reason_to_look(machine, start):
+def test_a_document_of_somebody_else_is_left_alone_while_probes_fail_and_is_no_reason_to_probe(machine, start):
     daemon = start(config="[daemon]\nretry-first = 1min\n")
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -114,11 +114,11 @@ def test_a_document_of_somebody_else_is_left_alone_while_looks_fail_and_is_no_re
     passes, ends_at = daemon.state()["counters"]["passes"], time.monotonic() + 1
     while time.monotonic() < ends_at:
         daemon.hear(0.05)
-    assert daemon.state()["counters"]["passes"] <= passes + 1, "each look asks for the next"
+    assert daemon.state()["counters"]["passes"] <= passes + 1, "each probe asks for the next"
     assert spec.read_bytes() == other
 
 
-def test_each_time_is_counted_and_followed_by_a_look(machine, start):
+def test_each_time_is_counted_and_followed_by_a_probe(machine, start):
     daemon = start()
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -183,7 +183,7 @@ NEVER_AS_WRITTEN = "from cdi_refreshd.host import atomic_file\natomic_file.holds
 """What a filesystem without modes comes to."""
 
 
-def test_where_nothing_is_ever_as_it_was_written_one_more_look_is_enough(machine, start):
+def test_where_nothing_is_ever_as_it_was_written_one_more_probe_is_enough(machine, start):
     daemon = start(env=patched(machine, NEVER_AS_WRITTEN))
     daemon.until_devices("0", "1")
     daemon.until_passes(2)

@@ -48,7 +48,7 @@ def test_path_data_directories_and_working_directory_have_no_say(host):
     assert "/run/" not in plain
 
 
-def test_a_second_look_gives_the_same_bytes(host):
+def test_a_second_probe_gives_the_same_bytes(host):
     host.become(case(GPU, {"mig": [[1, 0], [2, 0]]}, {"drm": [3, 130]}))
     assert printed(host) == printed(host)
 

@@ -254,7 +254,7 @@ def run(monkeypatch, roots, capsys):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What oneshot asks of the line, instead of looking."""
+    """What oneshot asks of the line, instead of probing."""
     requests = []
 
     class Enough(Exception):
@@ -330,13 +330,13 @@ def test_config_prints_what_can_be_read_back_and_where_each_value_came_from(run,
 
 
 def test_config_as_json_has_plain_values(run, write):
-    path = write(0, "", "[generate]\ndevice-id = 0, 1\nno-all-device = yes\nodd = 1\n[daemon]\nsettle-ms = 0.08s\n")
+    path = write(0, "", "[generate]\ndevice-id = 0, 1\nno-all-device = yes\nodd = 1\n[daemon]\nsettle = 0.08s\n")
     status, out, err = run("config", "--json")
     told = json.loads(out)
     assert (status, told["version"], told["files"]) == (0, 1, [path])
     assert told["settings"]["generate"]["device-id"] == {"value": ["0", "1"], "origin": f"{path}:2"}
     assert told["settings"]["generate"]["no-all-device"]["value"] is True
-    assert told["settings"]["daemon"]["settle-ms"]["value"] == 80
+    assert told["settings"]["daemon"]["settle"]["value"] == 0.08
     assert told["settings"]["daemon"]["log-level"] == {"value": "info", "origin": "default"}
     assert [finding["place"] for finding in told["findings"]] == [f"{path}:4"]
     assert err.count("\n") == 1

@@ -44,7 +44,7 @@ def said(sweep, now=1300):
     return [str(trigger) for trigger in sweep.poll(now)]
 
 
-def test_a_machine_that_is_as_it_was_has_no_reason_to_look(spec, file):
+def test_a_machine_that_is_as_it_was_has_no_reason_to_probe(spec, file):
     assert said(set_up(spec, file)) == []
 
 
@@ -134,7 +134,7 @@ def test_each_of_several_files_counts(spec, file):
     assert not sweep.is_as_published()
 
 
-def test_a_failed_look_does_not_make_a_strangers_file_ours(spec, file, tmp_path):
+def test_a_failed_probe_does_not_make_a_strangers_file_ours(spec, file, tmp_path):
     sweep = set_up(spec, file)
     file.write_text("tampered")
     (tmp_path / "hook").unlink()
@@ -143,7 +143,7 @@ def test_a_failed_look_does_not_make_a_strangers_file_ours(spec, file, tmp_path)
     assert len(said(sweep)) == 2
 
 
-def test_a_file_of_an_earlier_life_is_watched_from_the_first_failed_look_on(file):
+def test_a_file_of_an_earlier_life_is_watched_from_the_first_failed_probe_on(file):
     sweep = Sweep(300)
     sweep.set(None, (str(file),))
     assert sweep.is_as_published()

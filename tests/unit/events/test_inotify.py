@@ -69,7 +69,7 @@ def test_reading_and_listing_tell_nothing(watched, spec):
 
 
 def test_a_device_node_that_a_program_had_open_for_writing_tells_nothing(watched, tmp_path):
-    """Every CUDA program ends so, and our own look does: it would start the next for ever."""
+    """Every CUDA program ends so, and our own probe does: it would start the next for ever."""
     node = tmp_path / "nvidiactl"
     node.touch()
     watched.watch(Watch(str(tmp_path), ("nvidia*",), "node", NONE))
@@ -299,7 +299,7 @@ def in_a_namespace(kind, script):
     ("limit", "count", "told"),
     [("watches", 2, "max_user_watches"), ("instances", 0, "max_user_instances")],
 )
-def test_a_limit_of_the_kernel_is_a_fault_that_names_the_cure_until_it_is_raised(tmp_path, limit, count, told):
+def test_a_limit_of_the_kernel_is_a_fault_that_names_the_hint_until_it_is_raised(tmp_path, limit, count, told):
     (tmp_path / "cdi").mkdir()
     script = f"""
 from pathlib import Path

@@ -222,17 +222,17 @@ def test_a_file_that_is_no_regular_file_is_neither_waited_for_nor_opened(tmp_pat
         yaml_file.read("/dev/null")
 
 
-def test_a_file_that_turns_into_a_fifo_after_the_look_does_not_hold_us_up(tmp_path, monkeypatch):
+def test_a_file_that_turns_into_a_fifo_after_the_probe_does_not_hold_us_up(tmp_path, monkeypatch):
     regular, fifo = tmp_path / "a.yaml", tmp_path / "b.yaml"
     regular.write_text("a: 1")
     os.mkfifo(fifo)
-    looked = os.stat(regular)
-    monkeypatch.setattr(os, "stat", lambda *_, **__: looked)
+    probed = os.stat(regular)
+    monkeypatch.setattr(os, "stat", lambda *_, **__: probed)
     with pytest.raises(yaml_file.Unreadable, match="is a FIFO"):
         yaml_file.read_bytes(str(fifo))
 
 
-def test_what_cannot_be_read_is_told_with_its_cure(tmp_path, monkeypatch):
+def test_what_cannot_be_read_is_told_with_its_hint(tmp_path, monkeypatch):
     os.symlink("nowhere", tmp_path / "a.yaml")
     os.symlink("b.yaml", tmp_path / "b.yaml")
     with pytest.raises(yaml_file.Unreadable, match="no such file; the symbolic link leads nowhere"):

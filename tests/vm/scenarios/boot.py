@@ -23,7 +23,7 @@ def installed_without_a_gpu_it_is_up_and_quiet():
     expect(systemctl("is-system-running", check=False) == "running", systemctl("--failed"))
     before = daemon.passes()
     time.sleep(5)
-    expect(daemon.passes() == before, "it looks again and again")
+    expect(daemon.passes() == before, "it probes again and again")
     loud = [text for priority, text in daemon.journal() if priority <= NOTICE]
     expect(not loud, f"the journal says {loud}")
     return took_s

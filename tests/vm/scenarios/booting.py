@@ -149,13 +149,13 @@ def gpus_that_are_all_lost_are_one_line():
 
 
 @boot(DRIVER, QUADLET, NO_DAEMON)
-def one_look_with_a_driver_is_over_before_engines_start():
+def one_probe_with_a_driver_is_over_before_engines_start():
     expect(systemctl("is-active", UNIT, check=False) == "inactive", "the daemon runs")
     return with_driver(ONESHOT)
 
 
 @boot(NO_DAEMON)
-def one_look_without_hardware_holds_nobody_up():
+def one_probe_without_hardware_holds_nobody_up():
     return without_hardware(ONESHOT)
 
 
@@ -266,7 +266,7 @@ def loud(unit):
 
 
 def says_once(word):
-    """One line that an administrator's filter for what went wrong shows, however often it is looked again."""
+    """One line that an administrator's filter for what went wrong shows, however often it is probed again."""
     passes = daemon.passes()
     seconds_until(lambda: daemon.passes() > passes or daemon.state() == "waiting-driver", "it gave up", 60.0)
     lines = loud(UNIT)

@@ -149,7 +149,7 @@ def driver_unloaded_by_hand_while_nvml_is_slow():
 
 @scenario(limit_s=20.0)
 def driver_unloaded_while_the_daemon_is_held():
-    """After nodes went, which is a reason to look at once, and looks take long."""
+    """After nodes went, which is a reason to look at once, and probes take long."""
     with owner.scripted("hang nvmlDeviceGetCount_v2 3"):
         took_s = -time.monotonic()
         owner.do("cdi-refreshd", "hold", "120")

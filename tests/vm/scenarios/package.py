@@ -76,27 +76,27 @@ def nothing_failed():
 
 @contextlib.contextmanager
 def there_at_every_moment():
-    """The spec, with the same bytes, however often one looks."""
+    """The spec, with the same bytes, however often one probes."""
     path = spec.path()
     good = path.read_text()
     found, over = [], threading.Event()
 
-    def look():
+    def probe():
         while not over.wait(0.002):
             try:
                 found.append(path.read_text() == good)
             except OSError:
                 found.append(False)
 
-    looking = threading.Thread(target=look)
-    looking.start()
+    probing = threading.Thread(target=probe)
+    probing.start()
     try:
         yield
     finally:
         over.set()
-        looking.join()
-    expect(len(found) > 100, f"only {len(found)} looks")
-    expect(all(found), f"{found.count(False)} looks of {len(found)} did not find it")
+        probing.join()
+    expect(len(found) > 100, f"only {len(found)} probes")
+    expect(all(found), f"{found.count(False)} probes of {len(found)} did not find it")
 
 
 def replaces_the_running_daemon(deb, wanted):

@@ -44,7 +44,7 @@ def restart_keeps_the_spec():
 def reload_returns_when_the_machine_was_looked_at():
     before = daemon.passes()
     took_s = unchanged(lambda: systemctl("reload", UNIT))
-    expect(daemon.passes() > before, "nobody looked")
+    expect(daemon.passes() > before, "nobody probed")
     expect(daemon.is_up(), f"afterwards it is {daemon.shown('ActiveState')}")
     return took_s
 
@@ -56,7 +56,7 @@ def it_follows_after_udevd_was_restarted():
     return max(took_s, spec.takes(owner.rescan, "0", "1"))
 
 
-# While it rains, a look may wait for five seconds.
+# While it rains, a probe may wait for five seconds.
 @scenario(limit_s=6.5)
 def a_storm_of_events_costs_few_looks():
     before, inode = daemon.passes(), spec.inode()
@@ -65,7 +65,7 @@ def a_storm_of_events_costs_few_looks():
     owner.do("udevadm", "settle")
     owner.remove(1)
     took_s = spec.recovers("0")
-    expect(daemon.passes() - before <= 8, f"{daemon.passes() - before} looks")
+    expect(daemon.passes() - before <= 8, f"{daemon.passes() - before} probes")
     expect(spec.inode() != inode, "the removal was not seen")
     owner.rescan()
     spec.recovers("0", "1")
@@ -77,7 +77,7 @@ def killed_it_comes_back_and_follows():
     before = daemon.pid()
     inode = spec.inode()
     os.kill(before, signal.SIGKILL)
-    owner.remove(1)  # while nobody looks
+    owner.remove(1)  # while nobody probes
     took_s = seconds_until(spec.lists("0"), spec.now)
     expect(daemon.pid() not in (0, before), "the same process")
     expect(spec.inode() != inode, "the same spec")
@@ -110,7 +110,7 @@ def nvml_that_fails_takes_no_spec_away():
 def a_child_that_hangs_in_nvml_hinders_nobody():
     """Given up after the time that the configuration grants; what happened meanwhile is seen then."""
     inode = spec.inode()
-    with configured("[daemon]\nlook-timeout = 3\n"):
+    with configured("[daemon]\nprobe-timeout = 3\n"):
         with owner.scripted("hang nvmlDeviceGetCount_v2 600"):
             before = daemon.told()["counters"]["failures"]
             systemctl("reload", UNIT, "--no-block")

@@ -74,8 +74,8 @@ def test_no_device_id_means_all():
 
 
 def test_a_long_list_of_known_names_is_cut():
-    cure = nearest("zzz", [str(number) for number in range(200)])
-    assert cure.endswith("8, 9 and 190 more")
+    hint = nearest("zzz", [str(number) for number in range(200)])
+    assert hint.endswith("8, 9 and 190 more")
 
 
 def test_a_long_word_is_cut():

@@ -100,9 +100,9 @@ def test_spans_are_written_as_systemd_writes_them(word, value_s):
 
 
 def test_keys_in_ms_count_milliseconds_unless_a_unit_says_else():
-    assert settings("[daemon]\nsettle-ms = 80").settle_s == 0.08
-    assert settings("[daemon]\nsettle-ms = 0.2s").settle_s == 0.2
-    assert settings("[daemon]\nsettle-ms = 0").settle_s == 0
+    assert settings("[daemon]\nsettle = 80ms").settle_s == 0.08
+    assert settings("[daemon]\nsettle = 0.2s").settle_s == 0.2
+    assert settings("[daemon]\nsettle = 0").settle_s == 0
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ UNKNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("text", "place", "word", "cure"), UNKNOWN)
-def test_what_is_unknown_is_passed_over_and_told_with_its_place(text, place, word, cure):
+@pytest.mark.parametrize(("text", "place", "word", "hint"), UNKNOWN)
+def test_what_is_unknown_is_passed_over_and_told_with_its_place(text, place, word, hint):
     found, _, findings = parsed(text)
     assert found == Settings()
-    assert [(f.severity, f.place, f.cure) for f in findings] == [("info", place, cure)]
+    assert [(f.severity, f.place, f.hint) for f in findings] == [("info", place, hint)]
     assert word in findings[0].fact
 
 
@@ -166,13 +166,13 @@ WRONG = [
     ("[output]\nfile-name = a.yml", "file-name: 'a.yml' would not be read; container runtimes read .yaml and .json"),
     ("[output]\nformat = toml", "format: there is no 'toml'; did you mean yaml?"),
     ("[output]\nformat = json\nfile-name = a.yaml", "format: json, but file-name in /1.conf:3 says yaml"),
-    ("[output]\non-mismatch = remove", "on-mismatch: there is no 'remove'; known: keep-while-true, keep, withdraw"),
+    ("[output]\non-mismatch = remove", "on-mismatch: there is no 'remove'; known: keep-while-valid, keep, withdraw"),
     ("[daemon]\nsweep = often", "sweep: 'often' is no span of time; write it as in 300, 5min, 1min 30s or 500ms"),
     ("[daemon]\nsweep = 5 parsecs", "sweep: '5 parsecs' is no span of time"),
     ("[daemon]\nsweep = -5", "sweep: '-5' is no span of time"),
     ("[daemon]\nsweep = 0", "sweep: '0' is out of range; write 1s to 1d"),
-    ("[daemon]\nsettle-ms = 90s", "settle-ms: '90s' is out of range; write 0s to 1min"),
-    ("[daemon]\nsettle-ms = 600", "settle-ms is 600, above settle-at-most-ms, which is 500; set settle-at-most-ms too"),
+    ("[daemon]\nsettle = 90s", "settle: '90s' is out of range; write 0s to 1min"),
+    ("[daemon]\nsettle = 600ms", "settle is 600ms, above settle-at-most, which is 500ms; set settle-at-most too"),
     ("[daemon]\nretry-at-most = 1\nretry-first = 2", "retry-first is 2s, above retry-at-most, which is 1s"),
     ("[daemon]\nlog-level = loud", "log-level: there is no 'loud'"),
     ("\nmode = nvml", "stands before any section; begin with a line like [generate]"),
@@ -236,7 +236,7 @@ VALUES = {
     "spec-dir": st.sampled_from(["/", "/etc//cdi/", "/a b"]),
     "on-mismatch": st.sampled_from(["keep", "Withdraw"]),
     "log-level": st.sampled_from(["debug", "error"]),
-    "settle-ms": st.integers(0, 400_000).map("{}us".format),
+    "settle": st.integers(0, 400_000).map("{}us".format),
     "sweep": st.integers(1_000_000, 86_400_000_000).map("{}us".format),
     "mig-poll": st.floats(0.1, 3600).map("{:.6f}".format),
 }

@@ -102,8 +102,8 @@ GAPS = st.lists(st.floats(0.0, 0.04), min_size=1, max_size=80)
 
 @settings(deadline=None)
 @given(GAPS, st.sampled_from([0.0, 0.001, 0.03, 0.2, 1.0, 3.0]))
-def test_a_burst_of_up_to_three_seconds_costs_at_most_three_probes(gaps_s, look_s):
-    world = burst(gaps_s, look_s)
+def test_a_burst_of_up_to_three_seconds_costs_at_most_three_probes(gaps_s, probe_s):
+    world = burst(gaps_s, probe_s)
     assert 1 <= len(world.probes) <= 3
     assert world.probes[-1][0] >= sum(gaps_s[:-1])
     assert sum(action.count for _, action in world.probes) == len(gaps_s)
@@ -111,25 +111,25 @@ def test_a_burst_of_up_to_three_seconds_costs_at_most_three_probes(gaps_s, look_
 
 @settings(deadline=None, max_examples=30)
 @given(st.floats(0.005, 0.045), st.floats(5, 60), st.sampled_from([0.0, 0.03, 0.4]))
-def test_a_storm_that_goes_on_is_looked_at_every_few_seconds_and_not_more_often(gap_s, lasts_s, look_s):
-    world = burst([gap_s] * int(lasts_s / gap_s), look_s)
+def test_a_storm_that_goes_on_is_looked_at_every_few_seconds_and_not_more_often(gap_s, lasts_s, probe_s):
+    world = burst([gap_s] * int(lasts_s / gap_s), probe_s)
     begun_s = [at_s for at_s, _ in world.probes]
     assert len(begun_s) <= 4 + lasts_s / TIMING.storm_settle_at_most_s
     longest_s = max(b - a for a, b in pairwise(begun_s))
-    assert longest_s <= TIMING.storm_settle_at_most_s + look_s + gap_s + 1e-6
+    assert longest_s <= TIMING.storm_settle_at_most_s + probe_s + gap_s + 1e-6
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0.06, 0.3), min_size=30, max_size=60))
-def test_looks_that_cause_what_triggers_the_next_do_not_go_round_faster_and_faster(looks_s):
-    """Each look makes one event, as a node that NVML creates would, and is quiet otherwise."""
+def test_looks_that_cause_what_triggers_the_next_do_not_go_round_faster_and_faster(probes_s):
+    """Each probe makes one event, as a node that NVML creates would, and is quiet otherwise."""
     world = World()
     world.trigger()
     world.run_until_probe()
-    for look_s in looks_s:
-        world.pass_time(look_s / 2)
+    for probe_s in probes_s:
+        world.pass_time(probe_s / 2)
         world.trigger()
-        world.pass_time(look_s / 2)
+        world.pass_time(probe_s / 2)
         world.answer()
         world.run_until_probe()
     begun_s = [at_s for at_s, _ in world.probes]

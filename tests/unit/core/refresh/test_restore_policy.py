@@ -55,11 +55,11 @@ def test_what_is_lost_and_nothing_else_is_put_back_after_quiet(details):
         ["still failed"],
     ],
 )
-def test_where_the_machine_may_have_changed_too_the_look_decides(details):
+def test_where_the_machine_may_have_changed_too_the_probe_decides(details):
     assert restore_policy.after_quiet(Pending(inotify(*details), len(details)), (SPEC,)) is None
 
 
-def test_where_not_all_that_happened_is_remembered_the_look_decides():
+def test_where_not_all_that_happened_is_remembered_the_probe_decides():
     parts = inotify(*(f"/run/cdi/nvidia.{number}.yaml deleted (spec)" for number in range(KEPT)))
     files = {trigger.detail.partition(" ")[0] for trigger in parts}
     assert restore_policy.after_quiet(Pending(parts, KEPT), files) == parts[0]

@@ -15,8 +15,8 @@ def world():
 
 
 @pytest.fixture
-def looking(world):
-    """A world whose first look has just begun."""
+def probing(world):
+    """A world whose first probe has just begun."""
     world.trigger(0)
     world.run_until_probe()
     return world
@@ -87,20 +87,20 @@ def test_the_first_eight_different_triggers_are_named_in_order_and_all_are_count
 
 
 def test_ten_thousand_events_in_two_seconds_cost_three_probes_and_the_last_comes_after_them(world):
-    stormed = burst([2 / 10_000] * 10_000, look_s=0.1)
+    stormed = burst([2 / 10_000] * 10_000, probe_s=0.1)
     assert len(stormed.probes) == 3
     assert stormed.probes[-1][0] >= 2
     assert stormed.reconciler.counters == r.Counters(triggers=10_000, probes=3)
 
 
 def test_ten_thousand_events_at_once_cost_one_probe():
-    assert len(burst([0.0] * 10_000, look_s=0.1).probes) == 1
+    assert len(burst([0.0] * 10_000, probe_s=0.1).probes) == 1
 
 
 def test_the_bound_doubles_in_a_storm_up_to_five_seconds(world):
     while world.real_s < 25:
         world.trigger()
-        pass_answering(world, 0.01, look_s=0.2)
+        pass_answering(world, 0.01, probe_s=0.2)
     begun_s = [at_s for at_s, _ in world.probes]
     between_s = [b - a for a, b in pairwise(begun_s)]
     assert begun_s[0] == near(0.5)
@@ -110,111 +110,111 @@ def test_the_bound_doubles_in_a_storm_up_to_five_seconds(world):
 def test_after_a_storm_a_lone_event_is_served_at_once_again(world):
     while world.real_s < 10:
         world.trigger()
-        pass_answering(world, 0.01, look_s=0.2)
-    pass_answering(world, 10, look_s=0.2)
+        pass_answering(world, 0.01, probe_s=0.2)
+    pass_answering(world, 10, probe_s=0.2)
     world.trigger()
     assert world.run_until_probe() == near(TIMING.settle_s)
 
 
-def test_an_event_while_a_look_lasts_causes_exactly_one_more(looking):
+def test_an_event_while_a_probe_lasts_causes_exactly_one_more(probing):
     for number in range(1, 4):
-        looking.pass_time(0.1)
-        looking.trigger(number)
-    looking.pass_time(0.3)
-    assert len(looking.probes) == 1
-    looking.answer()
-    assert looking.run_until_probe() == near(0)
-    assert looking.probes[1][1] == r.StartProbe((trigger(1), trigger(2), trigger(3)), 3)
-    looking.answer()
-    looking.pass_time(1e4)
-    assert len(looking.probes) == 2
+        probing.pass_time(0.1)
+        probing.trigger(number)
+    probing.pass_time(0.3)
+    assert len(probing.probes) == 1
+    probing.answer()
+    assert probing.run_until_probe() == near(0)
+    assert probing.probes[1][1] == r.StartProbe((trigger(1), trigger(2), trigger(3)), 3)
+    probing.answer()
+    probing.pass_time(1e4)
+    assert len(probing.probes) == 2
 
 
-def test_a_look_that_takes_too_long_is_killed(looking):
-    looking.pass_time(TIMING.look_limit_s - 0.001)
-    assert not looking.killed
-    looking.pass_time(0.001)
-    assert looking.log[-1][2] == (r.KillProbe("did not answer within 60 s"),)
+def test_a_probe_that_takes_too_long_is_killed(probing):
+    probing.pass_time(TIMING.probe_limit_s - 0.001)
+    assert not probing.killed
+    probing.pass_time(0.001)
+    assert probing.log[-1][2] == (r.KillProbe("did not answer within 60 s"),)
 
 
-def test_a_look_that_was_killed_is_tried_again_after_the_back_off(looking):
-    looking.pass_time(TIMING.look_limit_s)
-    looking.gone()
-    assert looking.run_until_probe() == near(backoff(1))
+def test_a_probe_that_was_killed_is_tried_again_after_the_back_off(probing):
+    probing.pass_time(TIMING.probe_limit_s)
+    probing.gone()
+    assert probing.run_until_probe() == near(backoff(1))
 
 
-def test_what_happened_while_a_killed_child_took_its_time_is_looked_at_once_it_is_gone(looking):
-    looking.pass_time(TIMING.look_limit_s)
-    looking.trigger(5)
-    looking.pass_time(2)
-    looking.answer(retry=True)
-    assert looking.run_until_probe() == near(0)
-    assert looking.probes[-1][1] == r.StartProbe((trigger(5),), 1)
+def test_what_happened_while_a_killed_child_took_its_time_is_looked_at_once_it_is_gone(probing):
+    probing.pass_time(TIMING.probe_limit_s)
+    probing.trigger(5)
+    probing.pass_time(2)
+    probing.answer(retry=True)
+    assert probing.run_until_probe() == near(0)
+    assert probing.probes[-1][1] == r.StartProbe((trigger(5),), 1)
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "by time alone"])
-def test_a_child_that_does_not_die_is_reported_once_and_no_other_is_started(looking, told):
-    looking.pass_time(TIMING.look_limit_s)
+def test_a_child_that_does_not_die_is_reported_once_and_no_other_is_started(probing, told):
+    probing.pass_time(TIMING.probe_limit_s)
     if told:
-        looking.child_stuck()
+        probing.child_stuck()
     for number in range(20):
-        looking.trigger(number)
-        looking.pass_time(100)
-        looking.child_stuck()
-    assert looking.reconciler.state == r.STUCK
-    assert sum(action == r.REPORT_STUCK for _, _, actions in looking.log for action in actions) == 1
-    assert len(looking.probes) == 1
+        probing.trigger(number)
+        probing.pass_time(100)
+        probing.child_stuck()
+    assert probing.reconciler.state == r.STUCK
+    assert sum(action == r.REPORT_STUCK for _, _, actions in probing.log for action in actions) == 1
+    assert len(probing.probes) == 1
 
 
 @pytest.mark.parametrize("end", [World.gone, World.answer])
-def test_when_a_stuck_child_is_gone_at_last_what_was_remembered_is_looked_at(looking, end):
-    looking.pass_time(TIMING.look_limit_s)
-    looking.trigger(1)
-    looking.pass_time(1000)
-    end(looking)
-    assert looking.run_until_probe() == near(0)
-    assert looking.probes[-1][1] == r.StartProbe((trigger(1),), 1)
+def test_when_a_stuck_child_is_gone_at_last_what_was_remembered_is_looked_at(probing, end):
+    probing.pass_time(TIMING.probe_limit_s)
+    probing.trigger(1)
+    probing.pass_time(1000)
+    end(probing)
+    assert probing.run_until_probe() == near(0)
+    assert probing.probes[-1][1] == r.StartProbe((trigger(1),), 1)
 
 
-def test_when_a_stuck_child_is_gone_and_nothing_happened_the_look_is_still_owed(looking):
-    looking.pass_time(1000)
-    looking.gone()
-    assert looking.run_until_probe() == near(backoff(1))
+def test_when_a_stuck_child_is_gone_and_nothing_happened_the_probe_is_still_owed(probing):
+    probing.pass_time(1000)
+    probing.gone()
+    assert probing.run_until_probe() == near(backoff(1))
 
 
-def test_a_stuck_child_is_killed_again_every_few_seconds(looking):
-    looking.pass_time(TIMING.look_limit_s + TIMING.stuck_recheck_s)
-    assert looking.reported
-    before = len(looking.log)
-    looking.pass_time(10 * TIMING.stuck_recheck_s)
-    assert [actions for _, _, actions in looking.log[before:]] == [(r.KillProbe("did not answer within 60 s"),)] * 10
+def test_a_stuck_child_is_killed_again_every_few_seconds(probing):
+    probing.pass_time(TIMING.probe_limit_s + TIMING.stuck_recheck_s)
+    assert probing.reported
+    before = len(probing.log)
+    probing.pass_time(10 * TIMING.stuck_recheck_s)
+    assert [actions for _, _, actions in probing.log[before:]] == [(r.KillProbe("did not answer within 60 s"),)] * 10
 
 
-def test_tries_grow_apart_and_a_good_answer_brings_them_together_again(looking):
+def test_tries_grow_apart_and_a_good_answer_brings_them_together_again(probing):
     for attempt in (1, 2, 3, 4):
-        looking.answer(retry=True)
-        assert looking.run_until_probe() == near(backoff(attempt))
-        assert looking.probes[-1][1] == r.StartProbe((Trigger("retry", f"number {attempt}"),), 1)
-    looking.answer(retry=False)
-    looking.pass_time(1e4)
-    assert looking.reconciler.state == r.IDLE
-    looking.trigger()
-    looking.run_until_probe()
-    looking.answer(retry=True)
-    assert looking.run_until_probe() == near(backoff(1))
+        probing.answer(retry=True)
+        assert probing.run_until_probe() == near(backoff(attempt))
+        assert probing.probes[-1][1] == r.StartProbe((Trigger("retry", f"number {attempt}"),), 1)
+    probing.answer(retry=False)
+    probing.pass_time(1e4)
+    assert probing.reconciler.state == r.IDLE
+    probing.trigger()
+    probing.run_until_probe()
+    probing.answer(retry=True)
+    assert probing.run_until_probe() == near(backoff(1))
 
 
-def test_an_event_cuts_the_back_off_short_and_does_not_start_it_anew(looking):
+def test_an_event_cuts_the_back_off_short_and_does_not_start_it_anew(probing):
     for _ in range(6):
-        looking.answer(retry=True)
-        looking.run_until_probe()
-    looking.answer(retry=True)
-    looking.pass_time(1)
-    looking.trigger(9)
-    assert looking.run_until_probe() == near(TIMING.settle_s)
-    assert looking.probes[-1][1] == r.StartProbe((trigger(9),), 1)
-    looking.answer(retry=True)
-    assert looking.run_until_probe() == near(backoff(8))
+        probing.answer(retry=True)
+        probing.run_until_probe()
+    probing.answer(retry=True)
+    probing.pass_time(1)
+    probing.trigger(9)
+    assert probing.run_until_probe() == near(TIMING.settle_s)
+    assert probing.probes[-1][1] == r.StartProbe((trigger(9),), 1)
+    probing.answer(retry=True)
+    assert probing.run_until_probe() == near(backoff(8))
 
 
 @pytest.mark.parametrize("seconds", [0, 0.02, 0.3, 62, 70], ids=str)
@@ -231,12 +231,12 @@ def test_after_stop_nothing_is_started_and_nothing_is_waited_for(world, seconds)
     assert r.next_deadline(world.reconciler) is None
 
 
-def test_stop_kills_the_child_that_looks(looking):
-    assert looking.stop() == (r.KillProbe("is not needed any more"),)
+def test_stop_kills_the_child_that_looks(probing):
+    assert probing.stop() == (r.KillProbe("is not needed any more"),)
 
 
 @pytest.mark.parametrize("by_s", [-1e9, -100, -0.03])
-def test_a_clock_set_back_does_not_postpone_a_look(world, by_s):
+def test_a_clock_set_back_does_not_postpone_a_probe(world, by_s):
     world.trigger()
     world.pass_time(0.02)
     world.jump(by_s)
@@ -252,59 +252,59 @@ def test_a_clock_set_back_in_a_group_without_end_does_not_undo_its_bound(world):
     assert world.probes[0][0] <= TIMING.settle_at_most_s + 0.05
 
 
-def test_a_clock_set_back_makes_no_storm_of_a_lone_event(looking):
-    looking.answer()
-    looking.pass_time(10)
-    looking.step(r.TICK)  # the last time that the old clock was seen
-    looking.jump(-1000)
-    looking.trigger()
-    assert looking.run_until_probe() == near(TIMING.settle_s)
+def test_a_clock_set_back_makes_no_storm_of_a_lone_event(probing):
+    probing.answer()
+    probing.pass_time(10)
+    probing.step(r.TICK)  # the last time that the old clock was seen
+    probing.jump(-1000)
+    probing.trigger()
+    assert probing.run_until_probe() == near(TIMING.settle_s)
 
 
 @pytest.mark.parametrize("by_s", [-1e9, -1000])
-def test_a_clock_set_back_postpones_neither_kill_nor_retry(looking, by_s):
-    looking.jump(by_s)
-    looking.pass_time(2 * TIMING.look_limit_s)
-    assert looking.killed
-    looking.gone()
-    looking.jump(by_s)
-    assert looking.run_until_probe() <= 2 * backoff(1) + 1e-6
+def test_a_clock_set_back_postpones_neither_kill_nor_retry(probing, by_s):
+    probing.jump(by_s)
+    probing.pass_time(2 * TIMING.probe_limit_s)
+    assert probing.killed
+    probing.gone()
+    probing.jump(by_s)
+    assert probing.run_until_probe() <= 2 * backoff(1) + 1e-6
 
 
-def test_a_look_during_which_the_machine_slept_gets_its_whole_time_again(looking):
-    looking.pass_time(10)
-    looking.jump(3600)
-    looking.step(r.TICK)
-    assert not looking.killed
-    looking.pass_time(TIMING.look_limit_s - 1)
-    assert not looking.killed
-    looking.pass_time(1)
-    assert looking.killed
+def test_a_probe_during_which_the_machine_slept_gets_its_whole_time_again(probing):
+    probing.pass_time(10)
+    probing.jump(3600)
+    probing.step(r.TICK)
+    assert not probing.killed
+    probing.pass_time(TIMING.probe_limit_s - 1)
+    assert not probing.killed
+    probing.pass_time(1)
+    assert probing.killed
 
 
-def test_a_machine_that_slept_right_after_the_kill_does_not_make_the_child_stuck(looking):
-    looking.pass_time(TIMING.look_limit_s)
-    looking.jump(3600)
-    looking.step(r.TICK)
-    assert not looking.reported
-    looking.pass_time(TIMING.stuck_recheck_s)
-    assert looking.reported
+def test_a_machine_that_slept_right_after_the_kill_does_not_make_the_child_stuck(probing):
+    probing.pass_time(TIMING.probe_limit_s)
+    probing.jump(3600)
+    probing.step(r.TICK)
+    assert not probing.reported
+    probing.pass_time(TIMING.stuck_recheck_s)
+    assert probing.reported
 
 
-def test_a_retry_that_was_slept_through_comes_at_once(looking):
+def test_a_retry_that_was_slept_through_comes_at_once(probing):
     for _ in range(8):
-        looking.answer(retry=True)
-        looking.run_until_probe()
-    looking.answer(retry=True)
-    looking.jump(3600)
-    assert r.StartProbe((Trigger("retry", "number 9"),), 1) in looking.step(r.TICK)
+        probing.answer(retry=True)
+        probing.run_until_probe()
+    probing.answer(retry=True)
+    probing.jump(3600)
+    assert r.StartProbe((Trigger("retry", "number 9"),), 1) in probing.step(r.TICK)
 
 
-def test_what_has_happened_is_counted(looking):
-    looking.pass_time(TIMING.look_limit_s + TIMING.stuck_recheck_s)
-    looking.trigger(1)
-    looking.gone()
-    looking.run_until_probe()
-    looking.answer(retry=True)
-    looking.run_until_probe()
-    assert looking.reconciler.counters == r.Counters(triggers=2, probes=3, retries=1, killed=1, stuck=1)
+def test_what_has_happened_is_counted(probing):
+    probing.pass_time(TIMING.probe_limit_s + TIMING.stuck_recheck_s)
+    probing.trigger(1)
+    probing.gone()
+    probing.run_until_probe()
+    probing.answer(retry=True)
+    probing.run_until_probe()
+    assert probing.reconciler.counters == r.Counters(triggers=2, probes=3, retries=1, killed=1, stuck=1)

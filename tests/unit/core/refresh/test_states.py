@@ -7,7 +7,7 @@ from cdi_refreshd.core.findings import Finding, UsageFault
 from cdi_refreshd.core.nvidia.inventory import Driver, Inventory, Nvml, PciFunction, Presence, Tegra
 from cdi_refreshd.core.refresh.states import (
     KEEP,
-    KEEP_WHILE_TRUE,
+    KEEP_WHILE_VALID,
     PUBLISH,
     WITHDRAW,
     exit_status,
@@ -36,19 +36,24 @@ def seen(**change):
         (seen(presence=PRESENT._replace(module_loaded=False)), "waiting-driver", WITHDRAW, "module is not loaded"),
         (seen(presence=VFIO), "waiting-driver", WITHDRAW, "0000:01:00.0 (vfio-pci)"),
         (seen(nvml=Nvml(9, "x"), driver=FILES), "waiting-driver", KEEP, "NVML says that the driver is not loaded"),
-        (seen(nvml=Nvml(12, "x"), driver=Driver()), "waiting-userspace", KEEP_WHILE_TRUE, "install them"),
-        (seen(nvml=Nvml(12, "x"), driver=FILES), "waiting-userspace", KEEP_WHILE_TRUE, "run ldconfig"),
-        (seen(driver=Driver(VERSION)), "waiting-userspace", KEEP_WHILE_TRUE, f"no driver library of version {VERSION}"),
+        (seen(nvml=Nvml(12, "x"), driver=Driver()), "waiting-userspace", KEEP_WHILE_VALID, "install them"),
+        (seen(nvml=Nvml(12, "x"), driver=FILES), "waiting-userspace", KEEP_WHILE_VALID, "run ldconfig"),
+        (
+            seen(driver=Driver(VERSION)),
+            "waiting-userspace",
+            KEEP_WHILE_VALID,
+            f"no driver library of version {VERSION}",
+        ),
         (
             seen(nvml=Nvml(18, "x"), driver=FILES, presence=PRESENT._replace(module_version="570.1")),
             "driver-mismatch",
-            KEEP_WHILE_TRUE,
+            KEEP_WHILE_VALID,
             "module is 570.1, the libraries are 580.95.05",
         ),
         (
             seen(driver=Driver("570.1", "580.95.05")),
             "driver-mismatch",
-            KEEP_WHILE_TRUE,
+            KEEP_WHILE_VALID,
             "module is 570.1, the libraries are 580.95.05",
         ),
         (seen(nvml=Nvml(999, "Unknown Error (NVML error 999)"), driver=FILES), "failed", KEEP, "NVML error 999"),

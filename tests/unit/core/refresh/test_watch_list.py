@@ -1,4 +1,4 @@
-"""What is watched: everything that a look depends on, and no name besides."""
+"""What is watched: everything that a probe depends on, and no name besides."""
 
 import fnmatch
 
@@ -66,7 +66,7 @@ WATCHED = {
 
 
 @pytest.mark.parametrize(("path", "writes"), WATCHED.items(), ids=WATCHED)
-def test_what_a_look_depends_on_is_watched(path, writes):
+def test_what_a_probe_depends_on_is_watched(path, writes):
     found = covering(path, watches(Choices(), OUTPUT, ("/etc/cdi-refreshd",)))
     assert found and found.writes == writes
 
@@ -89,7 +89,7 @@ def test_what_a_look_depends_on_is_watched(path, writes):
         "/usr/lib/wsl/lib/libd3d12.so",
     ],
 )
-def test_what_no_look_depends_on_is_not_watched(path):
+def test_what_no_probe_depends_on_is_not_watched(path):
     assert covering(path, watches(Choices(), OUTPUT)) is None
 
 

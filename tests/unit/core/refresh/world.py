@@ -36,7 +36,7 @@ class World:
         self.log = []
         self.child = self.killed = self.reported = self.stopped = False
         self.began_s = self.ended_s = self.jumped_s = self.forward_s = -math.inf
-        self.waiting = []  # (real time, trigger) that no look has begun after
+        self.waiting = []  # (real time, trigger) that no probe has begun after
         self.failures, self.retry_from_s = 0, None
         self.probes = []
 
@@ -123,7 +123,7 @@ class World:
     def _kill(self, action):
         assert self.child, "killed nobody"
         if not self.stopped and not self.killed and self.forward_s < self.began_s:
-            assert self.real_s - self.began_s >= self.timing.look_limit_s - ROUNDING_S, "killed before its time"
+            assert self.real_s - self.began_s >= self.timing.probe_limit_s - ROUNDING_S, "killed before its time"
         self.killed = True
 
     def _reported(self, action):
@@ -146,7 +146,7 @@ class World:
         elif self.child:
             if not self.killed and not self.reported:
                 ran_s = self.real_s - max(self.began_s, self.jumped_s)
-                assert ran_s <= 2 * self.timing.look_limit_s + ROUNDING_S, "looks for ever"
+                assert ran_s <= 2 * self.timing.probe_limit_s + ROUNDING_S, "looks for ever"
             assert self.wakes_s < math.inf, "nobody looks after the child"
         elif self.waiting:
             since_s = max(self.waiting[0][0], self.ended_s)
@@ -162,23 +162,23 @@ class World:
         assert self.reconciler.storm <= r.STORM_LEVELS
 
 
-def burst(gaps_s, look_s):
-    """The world after a burst with those gaps, each look taking `look_s`; then everything is left in peace."""
+def burst(gaps_s, probe_s):
+    """The world after a burst with those gaps, each probe taking `probe_s`; then everything is left in peace."""
     world = World()
     for number, gap_s in enumerate(gaps_s):
         world.trigger(number)
-        pass_answering(world, gap_s, look_s)
-    pass_answering(world, 100.0, look_s)
+        pass_answering(world, gap_s, probe_s)
+    pass_answering(world, 100.0, probe_s)
     return world
 
 
-def pass_answering(world, seconds, look_s):
+def pass_answering(world, seconds, probe_s):
     until_s = world.real_s + seconds
     while True:
-        answers_s = world.began_s + look_s if world.child else math.inf
+        answers_s = world.began_s + probe_s if world.child else math.inf
         upto_s = min(until_s, max(answers_s, world.real_s), max(world.wakes_s, world.real_s))
         world.pass_time(upto_s - world.real_s)
-        if world.child and world.real_s >= world.began_s + look_s:
+        if world.child and world.real_s >= world.began_s + probe_s:
             world.answer()
         elif world.real_s >= until_s:
             return

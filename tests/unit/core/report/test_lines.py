@@ -34,8 +34,8 @@ def test_a_finding_is_told_once_and_not_beside_a_reason_that_has_it():
     ]
 
 
-def test_an_overtaken_pass_warns_of_nothing():
-    assert {priority for priority, _ in told(WORSE._replace(overtaken=True), READY)} <= {INFO, DEBUG}
+def test_an_superseded_pass_warns_of_nothing():
+    assert {priority for priority, _ in told(WORSE._replace(superseded=True), READY)} <= {INFO, DEBUG}
 
 
 def after(*passes):
@@ -46,28 +46,28 @@ def after(*passes):
     return before
 
 
-OVERTAKEN = WORSE._replace(overtaken=True)
+SUPERSEDED = WORSE._replace(superseded=True)
 STILL = WORSE._replace(changed=False)
 
 
-def test_what_an_overtaken_pass_said_softly_is_said_aloud_where_it_stays():
-    for passes in ((READY, OVERTAKEN), (READY, OVERTAKEN, OVERTAKEN._replace(changed=False)), (OVERTAKEN,)):
+def test_what_an_superseded_pass_said_softly_is_said_aloud_where_it_stays():
+    for passes in ((READY, SUPERSEDED), (READY, SUPERSEDED, SUPERSEDED._replace(changed=False)), (SUPERSEDED,)):
         assert [p for p, _ in told(STILL, after(*passes))] == [WARNING, DEBUG, WARNING]
 
 
-def test_what_was_said_aloud_is_not_said_again_after_another_that_was_overtaken():
-    before = after(WORSE, STILL._replace(overtaken=True))
+def test_what_was_said_aloud_is_not_said_again_after_another_that_was_superseded():
+    before = after(WORSE, STILL._replace(superseded=True))
     assert {p for p, _ in told(STILL, before)} == {DEBUG}
 
 
-def test_what_an_overtaken_pass_said_is_never_said_aloud_where_it_goes():
-    assert told(READY, after(OVERTAKEN)) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
-    assert told(READY._replace(changed=False), after(READY._replace(overtaken=True)))[0][0] == DEBUG
+def test_what_an_superseded_pass_said_is_never_said_aloud_where_it_goes():
+    assert told(READY, after(SUPERSEDED)) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
+    assert told(READY._replace(changed=False), after(READY._replace(superseded=True)))[0][0] == DEBUG
 
 
 def test_a_device_that_comes_or_goes_is_noticed_also_in_passing():
     before = READY._replace(devices=(("0", "GPU-a"), ("1", "GPU-b")))
-    done = READY._replace(devices=(("0", "GPU-b"),), overtaken=True)
+    done = READY._replace(devices=(("0", "GPU-b"),), superseded=True)
     assert (NOTICE, "devices: - 1") in told(done, before)
     assert any(p == WARNING and "device 0 is another one now" in text for p, text in told(done, before))
 
@@ -82,7 +82,7 @@ def test_a_boot_that_was_held_up_in_vain_is_told_with_what_helps_unless_it_has_b
     )
     assert waited(Pass("failed", "NVML failed"), 10.0) is None
     hanging = waited(None, 10.0)
-    assert hanging and hanging.text.endswith("the first look has not ended")
+    assert hanging and hanging.text.endswith("the first probe has not ended")
 
 
 def test_the_readme_has_every_message_id():

@@ -27,7 +27,7 @@ def test_a_full_filesystem_keeps_the_old_document_and_takes_the_new_one_when_the
         publish(spec, OLD)
         found = refused(publish, spec, NEW)
         assert found.fact == "cannot be written: no space left on device"
-        assert found.cure == "free some space, or inodes, in that filesystem"
+        assert found.hint == "free some space, or inodes, in that filesystem"
         assert (os.listdir(shelf), read(spec), mode_of(spec)) == (["nvidia.yaml"], OLD, 0o644)
         mount("-o", "remount,size=1m,nr_inodes=100", shelf)
         assert publish(spec, NEW) is True
@@ -55,7 +55,7 @@ def test_a_read_only_filesystem_is_a_fault_that_says_so_unless_there_is_nothing_
         assert publish(spec, OLD) is False
         found = refused(publish, spec, NEW)
         assert (found.place, found.fact) == (spec, "cannot be written: read-only file system")
-        assert found.cure == "make that filesystem writable, or write elsewhere"
+        assert found.hint == "make that filesystem writable, or write elsewhere"
         assert refused(withdraw, spec).fact == "cannot be removed: read-only file system"
         deeper = os.path.join(shelf, "deeper")
         found = refused(publish, os.path.join(deeper, "nvidia.yaml"), NEW)

@@ -181,11 +181,11 @@ def test_the_temporary_stands_beside_the_spec_under_a_name_that_no_reader_of_spe
 def test_the_temporary_is_whole_and_has_its_mode_before_it_is_renamed(shelf, spec, monkeypatch):
     seen = []
 
-    def look(temporary, *_):
+    def probe(temporary, *_):
         path = os.path.join(shelf, temporary)
         seen.append((read(path), mode_of(path)))
 
-    before(monkeypatch, "rename", look)
+    before(monkeypatch, "rename", probe)
     publish(spec, NEW)
     assert seen == [(NEW, 0o644)]
 
@@ -221,7 +221,7 @@ def test_a_directory_that_is_swapped_meanwhile_does_not_lead_the_publisher_elsew
 def test_a_directory_that_is_removed_meanwhile_is_a_fault_that_says_so(shelf, monkeypatch):
     there = os.path.join(shelf, "cdi")
     before(monkeypatch, "urandom", lambda *_: os.rmdir(there))
-    assert "taken away" in fault_of(publish, os.path.join(there, "nvidia.yaml"), NEW).cure
+    assert "taken away" in fault_of(publish, os.path.join(there, "nvidia.yaml"), NEW).hint
 
 
 def test_a_directory_that_somebody_else_makes_meanwhile_is_taken(shelf, monkeypatch):
@@ -271,7 +271,7 @@ def test_a_path_that_names_no_file_is_a_fault(verb, path):
 
 @pytest.mark.parametrize("call", ["fchmod", "fsync", "rename", "write"])
 @pytest.mark.parametrize(
-    ("code", "fact", "cure"),
+    ("code", "fact", "hint"),
     [
         (errno.ENOSPC, "no space left on device", "free some space"),
         (errno.EROFS, "read-only file system", "writable"),
@@ -282,8 +282,8 @@ def test_a_path_that_names_no_file_is_a_fault(verb, path):
         (errno.ENAMETOOLONG, "file name too long", ""),
     ],
 )
-def test_an_error_leaves_the_old_document_no_temporary_and_one_line_with_a_cure(
-    shelf, spec, monkeypatch, call, code, fact, cure
+def test_an_error_leaves_the_old_document_no_temporary_and_one_line_with_a_hint(
+    shelf, spec, monkeypatch, call, code, fact, hint
 ):
     publish(spec, OLD)
     with monkeypatch.context() as patch:
@@ -291,7 +291,7 @@ def test_an_error_leaves_the_old_document_no_temporary_and_one_line_with_a_cure(
         found = fault_of(publish, spec, NEW)
     assert found.place == spec
     assert fact in found.fact
-    assert cure in found.cure
+    assert hint in found.hint
     assert (os.listdir(shelf), read(spec)) == (["nvidia.yaml"], OLD)
 
 
@@ -335,7 +335,7 @@ def test_who_may_not_write_there_is_told_to_be_root(shelf, spec):
         assert publish(spec, OLD) is False
         found = fault_of(publish, spec, NEW)
         assert (found.place, found.fact) == (spec, "cannot be written: permission denied")
-        assert found.cure.startswith("run as root")
+        assert found.hint.startswith("run as root")
         assert fault_of(withdraw, spec).fact == "cannot be removed: permission denied"
         missing = fault_of(publish, os.path.join(shelf, "deeper", "nvidia.yaml"), NEW)
         assert missing.fact == "cannot be opened or made: permission denied"
