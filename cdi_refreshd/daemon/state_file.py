@@ -47,10 +47,33 @@ def lock() -> int:
 
     os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
     try:
-        descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = _lock_file()
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        os.close(descriptor)
         raise Fault(LOCK, "another daemon runs", "see cdi-refreshd status") from None
     except OSError as error:
         raise Fault(LOCK, f"cannot be locked ({error.strerror})", "run it as root") from None
     return descriptor
+
+
+def _lock_file() -> int:
+    """Closed to all others: whoever can open a file can hold a lock on it, and so keep every daemon from starting.
+
+    One that earlier releases left open to others is replaced, since somebody may hold a lock on it.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+    descriptor = os.open(LOCK, flags, 0o600)
+    seen = os.fstat(descriptor)
+    if (seen.st_uid == os.geteuid() and not seen.st_mode & 0o077) or _a_daemon_lives():
+        return descriptor
+    os.close(descriptor)
+    os.unlink(LOCK)
+    return os.open(LOCK, flags | os.O_EXCL, 0o600)
+
+
+def _a_daemon_lives() -> bool:
+    try:
+        return is_daemon(read().get("pid"))
+    except Fault:
+        return False

@@ -1,0 +1,44 @@
+"""Nobody but root keeps a daemon from starting."""
+
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.root
+
+LOCK = "/run/cdi-refreshd/lock"
+NOBODY = 65534
+AS_NOBODY = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+
+
+def test_no_other_user_can_lock_what_the_daemon_locks(start, machine):
+    daemon = start()
+    daemon.until_told("READY=1")
+    assert machine.path(LOCK).stat().st_mode & 0o777 == 0o600
+    done = machine.run([*AS_NOBODY, "flock", "-n", LOCK, "true"])
+    assert done.returncode != 0
+    assert "Permission denied" in done.stderr
+
+
+def test_a_lock_that_an_earlier_release_left_open_to_others_is_replaced_though_one_of_them_holds_it(start, machine):
+    place = machine.path(LOCK)
+    place.parent.mkdir(parents=True)
+    place.touch(0o644)
+    place.chmod(0o644)
+    with machine.popen([*AS_NOBODY, "flock", LOCK, "sh", "-c", "echo held; read line"],
+                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as user:  # fmt: skip
+        assert user.stdout.readline() == "held\n"
+        daemon = start()
+        daemon.until_told("READY=1")
+        assert place.stat().st_mode & 0o777 == 0o600
+        user.communicate("\n")
+
+
+def test_a_lock_that_is_a_link_is_not_followed(start, machine):
+    place = machine.path(LOCK)
+    place.parent.mkdir(parents=True)
+    place.symlink_to("/etc/elsewhere")
+    daemon = start()
+    assert daemon.process.wait(30) == 1
+    assert "cannot be locked" in daemon.journal()
+    assert not machine.path("/etc/elsewhere").exists()
