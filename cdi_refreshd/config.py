@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from cdi_refreshd import options
 from cdi_refreshd.core.config.settings import BrokenConfiguration, Settings
 from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.host import regular_file
+from cdi_refreshd.host.regular_file import NotRegular
 
 if TYPE_CHECKING:
     from cdi_refreshd.core.refresh.watch_list import Watch
@@ -129,14 +131,11 @@ def _text(path: str) -> str:
 
 def _data(path: str) -> bytes:
     try:
-        # O_NONBLOCK: a FIFO must not hold up the boot.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), "rb") as file:
-            kind = os.fstat(file.fileno())
-            if stat.S_ISCHR(kind.st_mode) and kind.st_rdev == os.makedev(1, 3):
-                return b""
-            if not stat.S_ISREG(kind.st_mode):
-                raise BrokenConfiguration(path, "is not a regular file", "remove it, or link it to /dev/null")
-            return file.read(SIZE_LIMIT_BYTES + 1)
+        return regular_file.start(path, SIZE_LIMIT_BYTES + 1, follow_links=True)
+    except NotRegular as error:
+        if stat.S_ISCHR(error.status.st_mode) and error.status.st_rdev == os.makedev(1, 3):
+            return b""
+        raise BrokenConfiguration(path, str(error.strerror), "remove it, or link it to /dev/null") from None
     except (OSError, ValueError) as error:
         hint = "the symbolic link leads nowhere: remove it" if os.path.islink(path) else ""
         raise BrokenConfiguration(path, f"cannot be read: {getattr(error, 'strerror', None) or error}", hint) from None

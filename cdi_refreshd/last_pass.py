@@ -7,12 +7,14 @@ from cdi_refreshd import pipeline
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.core.refresh.states import Verdict
-from cdi_refreshd.host import atomic_file, sha256
+from cdi_refreshd.host import atomic_file, regular_file, sha256
 from cdi_refreshd.pipeline import Outcome
 from cdi_refreshd.probe import runner
 from cdi_refreshd.probe.request import Request
 
 PATH = "/run/cdi-refreshd/looked.json"
+SIZE_LIMIT_BYTES = 1 << 16
+SPEC_LIMIT_BYTES = 1 << 24
 
 
 class Looked(NamedTuple):
@@ -57,8 +59,7 @@ def note(outcome: Outcome, path: str) -> None:
 def probed(path: str) -> Looked:
     """Of the spec that stands at `path`; empty where nothing is known of it, or it is not what was published."""
     try:
-        with open(PATH, "rb") as file:
-            known = Looked(*json.load(file))
+        known = Looked(*json.loads(regular_file.read(PATH, SIZE_LIMIT_BYTES)))
     except (OSError, ValueError, TypeError):
         return Looked()
     return known if known.path == path and known.sha256 == digest(path) else Looked()
@@ -73,7 +74,6 @@ def remember(probed: Looked) -> None:
 
 def digest(path: str) -> str:
     try:
-        with open(path, "rb") as file:
-            return sha256.hexdigest(file.read(1 << 24))
+        return sha256.hexdigest(regular_file.read(path, SPEC_LIMIT_BYTES))
     except OSError:
         return ""

@@ -11,6 +11,7 @@ from cdi_refreshd.core.config.generate_options import FORMATS, Choices, absolute
 from cdi_refreshd.core.findings import UsageFault
 
 TOOLKIT_CONFIG = "/etc/nvidia-container-runtime/config.toml"
+TOOLKIT_LIMIT_BYTES = 1 << 20
 DEFAULTS = Choices(driver_root="", dev_root="")
 E = "NVIDIA_CTK_CDI_GENERATE_"
 
@@ -201,10 +202,12 @@ def _toolkit_root(path: str | None) -> str:
         toml = importlib.import_module("tomllib")  # here, since few hosts have this file
     except ModuleNotFoundError:
         toml = importlib.import_module("tomli")  # Python 3.10
+    from cdi_refreshd.host import regular_file  # noqa: PLC0415 - as well
+
     try:
-        with open(path, "rb") as file:
-            root = toml.load(file).get("nvidia-container-cli", {}).get("root", "")
-    except (OSError, ValueError, AttributeError) as error:
+        text = regular_file.read(path, TOOLKIT_LIMIT_BYTES, follow_links=True).decode()
+        root = toml.loads(text).get("nvidia-container-cli", {}).get("root", "")
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         print(f"cdi-refreshd: {quoted(path)}: is passed over ({error})", file=sys.stderr)
         return ""
     return absolute(f"{path}: nvidia-container-cli.root", root) if isinstance(root, str) else ""

@@ -7,7 +7,7 @@ import sys
 from typing import NamedTuple
 
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.host import atomic_file
+from cdi_refreshd.host import atomic_file, regular_file
 from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Write the systemd units, with what belongs to them, for an installation by pip or pipx. They start this
@@ -18,6 +18,7 @@ SOURCES = (f"{HERE}/units", f"{os.path.dirname(HERE)}/systemd")
 """Of an installation from a wheel; of a checkout."""
 PACKAGED = "/usr/bin/cdi-refreshd"
 """What the units start as they come."""
+UNIT_LIMIT_BYTES = 1 << 20
 UNITS = "etc/systemd/system"
 PLACES = {
     ".service": UNITS,
@@ -75,8 +76,8 @@ def units(folder: str, root: str, program: str) -> list[Unit]:
         for name in sorted(names):
             place = destination(name if at == folder else f"{below}/{name}")
             if place:
-                with open(f"{at}/{name}", "rb") as file:
-                    content = file.read().replace(PACKAGED.encode(), program.encode())
+                content = regular_file.read(f"{at}/{name}", UNIT_LIMIT_BYTES, follow_links=True)
+                content = content.replace(PACKAGED.encode(), program.encode())
                 content = _MANUAL.sub(b"", content)  # the pages come with the package alone
                 found.append(Unit(os.path.join(root, place), content))
     return found

@@ -12,11 +12,12 @@ import time
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.refresh.watch_list import Watch
 from cdi_refreshd.daemon.state_file import DIRECTORY
-from cdi_refreshd.host import atomic_file
+from cdi_refreshd.host import atomic_file, regular_file
 
 PATH = f"{DIRECTORY}/hold"
 WATCH = Watch(DIRECTORY, ("hold",), "hold")
 AT_MOST_S = 3600.0
+SIZE_LIMIT_BYTES = 100
 
 
 class Hold:
@@ -43,8 +44,7 @@ class Hold:
 
 def asked() -> tuple[float, str]:
     try:
-        with open(PATH, encoding="ascii") as file:
-            seconds, words = file.read(100).split()
+        seconds, words = regular_file.read(PATH, SIZE_LIMIT_BYTES).decode("ascii").split()
         return min(float(seconds), time.monotonic() + AT_MOST_S), words
     except (OSError, ValueError):
         return -math.inf, ""

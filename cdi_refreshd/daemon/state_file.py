@@ -5,11 +5,12 @@ import os
 from typing import Any
 
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.host import atomic_file
+from cdi_refreshd.host import atomic_file, regular_file
 
 DIRECTORY = "/run/cdi-refreshd"
 PATH = f"{DIRECTORY}/state.json"
 LOCK = f"{DIRECTORY}/lock"
+SIZE_LIMIT_BYTES = 4 << 20
 
 
 def write(document: dict[str, Any]) -> None:
@@ -20,8 +21,7 @@ def write(document: dict[str, Any]) -> None:
 def read() -> dict[str, Any]:
     """Raises Fault where there is none."""
     try:
-        with open(PATH, "rb") as file:
-            told = json.loads(file.read(1 << 22))
+        told = json.loads(regular_file.read(PATH, SIZE_LIMIT_BYTES))
     except FileNotFoundError:
         raise Fault(PATH, "is not there: no daemon has run since boot", "systemctl start cdi-refreshd") from None
     except (OSError, ValueError) as error:

@@ -12,6 +12,7 @@ import os
 import stat
 
 from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.host import regular_file
 
 _FILE_MODE = 0o644
 _DIRECTORY_MODE = 0o755
@@ -154,12 +155,10 @@ def _is_temporary(found: str, name: str) -> bool:
 
 def _sweep_one(directory: int, temporary: str) -> bool:
     try:
-        fd = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        fd = regular_file.open_fd(temporary, dir_fd=directory)
     except OSError:
         return False  # gone already, or not ours
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return False
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(temporary, dir_fd=directory)
     except OSError:
@@ -172,13 +171,11 @@ def _sweep_one(directory: int, temporary: str) -> bool:
 def _stands(directory: int, name: str, content: bytes) -> bool:
     """Is this file already what it should be? What cannot be read is not: writing will tell why."""
     try:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        fd = os.open(name, flags, dir_fd=directory)
+        fd = regular_file.open_fd(name, dir_fd=directory)
     except OSError:
         return False
     try:
-        mode = os.fstat(fd).st_mode
-        if not stat.S_ISREG(mode) or stat.S_IMODE(mode) != _FILE_MODE:
+        if stat.S_IMODE(os.fstat(fd).st_mode) != _FILE_MODE:
             return False
         found = b""
         while len(found) <= len(content) and (more := os.read(fd, len(content) + 1 - len(found))):

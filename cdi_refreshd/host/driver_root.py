@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.formats import elf
 from cdi_refreshd.core.formats.globs import matching
+from cdi_refreshd.host import regular_file
+from cdi_refreshd.host.regular_file import NotRegular
 
 LINKS_AT_MOST = 40
 READ_AT_MOST_BYTES = 16 << 20
@@ -108,34 +110,21 @@ class Tree:
     def read(self, path: str) -> bytes | None:
         """The start of a regular file, None where there is none. One that may not be read is a finding."""
         try:
-            descriptor = os.open(self.resolve(path) or path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            return regular_file.start(self.resolve(path) or path, READ_AT_MOST_BYTES)
+        except NotRegular:
+            return None
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 self._find(path, f"cannot be read: {os.strerror(error.errno or 0)}")
             return None
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            with open(descriptor, "rb", closefd=False) as file:
-                return file.read(READ_AT_MOST_BYTES)
-        except OSError as error:
-            self._find(path, f"cannot be read: {error.strerror}")
-            return None
-        finally:
-            os.close(descriptor)
 
     def soname(self, path: str) -> str | None:
         """As core.elf.soname tells it; None also for a file that may not be read."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            return elf.soname(lambda offset, size: os.pread(descriptor, size, offset))
+            with regular_file.opened(self.resolve(path) or path) as descriptor:
+                return elf.soname(lambda offset, size: os.pread(descriptor, size, offset))
         except (OSError, OverflowError):
             return None
-        finally:
-            os.close(descriptor)
 
     def _stat(self, path: str) -> tuple[int, str]:
         """lstat's mode, and the target of a symbolic link; (0, "") where there is nothing."""

@@ -11,6 +11,8 @@ import fcntl
 import os
 from collections.abc import Iterable
 
+from cdi_refreshd.host import regular_file
+
 STAYS_MOUNTED = ("/", "/run")
 """While we run. Nothing else that is mounted is held on to: a descriptor keeps it from being unmounted."""
 
@@ -44,7 +46,7 @@ class Leases:
         os.close(fd)
 
     def _hold(self, path: str) -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = regular_file.open_fd(path)
         try:
             if _mount_id(fd) not in _ids_that_stay():
                 raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))

@@ -8,6 +8,7 @@ from typing import Any
 
 from cdi_refreshd.core.checks.runtime_config import Documents
 from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.host import regular_file
 
 SIZE_LIMIT_BYTES = 4 << 20
 IMPORTS_AT_MOST = 64
@@ -60,8 +61,7 @@ def expanded(pattern: str) -> list[str]:
 
 
 def parsed(path: str) -> Any:
-    with open(path, "rb") as file:
-        data = file.read(SIZE_LIMIT_BYTES)
+    data = regular_file.read(path, SIZE_LIMIT_BYTES, follow_links=True)
     if path.endswith(".json"):
         return json.loads(data or b"{}")
     lines = [line for line in data.splitlines() if not line.lstrip().startswith(b"#")]

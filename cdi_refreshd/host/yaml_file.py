@@ -6,11 +6,12 @@ Known to differ: the escape \\' in double quotes, which go-yaml takes and libyam
 
 import errno
 import os
-import stat
 from typing import Any, NamedTuple
 
 from cdi_refreshd.core.cdi.scalars import key_of, resolve
 from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.host import regular_file
+from cdi_refreshd.host.regular_file import NotRegular, TooLarge
 
 EXTENSIONS = (".json", ".yaml")
 """Exactly these; a file that is called just `.yaml` counts, `.yml` and `.YAML` do not."""
@@ -19,13 +20,7 @@ DEPTH_LIMIT = 64
 """A CDI document has eight levels."""
 
 _TAG = "tag:yaml.org,2002:"
-_KINDS = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device node",
-    stat.S_IFBLK: "a device node",
-}
+_TOO_LARGE = "this is no CDI document"
 _HINTS = {
     errno.EACCES: "read it as root, or make it readable: chmod 0644",
     errno.EPERM: "read it as root, or make it readable: chmod 0644",
@@ -45,11 +40,11 @@ def read(path: str) -> Any:
 def read_bytes(path: str) -> bytes:
     """A regular file whole. A FIFO does not hold us up, and a device node is not even opened. Raises Unreadable."""
     try:
-        _refuse_irregular(path, os.stat(path))
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with os.fdopen(descriptor, "rb") as file:
-            _refuse_irregular(path, os.fstat(descriptor))
-            return bounded(file.read(SIZE_LIMIT_BYTES + 1), path)
+        return regular_file.read(path, SIZE_LIMIT_BYTES, follow_links=True)
+    except NotRegular as error:
+        raise Unreadable(path, str(error.strerror), "a CDI document is a regular file") from None
+    except TooLarge as error:
+        raise Unreadable(path, str(error.strerror), _TOO_LARGE) from None
     except FileNotFoundError:
         hint = "the symbolic link leads nowhere: remove it" if os.path.islink(path) else ""
         raise Unreadable(path, "no such file", hint) from None
@@ -62,14 +57,8 @@ def read_bytes(path: str) -> bytes:
 
 def bounded(data: bytes, place: str) -> bytes:
     if len(data) > SIZE_LIMIT_BYTES:
-        raise Unreadable(place, f"is larger than {SIZE_LIMIT_BYTES} bytes", "this is no CDI document")
+        raise Unreadable(place, f"is larger than {SIZE_LIMIT_BYTES} bytes", _TOO_LARGE)
     return data
-
-
-def _refuse_irregular(path: str, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-        raise Unreadable(path, f"is {kind}, not a regular file", "a CDI document is a regular file")
 
 
 def spec_files(directory: str) -> tuple[list[str], list[Finding]]:

@@ -21,7 +21,7 @@ from cdi_refreshd.core.nvidia.device_node_plan import (
     Memory,
 )
 from cdi_refreshd.core.nvidia.inventory import freeze
-from cdi_refreshd.host import atomic_file, char_devices, mknod, path_entries, pci, procfs
+from cdi_refreshd.host import atomic_file, char_devices, mknod, path_entries, pci, procfs, regular_file
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe import tegra
 
@@ -172,8 +172,7 @@ def number(module: str) -> int:
 
 def recalled() -> Memory:
     try:
-        with open(MEMORY, "rb") as file:
-            memory: Memory = freeze(Memory, json.loads(file.read(1 << 20)))
+        memory: Memory = freeze(Memory, json.loads(regular_file.read(MEMORY, 1 << 20)))
     except (OSError, ValueError, TypeError, RecursionError):
         return Memory()
     return memory
