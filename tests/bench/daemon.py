@@ -64,7 +64,17 @@ def storm():
             daemon.until_quiet()
             pid, passes = daemon.process.pid, daemon.state()["counters"]["passes"]
             before_s = cpu_s(pid)
-            sender = ["nsenter", "-n", "-t", str(pid), sys.executable, "-m", "tests.daemon.storm", "10000", "change"]
+            sender = [
+                "nsenter",
+                "-n",
+                "-t",
+                str(pid),
+                sys.executable,
+                "-m",
+                "tests.behaviour.daemon.storm",
+                "10000",
+                "change",
+            ]
             subprocess.run(sender, check=True)
             daemon.until_passes(passes + 1)
             daemon.until_quiet()

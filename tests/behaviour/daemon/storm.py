@@ -1,4 +1,4 @@
-"""Sends uevents as udevd would: `nsenter -n -t PID python -m tests.daemon.storm COUNT ACTION`."""
+"""Sends uevents as udevd would: `nsenter -n -t PID python -m tests.behaviour.daemon.storm COUNT ACTION`."""
 
 import socket
 import sys

@@ -33,7 +33,7 @@ def send(daemon, count, action="change"):
         str(daemon.process.pid),
         sys.executable,
         "-m",
-        "tests.daemon.storm",
+        "tests.behaviour.daemon.storm",
         str(count),
         action,
     ]

@@ -1,4 +1,4 @@
-"""Whole specs of machines, byte for byte. `python -m tests.line.test_expected` writes them anew: read the diff."""
+"""Whole specs of machines, byte for byte. To renew them: `python -m tests.behaviour.pipeline.test_expected`."""
 
 import platform
 from pathlib import Path

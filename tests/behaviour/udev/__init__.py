@@ -77,7 +77,7 @@ class Bed(Process):
 
 class Listener(Process):
     def __init__(self, bed, source):
-        command = ["umockdev-wrapper", sys.executable, "-m", "tests.umockdev.listener", source]
+        command = ["umockdev-wrapper", sys.executable, "-m", "tests.behaviour.udev.listener", source]
         super().__init__(command, UMOCKDEV_DIR=bed.top)
         self.hear()
 

@@ -93,7 +93,7 @@ def send_many(devices, count):
 
 def on_netlink(case, source, buffer_bytes):
     own_network = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-Urn"]
-    command = [*own_network, sys.executable, "-m", "tests.umockdev.netlink", case, source, str(buffer_bytes)]
+    command = [*own_network, sys.executable, "-m", "tests.behaviour.udev.netlink", case, source, str(buffer_bytes)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
