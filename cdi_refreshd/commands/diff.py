@@ -1,5 +1,6 @@
 """`cdi-refreshd diff`: look at this machine, and tell what publishing would change. Writes nothing."""
 
+import json
 import os
 import sys
 
@@ -15,12 +16,14 @@ from cdi_refreshd.probe.request import Request
 DESCRIPTION = """Tell, device by device, what would change if the spec were published now. The options are those of
 oneshot. Exit status: 0 nothing, 1 something, 2 this machine cannot be looked at, or wrong usage."""
 SAME, DIFFERENT, BLIND = 0, 1, 2
+JSON_VERSION = 1
 
 
 def run(argv: list[str]) -> int:
     parser = options.parser("diff", DESCRIPTION)
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
     parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
+    parser.add_argument("--json", action="store_true", help="for programs, as docs/json.md says")
     parsed = parser.parse_args(argv)
     loaded = config.read(parsed.config_file)
     settings = loaded.settings
@@ -34,11 +37,16 @@ def run(argv: list[str]) -> int:
         print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
         return BLIND
     told = would_change(verdict, path)
+    status = DIFFERENT if told else SAME
+    if parsed.json:
+        document = {"version": JSON_VERSION, "status": status, "state": verdict.state, "reason": verdict.reason}
+        print(json.dumps({**document, "path": path, "changes": told}, indent=2))
+        return status
     for text in told:
         print(text)
     if not told:
         print(f"nothing would change: {verdict.state}: {verdict.reason}")
-    return DIFFERENT if told else SAME
+    return status
 
 
 def would_change(verdict: states.Verdict, path: str) -> list[str]:

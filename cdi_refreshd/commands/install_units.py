@@ -26,6 +26,7 @@ PLACES = {
     ".target": UNITS,
     ".timer": UNITS,
     ".path": UNITS,
+    ".catalog": "usr/local/lib/systemd/catalog",  # systemd reads none below /etc
     ".preset": "etc/systemd/system-preset",
     ".rules": "etc/udev/rules.d",
     ".tmpfiles": "etc/tmpfiles.d",
@@ -33,7 +34,7 @@ PLACES = {
 _PLAIN = re.compile(r"[A-Za-z0-9/._+@-]+")
 _UNSEEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 -- nothing is written there
 """What ProtectHome= and PrivateTmp= hide."""
-_MANUAL = re.compile(rb"^Documentation=man:.*\n", re.MULTILINE)
+_MANUAL = re.compile(rb"^Documentation(=|: )man:.*\n", re.MULTILINE)
 
 
 class Unit(NamedTuple):
@@ -140,5 +141,6 @@ def writable_by_others(path: str) -> str:
 
 def next_steps(root: str) -> str:
     if root == "/":
-        return "systemctl daemon-reload; systemd-tmpfiles --create; systemctl enable --now cdi-refreshd"
+        prepare = "systemctl daemon-reload; systemd-tmpfiles --create; journalctl --update-catalog"
+        return f"{prepare}; systemctl enable --now cdi-refreshd"
     return f"systemctl --root={root} enable cdi-refreshd"

@@ -57,7 +57,7 @@ def installed(top, program, monkeypatch, *options):
 
 
 def files(top):
-    return {str(path.relative_to(top)) for path in (top / "etc").rglob("*") if path.is_file()}
+    return {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file() and "bin" not in path.parts}
 
 
 def test_every_file_in_systemd_has_a_place_but_the_configuration():

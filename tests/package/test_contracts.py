@@ -1,0 +1,124 @@
+"""Every JSON document is what its schema says, and says nothing that the schema does not describe."""
+
+import copy
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.behaviour.daemon.running import CASE, Running
+from tests.machine import booted
+
+jsonschema = pytest.importorskip("jsonschema")
+SCHEMAS = Path(__file__).parents[2] / "cdi_refreshd/schemas"
+NAMES = sorted(path.name for path in SCHEMAS.glob("*.json"))
+PROGRAM = [sys.executable, "-m", "cdi_refreshd"]
+LEFTOVER = "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n- name: '0'\n  containerEdits:\n    env: [A=B]\n"
+
+
+def schema(name):
+    return json.loads((SCHEMAS / f"{name}-1.schema.json").read_text())
+
+
+def closed(part):
+    """The same schema, where a key that it does not describe is an error."""
+    part = copy.deepcopy(part)
+    if isinstance(part, dict):
+        if "properties" in part:
+            part.setdefault("additionalProperties", False)
+        return {key: closed(value) for key, value in part.items()}
+    return [closed(entry) for entry in part] if isinstance(part, list) else part
+
+
+def hold(name, document):
+    jsonschema.Draft202012Validator(closed(schema(name))).validate(document)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_schema_is_a_schema_and_its_name_has_the_documents_version(name):
+    document = json.loads((SCHEMAS / name).read_text())
+    jsonschema.Draft202012Validator.check_schema(document)
+    stem, _, version = name.removesuffix(".schema.json").rpartition("-")
+    assert document["$id"] == f"urn:cdi-refreshd:{stem}:{version}"
+    assert document["properties"]["version"]["const"] == int(version)
+
+
+def test_the_documentation_names_every_schema():
+    text = (SCHEMAS.parents[1] / "docs/json.md").read_text()
+    assert [name for name in NAMES if f"`{name}`" not in text] == []
+
+
+def test_a_document_with_a_key_that_is_not_described_fails_here():
+    document = {"version": 1, "devices": [], "errors": []}
+    hold("list", document)
+    with pytest.raises(jsonschema.ValidationError):
+        hold("list", {**document, "more": 1})
+
+
+@pytest.fixture(scope="module")
+def host():
+    with booted(CASE) as machine:
+        machine.run([*PROGRAM, "oneshot"], check=True)
+        yield machine
+
+
+def printed(machine, *words):
+    done = machine.run([*PROGRAM, *words])
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.root
+def test_list_check_and_config_are_what_their_schemas_say(host):
+    host.path("/etc/cdi").mkdir(exist_ok=True)
+    host.path("/etc/cdi/nvidia.yaml").write_text(LEFTOVER)
+    host.path("/etc/cdi/broken.yaml").write_text("{")
+    host.path("/etc/cdi-refreshd").mkdir(exist_ok=True)
+    host.path("/etc/cdi-refreshd/cdi-refreshd.conf").write_text("[daemon]\nsweep = 1min\nnonsense = 1\n")
+    try:
+        _, listed = printed(host, "list", "--json")
+        _, checked = printed(host, "check", "--json", "--level", "info")
+        _, configured = printed(host, "config", "--json")
+    finally:
+        shutil.rmtree(host.path("/etc/cdi"))
+        shutil.rmtree(host.path("/etc/cdi-refreshd"))
+    assert {one["state"] for one in listed["devices"]} == {"ok", "shadowed"} and listed["errors"]
+    assert checked["findings"] and configured["findings"]
+    hold("list", listed)
+    hold("check", checked)
+    hold("config", configured)
+
+
+@pytest.mark.root
+def test_diff_says_as_a_document_what_it_prints(host):
+    status, same = printed(host, "diff", "--json")
+    hold("diff", same)
+    assert (status, same["status"], same["changes"]) == (0, 0, [])
+    host.path("/dev/nvidia1").unlink()
+    status, changed = printed(host, "diff", "--json")
+    host.become(CASE | {"gpus": []})
+    host.become(CASE)
+    hold("diff", changed)
+    assert (status, changed["status"]) == (1, 1)
+    assert "nvidia.com/gpu=1 goes" in changed["changes"]
+
+
+@pytest.mark.root
+def test_the_daemons_state_is_what_its_schema_says_in_each_state_that_it_has():
+    with booted(CASE) as machine:
+        running = Running(machine)
+        try:
+            running.until_passes(1)
+            hold("state", running.state())
+            machine.path("/dev/nvidia1").unlink()
+            running.until(lambda: running.state()["state"] == "degraded")
+            assert running.state()["findings"]
+            hold("state", running.state())
+            machine.become(CASE | {"gpus": []})
+            running.until(lambda: running.state()["state"] == "no-gpu")
+            hold("state", running.state())
+            hold("state", printed(machine, "status", "--json")[1])
+        finally:
+            running.close()
+        hold("state", json.loads(machine.path("/run/cdi-refreshd/state.json").read_text()))
