@@ -1,5 +1,6 @@
 import contextlib
 import os
+import re
 import time
 
 import pytest
@@ -197,7 +198,7 @@ def test_json_that_is_indented_with_tabs_is_read(parser):
 
 
 def test_depth_is_refused_before_it_can_exhaust_the_stack():
-    assert "levels deep" in fault("[" * 5000)
+    assert re.search("levels deep|maximum nesting depth", fault("[" * 5000))  # ours, or a newer libyaml's
 
 
 def test_aliases_that_stand_for_billions_of_values_are_refused_soon():
@@ -249,7 +250,7 @@ def test_what_cannot_be_read_is_told_with_its_hint(tmp_path, monkeypatch):
     with pytest.raises(yaml_file.Unreadable, match="larger than 16777216 bytes"):
         yaml_file.read(str(big))
 
-    def refuse(*_):
+    def refuse(*_args, **_more):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)
