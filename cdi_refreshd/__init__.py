@@ -1,3 +1,3 @@
-"""Keeps the NVIDIA CDI spec of a GPU host true."""
+"""Keeps the NVIDIA CDI spec of a GPU host up to date."""
 
 __version__ = "0.1.0"

@@ -55,13 +55,13 @@ Spans of time are like
 .Ql 300 , 5min , 500ms ;
 without a unit they are seconds.
 .Pp
-An unknown key is told with its file and line, and passed over.
+An unknown key is reported with its file and line, and ignored.
 A wrong value ends the program with status 78 at its start; on reload the running configuration stays.
 .Ic cdi-refreshd config
-tells what is in force, and where each value came from.
+shows what is in force, and where each value came from.
 The command line and the environment variables of
 .Ic nvidia-ctk cdi generate
-go before the files."""
+take precedence over the files."""
 TAIL = r""".Sh EXAMPLES
 The driver is in a container, and tools look for the spec in
 .Pa /etc/cdi :
