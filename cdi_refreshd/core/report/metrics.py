@@ -39,6 +39,8 @@ class Measured(NamedTuple):
     is_up_to_date: bool = False
     """There is a spec, and the last probe published or confirmed it."""
     sha256: str = ""
+    layout_sha256: str = ""
+    """Of the spec without the UUIDs in it: equal on hosts of equal hardware and driver."""
     cdi_version: str = ""
     findings: tuple[tuple[str, str], ...] = ()
     """Severity and rule of each."""
@@ -102,8 +104,9 @@ def _spec(of: Measured) -> Iterator[Family]:
     yield _gauge("device_info", "The UUID of each device; always 1.", uuids)
     help_ = "1 where a spec is published and the last probe has confirmed it."
     yield _gauge("spec_up_to_date", help_, _one(of.is_up_to_date))
-    info = _info(sha256=of.sha256, cdi_version=of.cdi_version) if of.sha256 else ()
-    yield _gauge("spec_info", "SHA-256 and cdiVersion of the published spec; always 1.", info)
+    labels = {"sha256": of.sha256, "layout_sha256": of.layout_sha256, "cdi_version": of.cdi_version}
+    help_ = "SHA-256 of the published spec, the same without its UUIDs, and its cdiVersion; always 1."
+    yield _gauge("spec_info", help_, _info(**labels) if of.sha256 else ())
     found = {(severity, rule): of.findings.count((severity, rule)) for severity, rule in of.findings}
     samples = tuple(((("severity", key[0]), ("rule", key[1])), float(found[key])) for key in sorted(found))
     yield _gauge("findings", "What is wrong with host or spec, by severity and rule.", samples)

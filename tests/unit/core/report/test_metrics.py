@@ -23,6 +23,7 @@ READY = Measured(
     spec_devices=(("gpu", 2), ("mig", 7)),
     is_up_to_date=True,
     sha256="ab" * 32,
+    layout_sha256="cd" * 32,
     cdi_version="0.5.0",
     findings=(("degraded", "gpu-missing"), ("info", "leftover"), ("degraded", "gpu-missing")),
     probes_ok=3,
@@ -67,7 +68,8 @@ def test_the_record_comes_back_from_the_parser():
     assert found[("host_gpus", ("driver", "none"))] == 1
     assert found[("expected_gpus",)] == 3
     assert found[("spec_devices", ("kind", "mig"))] == 7
-    assert found[("spec_info", ("cdi_version", "0.5.0"), ("sha256", "ab" * 32))] == 1
+    hashes = (("layout_sha256", "cd" * 32), ("sha256", "ab" * 32))
+    assert found[("spec_info", ("cdi_version", "0.5.0"), *hashes)] == 1
     assert found[("findings", ("rule", "gpu-missing"), ("severity", "degraded"))] == 2
     assert found[("probes_total", ("result", "ok"))] == 3
     assert found[("probes_total", ("result", "failed"))] == 1
