@@ -43,6 +43,7 @@ generated: $(READY) ## what is made from the tables of keys and options: default
 	$(PYTHON) man/generate.py > man/cdi-refreshd.conf.5
 	$(PYTHON) completion/generate.py bash > completion/cdi-refreshd.bash
 	$(PYTHON) completion/generate.py zsh > completion/_cdi-refreshd
+	$(PYTHON) completion/generate.py fish > completion/cdi-refreshd.fish
 
 clean: ## away with .venv, caches and builds
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/cdi-refreshd"

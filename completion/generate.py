@@ -1,4 +1,4 @@
-"""Writes the completions for bash and zsh from the verbs' own parsers: `python completion/generate.py bash|zsh`."""
+"""Writes the completions from the verbs' own parsers: `python completion/generate.py bash|zsh|fish`."""
 
 import argparse
 import importlib
@@ -202,6 +202,41 @@ def _zsh(text: str) -> str:
     return text
 
 
+def fish() -> Iterator[str]:
+    yield f"# fish completion for cdi-refreshd(8)\n{MADE}"
+    yield "complete -c cdi-refreshd -f"
+    # As nvidia-ctk has it: cdi generate.
+    yield f"set -l verbs {' '.join(COMMANDS)}"
+    first = 'complete -c cdi-refreshd -n "not __fish_seen_subcommand_from $verbs"'
+    yield f"{first} -s h -l help -d 'show help'\n{first} -s V -l version -d 'show the version'"
+    for verb, text in COMMANDS.items():
+        yield f"{first} -a {verb} -d {_fish(text)}"
+    for verb in COMMANDS:
+        for option in options(verb):
+            words = [f"complete -c cdi-refreshd -n '__fish_seen_subcommand_from {verb}'", *_fish_option(option)]
+            yield " ".join(words)
+
+
+def _fish_option(option: Option) -> Iterator[str]:
+    for flag in option.flags:
+        yield f"{'-l' if flag.startswith('--') else '-s'} {flag.lstrip('-')}"
+    if option.takes and option.flags:
+        yield "-r" if option.kind == FILE else "-x"
+    if option.words:
+        words = " ".join(option.words)
+        yield f"-a {_fish(f'(__fish_append , {words})' if option.kind == LIST else words)}"
+    elif option.kind == FOLDER:
+        yield "-a '(__fish_complete_directories)'"
+    elif option.kind == FILE:
+        yield "-F"
+    if option.help:
+        yield f"-d {_fish(option.help)}"
+
+
+def _fish(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 if __name__ == "__main__":
-    for text in {"bash": bash, "zsh": zsh}[sys.argv[1]]():
+    for text in {"bash": bash, "zsh": zsh, "fish": fish}[sys.argv[1]]():
         print(text)

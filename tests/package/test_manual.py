@@ -15,10 +15,12 @@ from cdi_refreshd.core.config.schema import KEYS, SECTIONS
 TOP = Path(__file__).resolve().parents[2]
 PAGE, CONF = TOP / "man/cdi-refreshd.8", TOP / "man/cdi-refreshd.conf.5"
 BASH, ZSH = TOP / "completion/cdi-refreshd.bash", TOP / "completion/_cdi-refreshd"
+FISH = TOP / "completion/cdi-refreshd.fish"
 GENERATED = {
     CONF: ["man/generate.py"],
     BASH: ["completion/generate.py", "bash"],
     ZSH: ["completion/generate.py", "zsh"],
+    FISH: ["completion/generate.py", "fish"],
 }
 
 
@@ -107,3 +109,31 @@ def test_zsh_knows_every_verb_and_option():
             assert re.search(rf"'\*{flag}=?\[", block), f"{verb} {flag}"
     if shutil.which("zsh"):
         subprocess.run(["zsh", "-n", ZSH], check=True)
+
+
+def offered(line):
+    """What fish offers at the end of a command line."""
+    if not shutil.which("fish"):
+        pytest.skip("no fish here")
+    script = f"source {FISH}; complete -C '{line}'"
+    done = subprocess.run(["fish", "--no-config", "-c", script], check=True, cwd=TOP, capture_output=True, text=True)
+    assert done.stderr == ""
+    return [entry.partition("\t")[0] for entry in done.stdout.splitlines()]
+
+
+def test_fish_knows_every_verb_and_option():
+    lines = FISH.read_text().splitlines()
+    assert [verb for verb in COMMANDS if not any(f" -a {verb} -d " in line for line in lines)] == []
+    for verb, options in OPTIONS.items():
+        its = [line for line in lines if f"'__fish_seen_subcommand_from {verb}'" in line]
+        for flag in (flag for option in options for flag in option.flags):
+            word = f"-l {flag[2:]} " if flag.startswith("--") else f"-s {flag[1:]} "
+            assert any(word in f"{line} " for line in its), f"{verb} {flag}"
+
+
+def test_fish_completes_verbs_options_values_and_lists():
+    assert offered("cdi-refreshd ones") == ["oneshot"]
+    assert {"--json", "--level"} <= set(offered("cdi-refreshd check --"))
+    assert offered("cdi-refreshd generate --mode nv") == ["nvml", "nvswitch"]
+    assert "chmod,enable-cuda-compat" in offered("cdi-refreshd oneshot --disable-hook chmod,enable")
+    assert "systemd/" in offered("cdi-refreshd install-units --root syst")
