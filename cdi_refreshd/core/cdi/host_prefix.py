@@ -1,0 +1,56 @@
+"""A spec as seen from inside a pod, where the host's / is a directory such as /host, and as container runtimes read it.
+
+Container runtimes run on the host, so what they read has the host's paths; what is held against the files here has the
+prefix before each. Paths within the container are the same for both. A prefix is "" where the host's / is our own.
+"""
+
+from collections.abc import Callable
+
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Spec
+from cdi_refreshd.core.cdi.version import minimum_version
+
+
+def outside(spec: Spec, prefix: str) -> Spec:
+    """The spec for the host's container runtimes, at the lowest version that it needs then."""
+    if not prefix:
+        return spec
+    made = _mapped(spec, lambda path: without_prefix(path, prefix))
+    return made._replace(cdi_version=minimum_version(made))
+
+
+def inside(spec: Spec, prefix: str) -> Spec:
+    """The spec by the paths where a pod finds the host's files."""
+    return _mapped(spec, lambda path: with_prefix(path, prefix)) if prefix else spec
+
+
+def with_prefix(path: str, prefix: str) -> str:
+    """Where the host's path is here. What is no absolute path, such as the name of a program, stays as it is."""
+    return f"{prefix}{path}".rstrip("/") if path.startswith("/") else path
+
+
+def without_prefix(path: str, prefix: str) -> str:
+    """The host's path of what is here; one outside of the prefix stays as it is."""
+    if path == prefix:
+        return "/"
+    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
+
+
+def _mapped(spec: Spec, path: Callable[[str], str]) -> Spec:
+    devices = tuple(
+        Device(device.name, _edits(device.container_edits, path), device.annotations) for device in spec.devices
+    )
+    return spec._replace(devices=devices, container_edits=_edits(spec.container_edits, path))
+
+
+def _edits(edits: ContainerEdits, path: Callable[[str], str]) -> ContainerEdits:
+    return edits._replace(
+        device_nodes=tuple(_node(node, path) for node in edits.device_nodes),
+        hooks=tuple(hook._replace(path=path(hook.path)) for hook in edits.hooks),
+        mounts=tuple(mount._replace(host_path=path(mount.host_path)) for mount in edits.mounts),
+    )
+
+
+def _node(node: DeviceNode, path: Callable[[str], str]) -> DeviceNode:
+    """Without a host path it is the one in the container."""
+    host_path = path(node.host_path or node.path)
+    return node._replace(host_path="" if host_path == node.path else host_path)

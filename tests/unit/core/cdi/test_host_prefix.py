@@ -1,0 +1,59 @@
+"""What a pod publishes has the host's paths alone, and what it reads back has the paths where it finds the files."""
+
+import pytest
+
+from cdi_refreshd.core.cdi.host_prefix import inside, outside, with_prefix, without_prefix
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Hook, Mount, Spec
+from cdi_refreshd.core.cdi.version import minimum_version
+
+HOOK = Hook(
+    "createContainer", "/usr/bin/nvidia-cdi-hook", ("nvidia-cdi-hook", "update-ldcache", "--folder", "/usr/lib")
+)
+EDITS = ContainerEdits(
+    env=("A=/host/b",),
+    device_nodes=(DeviceNode("/dev/nvidiactl"), DeviceNode("/dev/nvidia0", "/run/nvidia/driver/dev/nvidia0")),
+    hooks=(HOOK,),
+    mounts=(
+        Mount("/usr/lib/libcuda.so.1", "/usr/lib/libcuda.so.1"),
+        Mount("/run/nvidia/driver/usr/bin/nvidia-smi", "/usr/bin/nvidia-smi"),
+        Mount("tmpfs", "/run/x", type="tmpfs"),
+    ),
+)
+DEVICE = Device("0", ContainerEdits(device_nodes=(DeviceNode("/dev/nvidia1"),)), (("a", "b"),))
+SPEC = Spec("nvidia.com/gpu", (DEVICE,), EDITS)
+SPEC = SPEC._replace(cdi_version=minimum_version(SPEC))
+
+
+def test_what_a_pod_reads_has_the_prefix_before_each_path_of_the_host_and_no_other():
+    seen = inside(SPEC, "/host")
+    edits = seen.container_edits
+    assert [node.host_path for node in edits.device_nodes] == [
+        "/host/dev/nvidiactl",
+        "/host/run/nvidia/driver/dev/nvidia0",
+    ]
+    assert [node.path for node in edits.device_nodes] == ["/dev/nvidiactl", "/dev/nvidia0"]
+    assert [mount.host_path for mount in edits.mounts][-2:] == ["/host/run/nvidia/driver/usr/bin/nvidia-smi", "tmpfs"]
+    assert [mount.container_path for mount in edits.mounts] == [mount.container_path for mount in EDITS.mounts]
+    assert edits.hooks == (HOOK._replace(path="/host/usr/bin/nvidia-cdi-hook"),)
+    assert edits.env == EDITS.env
+    assert seen.devices[0].container_edits.device_nodes[0].host_path == "/host/dev/nvidia1"
+    assert seen.devices[0].annotations == DEVICE.annotations
+
+
+def test_what_it_publishes_is_the_spec_that_the_host_itself_would_make():
+    assert outside(inside(SPEC, "/host")._replace(cdi_version="1.1.0"), "/host") == SPEC
+
+
+def test_without_a_prefix_nothing_changes():
+    assert inside(SPEC, "") is SPEC
+    assert outside(SPEC, "") is SPEC
+
+
+@pytest.mark.parametrize(("here", "there"), [("/host", "/"), ("/host/usr", "/usr"), ("/hostile/usr", "/hostile/usr")])
+def test_only_whole_components_are_a_prefix(here, there):
+    assert without_prefix(here, "/host") == there
+
+
+@pytest.mark.parametrize(("there", "here"), [("/", "/host"), ("/usr", "/host/usr"), ("name", "name"), ("", "")])
+def test_where_the_hosts_path_is_here(there, here):
+    assert with_prefix(there, "/host") == here
