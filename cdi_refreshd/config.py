@@ -76,11 +76,12 @@ def directories(file: str | None = None, roots: Sequence[str] = ROOTS) -> tuple[
 
 def watches(file: str | None = None) -> "tuple[Watch, ...]":
     """For the one file, which may have any name."""
-    from cdi_refreshd.core.refresh.watch_list import Watch  # noqa: PLC0415 - for the daemon alone
+    from cdi_refreshd.core.refresh.event import Kind  # noqa: PLC0415 - for the daemon alone
+    from cdi_refreshd.core.refresh.watch_list import Watch  # noqa: PLC0415
 
     only = file or os.environ.get(VARIABLE, "")
     directory, name = os.path.split(os.path.abspath(only))
-    return (Watch(directory, (glob.escape(name),), "configuration"),) if only else ()
+    return (Watch(directory, (glob.escape(name),), Kind.CONFIGURATION),) if only else ()
 
 
 def is_configuration(path: str, file: str | None = None) -> bool:

@@ -94,7 +94,7 @@ def _refuse_worse(unborne: list[Found], path: str, ours: bool) -> None:
         # It was there a moment ago: the machine is changing under our feet, and the next probe will see how.
         raise Fault(gone, f"vanished while the spec was made{stays}", "probe again")
     if stays:
-        _, place, fact, hint = fatal[0].finding
+        _, place, fact, hint, _ = fatal[0].finding
         raise Fault(place, f"{fact}{stays}", hint)
 
 
@@ -103,7 +103,7 @@ def degraded(verdict: Verdict, found: tuple[Finding, ...]) -> Verdict:
     grave = [finding for finding in found if finding.severity != "info"]
     if verdict.state != "ready" or not grave:
         return verdict
-    return verdict._replace(state="degraded", reason=f"{verdict.reason}; {grave[0]}")
+    return verdict._replace(state="degraded", reason=f"{verdict.reason}; {grave[0]}", told=(grave[0],))
 
 
 def _kept_while_valid(verdict: Verdict, path: str) -> Outcome:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cdi_refreshd import config, last_pass, options
 from cdi_refreshd.core.config.generate_options import quoted
 from cdi_refreshd.core.config.settings import Settings
-from cdi_refreshd.core.findings import UsageFault, is_said
+from cdi_refreshd.core.findings import UsageFault
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.pipeline import Outcome
 from cdi_refreshd.probe.request import Request
@@ -86,7 +86,7 @@ def report(outcome: Outcome, path: str) -> None:
         )
     tell(f"{verdict.state}: {verdict.reason}; {path}: {what}")
     for finding in outcome.findings:
-        if finding.severity != "info" and not is_said(finding, verdict.reason):
+        if finding.severity != "info" and finding not in verdict.told:
             tell(str(finding))
 
 

@@ -14,6 +14,8 @@ class Finding(NamedTuple):
     """What it is about: a path, a device, or a place in a document (`devices[3].name`)."""
     fact: str
     hint: str = ""
+    left_out: tuple[str, ...] = ()
+    """Names of a device that is left out of the spec because of it: index, UUID."""
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.fact}"
@@ -34,15 +36,20 @@ class UsageFault(Fault):
 
 def together(findings: Iterable[Finding]) -> str:
     """The first, and with it the places of all that say the same: `GPU 0, GPU 1: does not answer NVML; see dmesg`."""
+    alike_ones = alike(findings)
+    places = ", ".join(one.place for one in alike_ones)
+    return str(alike_ones[0]._replace(place=places, fact=alike_ones[0].fact.removesuffix(LEFT_OUT)))
+
+
+def alike(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The first, and those that say the same of other places."""
     first, *others = findings
-    places = [first.place, *(other.place for other in others if other[2:] == first[2:])]
-    return str(first._replace(place=", ".join(places), fact=first.fact.removesuffix(LEFT_OUT)))
+    return (first, *(other for other in others if (other.fact, other.hint) == (first.fact, first.hint)))
 
 
-def is_said(finding: Finding, text: str) -> bool:
-    """Whether a text that was made of findings has this one, too."""
-    named = any(f"{finding.place}{end}" in text for end in ":,")
-    return named and finding.fact.removesuffix(LEFT_OUT) in text
+def reported(finding: Finding) -> dict[str, str]:
+    """As JSON documents have it."""
+    return {"severity": finding.severity, "place": finding.place, "fact": finding.fact, "hint": finding.hint}
 
 
 def printable(text: str) -> str:

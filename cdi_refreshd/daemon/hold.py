@@ -10,12 +10,13 @@ import math
 import time
 
 from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.refresh.event import Kind
 from cdi_refreshd.core.refresh.watch_list import Watch
 from cdi_refreshd.daemon.state_file import DIRECTORY
 from cdi_refreshd.host import atomic_file, regular_file
 
 PATH = f"{DIRECTORY}/hold"
-WATCH = Watch(DIRECTORY, ("hold",), "hold")
+WATCH = Watch(DIRECTORY, ("hold",), Kind.HOLD)
 AT_MOST_S = 3600.0
 SIZE_LIMIT_BYTES = 100
 

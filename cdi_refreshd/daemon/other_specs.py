@@ -9,9 +9,8 @@ from collections.abc import Container, Iterable
 from cdi_refreshd.core.cdi.resolve import DEFAULT_DIRECTORIES, definitions
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia.inventory import freeze, to_json
-from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.refresh.event import Event, Kind, Source
 from cdi_refreshd.core.report.lines import DEBUG, WARNING, Line
-from cdi_refreshd.events.inotify import path_in
 from cdi_refreshd.host.child import Child
 
 LIMIT_S = 5.0
@@ -28,9 +27,9 @@ class Neighbours:
         """What keeps containers from their GPUs."""
         return tuple(finding for finding in self.known or () if finding.severity == "fatal")
 
-    def may_differ(self, triggers: Iterable[Trigger], ours: Container[str]) -> bool:
+    def may_differ(self, events: Iterable[Event], ours: Container[str]) -> bool:
         """`ours`: paths of our own files, whose going and coming says nothing of others."""
-        others = (t.source == "signal" or (t.detail.endswith("(spec)") and path_in(t) not in ours) for t in triggers)
+        others = (e.source is Source.SIGNAL or (e.kind is Kind.SPEC and e.path not in ours) for e in events)
         return self.known is None or bool(self.conflicts) or any(others)
 
     def ask(self) -> list[Line]:

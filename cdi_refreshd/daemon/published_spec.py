@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 from cdi_refreshd.host import atomic_file
 from cdi_refreshd.host.lease import Leases
 
@@ -31,13 +31,13 @@ class Guard:
         """No probe has made anything better. What somebody else put in its place meanwhile is his."""
         self._leases.hold(file for file, content in self.contents.items() if atomic_file.holds(file, content))
 
-    def lost(self, read: Callable[[str], object]) -> Trigger | None:
+    def lost(self, read: Callable[[str], object]) -> Event | None:
         """Why nobody can use one of them. `read` gives None for what is no document."""
         for file, content in self.contents.items():
             if not os.path.lexists(file):
-                return Trigger("sweep", f"{file} is gone")
+                return Event(Source.SWEEP, Kind.SPEC, Action.GONE, file)
             if not atomic_file.holds(file, content) and read(file) is None:
-                return Trigger("sweep", f"{file} is damaged")
+                return Event(Source.SWEEP, Kind.SPEC, Action.DAMAGED, file)
         return None
 
     def put_back(self) -> bool:
@@ -58,10 +58,10 @@ class Guard:
         """Something was put back a moment ago."""
         return time.monotonic() - self._put_back_at < WRITERS_EVERY_S
 
-    def writer(self) -> Trigger | None:
+    def writer(self) -> Event | None:
         """Who waits to write, if anybody does."""
         wanted = self._leases.wanted()
-        return Trigger("lease", f"{wanted[0]} opened to be written") if wanted else None
+        return Event(Source.INOTIFY, Kind.SPEC, Action.OPENED, wanted[0]) if wanted else None
 
     def yield_to_writers(self) -> None:
         self._leases.release()

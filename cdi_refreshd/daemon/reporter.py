@@ -96,7 +96,7 @@ class Telling:
     def _note(self) -> str:
         notes = [str(finding) for finding in (*self.udev.faults, *self.inotify.faults)]
         notes += [f"no probe until {self.life.held}"] if self.life.held else []
-        notes += ["no udevd runs: events come from the kernel"] if self.udev.source == "kernel" else []
+        notes += [self.udev.note] if self.udev.note else []
         return "; ".join(notes)
 
 
@@ -109,6 +109,7 @@ def completed(done: Pass, outcome: Outcome, last: Pass) -> Pass:
         changed=outcome.changed,
         sha256=last_pass.digest(done.path) if outcome.files else "",
         findings=outcome.findings,
+        told=verdict.told,
         devices=devices,
         module_version=seen.presence.module_version if seen else last.module_version,
         library_version=(seen.driver.version or seen.driver.files_version) if seen else last.library_version,

@@ -13,17 +13,18 @@ from collections.abc import Callable
 from cdi_refreshd import __version__, config, last_pass, pipeline
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.refresh import restore_policy, scheduler, states
-from cdi_refreshd.core.refresh.event import Trigger
-from cdi_refreshd.core.refresh.scheduler import Reconciler, Timing
+from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
+from cdi_refreshd.core.refresh.event_source import Scope
+from cdi_refreshd.core.refresh.scheduler import Scheduler, Timing
 from cdi_refreshd.core.refresh.watch_list import watches
-from cdi_refreshd.core.report import lines
+from cdi_refreshd.core.report import lines, wording
 from cdi_refreshd.core.report.lines import Line, Pass
 from cdi_refreshd.daemon import hold, state_file
 from cdi_refreshd.daemon.other_specs import Neighbours
 from cdi_refreshd.daemon.published_spec import Guard
 from cdi_refreshd.daemon.reporter import Telling
 from cdi_refreshd.events.drift import Sweep
-from cdi_refreshd.events.inotify import DirectoryWatches, path_in
+from cdi_refreshd.events.inotify import DirectoryWatches
 from cdi_refreshd.events.mig import MigPoll
 from cdi_refreshd.events.udev import UdevEvents
 from cdi_refreshd.host import atomic_file
@@ -35,8 +36,6 @@ from cdi_refreshd.probe.request import Request
 
 WAKING_SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGIO)
 IDLE_S = 3600.0
-UDEV_AGAIN_S = 60.0
-"""Between two tries to hear of uevents, where that failed."""
 STARTED_WITHIN_S = 30.0
 """Of the unit's TimeoutStartSec=, besides `ready-wait`."""
 
@@ -48,19 +47,20 @@ class Daemon:
         self.loaded, self.file, self.journal = loaded, file, journal
         self.manager = ServiceManager()
         self.told = Telling(journal, self.manager)
-        self.reconciler = Reconciler()
+        self.reconciler = Scheduler()
         self.child: Child | None = None
         self.answered = False
         self.asked_at, self.request, self.known = 0.0, Request(loaded.settings.choices), last_pass.Looked()
         self.path, self.abandoned = "", list[str]()
         self.guard = Guard()
-        self.put_back_at = self.again_at = self.udev_at = math.inf
+        self.put_back_at = self.again_at = math.inf
         self.again_in_vain = False
         self.neighbours, self.hold = Neighbours(), hold.Hold()
         self.sweep = Sweep()
         self.library_dirs: tuple[str, ...] = ()
-        self.triggers: tuple[Trigger, ...] = ()
-        self.trigger_count = 0
+        self.events: tuple[Event, ...] = ()
+        self.event_count = 0
+        self.mig = MigPoll()
         self.load_wanted = self.reload_wanted = self.reload_running = self.stopping = self.is_ready = False
         self.poll = select.poll()
         self.handlers: dict[int, Callable[[], None]] = {}
@@ -87,18 +87,17 @@ class Daemon:
     def _start(self) -> None:
         self._catch_signals()
         self.manager.status("starting")
-        settings = self.loaded.settings
-        self._listen(self.udev.fileno(), lambda: self._triggered(self.udev.read()))
+        self._listen(self.udev.fileno(), lambda: self._happened(self.udev.read()))
         self._listen(self.inotify.fileno(), self._inotify_spoke)
         self._apply_configuration()
         atomic_file.sweep(self.path)
         self.hold.end()  # the one of an earlier life
         now = time.monotonic()
-        self.ready_by, self.ping_at, self.udev_at = now + settings.ready_wait_s, now, now + UDEV_AGAIN_S
-        self.manager.starting_takes(settings.ready_wait_s + STARTED_WITHIN_S)
+        self.ready_by, self.ping_at = now + self.loaded.settings.ready_wait_s, now
+        self.manager.starting_takes(self.loaded.settings.ready_wait_s + STARTED_WITHIN_S)
         text = f"cdi-refreshd {__version__} follows this host; events from {self.udev.source}, spec {self.path}"
         self.journal.write(Line(lines.INFO, text, "started"))
-        self._triggered([Trigger("start", "first probe")])
+        self._happened([Event(Source.START, Kind.DAEMON, Action.DUE, note="first probe")])
 
     def _stop(self) -> None:
         self.manager.stopping()
@@ -134,10 +133,9 @@ class Daemon:
 
     def _wait(self) -> None:
         now = time.monotonic()
-        due: list[float | None] = [now + IDLE_S, self.mig.due_at(now), self.sweep.due_at(now)]
+        due: list[float | None] = [now + IDLE_S, self.mig.due_at(now), self.sweep.due_at(now), self.udev.due_at(now)]
         due += [self.again_at, self.put_back_at, self.hold.until_s if self.hold.until else None]
         due += [] if self._holds_back(now) else [scheduler.next_deadline(self.reconciler)]
-        due += [self.udev_at] if self.udev.source == "none" else []
         due += [self.ping_at] if self.manager.ping_every_s else []
         due += [self.ready_by] if not self.is_ready else []
         soonest = min(moment for moment in due if moment is not None)
@@ -156,14 +154,12 @@ class Daemon:
             self.told.waited(self.loaded.settings.ready_wait_s)
         if now >= self.put_back_at:
             self._put_back_meanwhile()
-        if now >= self.udev_at:
-            self.udev_at = now + UDEV_AGAIN_S
-            self._triggered(self.udev.read() if self.udev.source == "none" else [])
-        self._triggered(self.mig.poll(now))
-        self._triggered(self.sweep.poll(now))
+        self._happened(self.udev.poll(now))
+        self._happened(self.mig.poll(now))
+        self._happened(self.sweep.poll(now))
         if now >= self.again_at:
             self.again_at = math.inf
-            self._triggered([Trigger("sweep", f"still {self.told.last.state}")])
+            self._happened([_due(Source.SWEEP, f"still {self.told.last.state}")])
         if self.hold.until and now >= self.hold.until_s:
             self._end_hold()
         if not self._holds_back(now):
@@ -178,31 +174,31 @@ class Daemon:
             self.hold.end()
             self.told.held("")
             self.told.state()
-            self._triggered([Trigger("signal", "the hold is over")])
+            self._happened([_due(Source.SIGNAL, "the hold is over")])
 
-    def _triggered(self, triggers: list[Trigger]) -> None:
-        for trigger in triggers:
-            self.journal.write(Line(lines.DEBUG, str(trigger)))
+    def _happened(self, events: list[Event]) -> None:
+        for event in events:
+            self.journal.write(Line(lines.DEBUG, wording.sentence(event)))
             self.told.count(triggers=1)
-            self._step(scheduler.Triggered(trigger))
+            self._step(scheduler.Happened(event))
 
     def _inotify_spoke(self) -> None:
-        triggers = self.inotify.read()
+        events = self.inotify.read()
         if not self.guard.is_pressed():
-            self._put_back(restore_policy.at_once(triggers, self.guard.contents))
+            self._put_back(restore_policy.at_once(events, self.guard.contents))
         as_published = self.sweep.is_as_published()
         specs = {self.path, *self.guard.contents}
-        for trigger in triggers:
-            path, configuration = path_in(trigger), trigger.detail.endswith("(configuration)")
+        for event in events:
+            configuration = event.kind is Kind.CONFIGURATION
             # What our own publishing did comes back as an event, and our state stands where configuration may.
-            ours = path in specs and as_published
-            if ours or (configuration and not config.is_configuration(path, self.file)):
+            ours = event.path in specs and as_published
+            if ours or (configuration and not config.is_configuration(event.path, self.file)):
                 continue
-            if path == hold.PATH:
+            if event.kind is Kind.HOLD:
                 self._held()
                 continue
             self.load_wanted |= configuration
-            self._triggered([trigger])
+            self._happened([event])
         if self.reconciler.state in scheduler.WITH_CHILD:
             self.put_back_at = min(self.put_back_at, time.monotonic() + self.loaded.settings.settle_s)
 
@@ -215,12 +211,12 @@ class Daemon:
             self.told.held(self.hold.until)
             self.told.state()
 
-    def _step(self, event: scheduler.Event) -> None:
+    def _step(self, what: scheduler.Input) -> None:
         settings = self.loaded.settings
         timing = Timing(settings.settle_s, settings.settle_at_most_s, probe_limit_s=settings.probe_limit_s)
-        self.reconciler, actions = scheduler.step(self.reconciler, event, time.monotonic(), timing, self._backoff)
-        for action in actions:
-            self._do(action)
+        self.reconciler, orders = scheduler.step(self.reconciler, what, time.monotonic(), timing, self._backoff)
+        for order in orders:
+            self._do(order)
 
     def _backoff(self, attempt: int) -> float:
         from tenacity import RetryCallState, Retrying, wait_random_exponential  # noqa: PLC0415 - few daemons fail
@@ -231,23 +227,23 @@ class Daemon:
         longest = wait_random_exponential(multiplier=settings.retry_first_s, max=settings.retry_at_most_s)
         return max(settings.retry_first_s, longest(call))
 
-    def _do(self, action: scheduler.Action) -> None:
-        if isinstance(action, scheduler.StartProbe):
-            self._ask(action.triggers, action.count)
-        elif isinstance(action, scheduler.KillProbe) and self.child:
-            self.child.kill(action.why)
-        elif isinstance(action, scheduler.ReportStuck) and self.child:
+    def _do(self, order: scheduler.Order) -> None:
+        if isinstance(order, scheduler.StartProbe):
+            self._ask(order.events, order.count)
+        elif isinstance(order, scheduler.KillProbe) and self.child:
+            self.child.kill(order.why)
+        elif isinstance(order, scheduler.ReportStuck) and self.child:
             self._stuck(self.child)
 
     # A pass
 
-    def _ask(self, triggers: tuple[Trigger, ...], count: int) -> None:
-        self.triggers, self.trigger_count, self.asked_at = triggers, count, time.monotonic()
+    def _ask(self, events: tuple[Event, ...], count: int) -> None:
+        self.events, self.event_count, self.asked_at = events, count, time.monotonic()
         if self.load_wanted:  # only now: editors write a file in more than one step
             self._load()
-        self._put_back(restore_policy.after_quiet(scheduler.Pending(triggers, count), self.guard.contents))
+        self._put_back(restore_policy.after_quiet(scheduler.Pending(events, count), self.guard.contents))
         self.reload_running, self.reload_wanted = self.reload_running or self.reload_wanted, False
-        self.mig.begin(self.asked_at)
+        self.mig.pass_begins(self.asked_at)
         self.known = last_pass.probed(self.path)
         settings = self.loaded.settings
         host = (settings.device_nodes, settings.dev_char_links)
@@ -286,17 +282,17 @@ class Daemon:
         if why:
             self._restored(why)
 
-    def _put_back(self, why: Trigger | None) -> None:
+    def _put_back(self, why: Event | None) -> None:
         """Containers that start before the probe is done get what they would have got before."""
         if why and not self.sweep.is_as_published():
             self._restored(why)
 
-    def _restored(self, why: Trigger) -> bool:
+    def _restored(self, why: Event) -> bool:
         if not self.guard.put_back():
             return False
         self.sweep.put_back()
         self.told.count(restored=1)
-        self.journal.write(Line(lines.NOTICE, restore_policy.said(why), "restored", (("CDI_SPEC_PATH", self.path),)))
+        self.journal.write(Line(lines.NOTICE, wording.restored(why), "restored", (("CDI_SPEC_PATH", self.path),)))
         if self.told.probed:
             self.told.state()
         self._probe_again_unless_it_stands()
@@ -311,14 +307,16 @@ class Daemon:
             self.again_in_vain = False
         elif not self.again_in_vain:
             self.again_in_vain = True
-            self._triggered([Trigger("sweep", f"{self.path} is not what was published")])
+            self._happened(
+                [Event(Source.SWEEP, Kind.SPEC, Action.DIFFERS, self.path, note="is not what was published")]
+            )
 
     def _somebody_would_write(self) -> None:
         """He waits in open(2), and gets what has just lost its name."""
         why, often = self.guard.writer(), self.guard.is_pressed()
         if why and (not self._restored(why) or often):
             self.guard.yield_to_writers()
-            self._triggered([why])
+            self._happened([why])
 
     def _finish(self, verdict: states.Verdict) -> None:
         settings = self.loaded.settings
@@ -335,8 +333,7 @@ class Daemon:
             self.guard.keep()
         else:
             self.guard.set({})
-        swept = outcome.verdict.state in states.SWEPT
-        self.again_at = time.monotonic() + settings.sweep_s if swept else math.inf
+        self.again_at = time.monotonic() + settings.sweep_s if outcome.verdict.state in states.SWEPT else math.inf
         if verdict.seen and verdict.seen.driver.library_dirs != self.library_dirs:
             self.library_dirs = verdict.seen.driver.library_dirs
             self._watch()
@@ -347,7 +344,7 @@ class Daemon:
         self._tell_state(self.reload_running and not self.reload_wanted)  # who asked meanwhile waits for the next probe
         if not self.is_ready and states.is_settled(outcome.verdict):
             self._ready()
-        if outcome.files and self.neighbours.may_differ(self.triggers, self.guard.contents):
+        if outcome.files and self.neighbours.may_differ(self.events, self.guard.contents):
             self._ask_neighbours()
         if outcome.contents:
             self._probe_again_unless_it_stands()
@@ -364,15 +361,15 @@ class Daemon:
         for told in self.neighbours.ask():
             self.journal.write(told)
         if self.neighbours.conflicts != conflicts:
-            self._triggered([Trigger("sweep", "other specs are in the way, or no longer")])
+            self._happened([_due(Source.SWEEP, "other specs are in the way, or no longer")])
 
     def _pass(self, verdict: states.Verdict) -> Pass:
         return Pass(
             verdict.state,
             verdict.reason,
             self.path,
-            triggers=self.triggers,
-            trigger_count=self.trigger_count,
+            events=self.events,
+            event_count=self.event_count,
             duration_s=time.monotonic() - self.asked_at,
             superseded=scheduler.is_superseded(self.reconciler),
         )
@@ -389,8 +386,6 @@ class Daemon:
             except Fault as fault:
                 self.journal.write(Line(lines.WARNING, str(fault)))
         self.abandoned.clear()
-
-    # Telling
 
     def _ready(self) -> None:
         self.is_ready = True
@@ -416,7 +411,7 @@ class Daemon:
         self.reload_wanted = True
         self._end_hold()
         self._load()
-        self._triggered([Trigger("signal", "reload")])
+        self._happened([_due(Source.SIGNAL, "reload")])
         if self.reconciler.state == scheduler.STUCK:
             self._tell_state(True)  # systemctl reload must not wait for a driver that hangs
 
@@ -437,8 +432,8 @@ class Daemon:
             self.sweep = Sweep()
         self.path = settings.output
         self.sweep.every(settings.sweep_s)
-        self.mig = MigPoll(settings.mig_poll_s)
-        self.mig.begin(time.monotonic())
+        self.mig.configure(Scope(settings, ()))
+        self.mig.pass_begins(time.monotonic())
         self._watch()
         self.journal.priority_at_most = settings.log_level
         for finding in self.loaded.findings:
@@ -448,3 +443,7 @@ class Daemon:
         choices = self.loaded.settings.choices
         wanted = watches(choices, self.path, config.directories(self.file), self.library_dirs)
         self.inotify.watch((*wanted, *config.watches(self.file), hold.WATCH))
+
+
+def _due(source: Source, note: str) -> Event:
+    return Event(source, Kind.DAEMON, Action.DUE, note=note)

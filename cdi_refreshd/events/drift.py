@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, DeviceNode, Spec
-from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 
 JITTER = 0.1
 """Of the interval, either way: a thousand hosts that boot together need not sweep together."""
@@ -91,25 +91,26 @@ class Sweep:
             self._next(now)
         return max(self._due, now)
 
-    def poll(self, now: float) -> list[Trigger]:
-        """What differs, a trigger each; nothing before it is due."""
+    def poll(self, now: float) -> list[Event]:
+        """What differs, an event each; nothing before it is due."""
         if now < self.due_at(now):
             return []
         self._next(now)
-        return [Trigger("sweep", words) for words in self._differences()]
+        return list(self._differences())
 
     def _next(self, now: float) -> None:
         self._due = now + self._interval_s * (1 + self._jitter * (2 * self._chance() - 1))
 
-    def _differences(self) -> Iterator[str]:
+    def _differences(self) -> Iterator[Event]:
         for file, known in self._files.items():
             found = _identity(file)
             if found != known:
-                yield f"{file} is {'gone' if found is None else 'not what was published'}"
+                words = "is gone" if found is None else "is not what was published"
+                yield Event(Source.SWEEP, Kind.SPEC, Action.DIFFERS, file, note=words)
         for path, before in self._things.items():
             words = _said(before, _thing(path), self._nodes.get(path))
             if words:
-                yield f"{path} {words}"
+                yield Event(Source.SWEEP, Kind.NAMED, Action.DIFFERS, path, note=words)
 
 
 def _paths(edits: ContainerEdits) -> Iterator[str]:

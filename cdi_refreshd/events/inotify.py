@@ -4,7 +4,7 @@ Every part of a directory's path is watched, too, for the next part's coming and
 when it is made, however many levels at once, and one that is moved away, replaced, or reached through a symbolic link
 that changes is found again. A mount over one tells inotify nothing, so the kernel's list of mounts is listened to.
 
-What we publish ourselves comes back as an event: the path stands in the trigger, and whoever published compares the
+What we publish ourselves comes back as an event: its path stands in it, and whoever published compares the
 file with what it was then. Our temporaries begin with a dot, which no pattern for specs does.
 """
 
@@ -19,10 +19,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cdi_refreshd.core.formats.globs import matches
-from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
+from cdi_refreshd.core.refresh.event_source import EventSource, Scope
 from cdi_refreshd.core.refresh.watch_list import EACH, NONE, Watch
 
-OVERFLOW = "overflow: events are lost, so everything is looked at again"
+OVERFLOW = Event(Source.INOTIFY, Kind.QUEUE, Action.OVERFLOW)
 MOUNTS = "/proc/self/mountinfo"
 LINKS_AT_MOST = 40
 READ_BYTES = 1 << 16
@@ -42,15 +43,13 @@ COMES_OR_GOES = _CREATE | _DELETE | _MOVED_FROM | _MOVED_TO
 ITSELF = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
 WRITTEN = _MODIFY | _CLOSE_WRITE
 COMMANDS = (
-    (_DELETE, "deleted"),
-    (_MOVED_FROM, "moved away"),
-    (_MOVED_TO, "put in place"),
-    (_CREATE, "created"),
-    (WRITTEN, "written"),
-    (_ATTRIB, "has other permissions or times"),
+    (_DELETE, Action.DELETED),
+    (_MOVED_FROM, Action.MOVED_AWAY),
+    (_MOVED_TO, Action.PUT_IN_PLACE),
+    (_CREATE, Action.CREATED),
+    (WRITTEN, Action.WRITTEN),
+    (_ATTRIB, Action.ATTRIBUTES),
 )
-CHANGED = ("is gone", "is another directory", "is there")
-"""Of directories, and of what is found in one that is new."""
 HINTS = {
     errno.ENOSPC: "raise fs.inotify.max_user_watches",
     errno.EMFILE: "raise fs.inotify.max_user_instances, or LimitNOFILE",
@@ -63,7 +62,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
 
 
-class _Event(NamedTuple):
+class _Raw(NamedTuple):
     number: int
     mask: int
     name: str
@@ -78,12 +77,10 @@ class _Place:
         self.watches: list[Watch] = []
 
 
-class DirectoryWatches:
-    """`fileno()` stays the same for life. `faults` says what cannot be watched, a line each: the sweep covers it."""
+class DirectoryWatches(EventSource):
+    """What cannot be watched is a fault, and the sweep covers it."""
 
     def __init__(self) -> None:
-        self.overflows = 0
-        self.faults: tuple[str, ...] = ()
         self._epoll = select.epoll()
         self._inotify = -1
         self._timer = libc.timerfd_create(_CLOCK_MONOTONIC, _CLOEXEC | _NONBLOCK)
@@ -93,7 +90,7 @@ class DirectoryWatches:
         self._wanted: tuple[Watch, ...] = ()
         self._places: dict[int, _Place] = {}
         self._reached: dict[Watch, int] = {}
-        self._pending: dict[str, None] = {}
+        self._pending: dict[Event, None] = {}
         # Polling a list of mounts takes its news away. One is there to wake us, the other to be asked.
         self._mounts = [os.open(MOUNTS, os.O_RDONLY | os.O_CLOEXEC) for _ in range(2)] if os.path.exists(MOUNTS) else []
         self._mounted = select.poll()
@@ -104,12 +101,15 @@ class DirectoryWatches:
     def fileno(self) -> int:
         return self._epoll.fileno()
 
+    def configure(self, scope: Scope) -> None:
+        self.watch(scope.watches)
+
     def watch(self, wanted: tuple[Watch, ...]) -> None:
         """From now on these and no others. What was there before is not told: probe once after this."""
         self._wanted = wanted
         self._arm()
 
-    def read(self) -> list[Trigger]:
+    def read(self) -> list[Event]:
         moved = bool(self._mounted.poll(0))
         self._pause(False)
         event = None
@@ -129,7 +129,7 @@ class DirectoryWatches:
         told, self._pending = self._pending, {}
         if event and not told:
             self._pause(True)
-        return [Trigger("inotify", words) for words in told]
+        return list(told)
 
     def close(self) -> None:
         self._epoll.close()
@@ -146,7 +146,7 @@ class DirectoryWatches:
             once = (ctypes.c_long * 4)(0, 0, 0, PAUSE_NS if begins else 0)  # no period; seconds, nanoseconds
             libc.timerfd_settime(self._timer, 0, once, None)
 
-    def _events(self) -> Iterator[_Event]:
+    def _events(self) -> Iterator[_Raw]:
         for _ in range(READS_AT_MOST):
             try:
                 raw = os.read(self._inotify, READ_BYTES)
@@ -156,15 +156,15 @@ class DirectoryWatches:
             while at < len(raw):
                 number, mask, _, size = _HEAD.unpack_from(raw, at)
                 at += _HEAD.size + size
-                yield _Event(number, mask, os.fsdecode(raw[at - size : at].rstrip(b"\0")))
+                yield _Raw(number, mask, os.fsdecode(raw[at - size : at].rstrip(b"\0")))
 
-    def _tell(self, place: _Place, event: _Event) -> None:
-        verb = next((words for mask, words in COMMANDS if event.mask & mask), "")
+    def _tell(self, place: _Place, event: _Raw) -> None:
+        action = next((action for mask, action in COMMANDS if event.mask & mask), None)
         for watch in place.watches:
             counts = event.mask & (_kernel_mask(watch) & ~ITSELF)
-            if verb and counts and _matches(watch, event.name):
-                self._pending[f"{_shown(watch, event.name)} {verb} ({watch.what})"] = None
-                return  # one event, one trigger, even where two paths lead there
+            if action and counts and _matches(watch, event.name):
+                self._pending[_of(watch, action, event.name)] = None
+                return  # told once, even where two paths lead there
 
     # Setting up
 
@@ -256,24 +256,16 @@ def _matches(watch: Watch, name: str) -> bool:
     return bool(name) and (not watch.names or any(matches(name, pattern) for pattern in watch.names))
 
 
-def _shown(watch: Watch, name: str) -> str:
-    path = f"{watch.directory}/{name}"
-    return path if path.isprintable() else ascii(path)
+def _of(watch: Watch, action: Action, name: str = "") -> Event:
+    return Event(Source.INOTIFY, watch.kind, action, f"{watch.directory}/{name}" if name else watch.directory)
 
 
-def _changed(watch: Watch, before: int, now: int) -> Iterator[str]:
-    """What to say of a directory that went, came, or is another one. An empty one that comes is no news."""
-    gone, another, there = CHANGED
+def _changed(watch: Watch, before: int, now: int) -> Iterator[Event]:
+    """What happened to a directory that went, came, or is another one. An empty one that comes is no news."""
     if before:
-        yield f"{watch.directory} {another if now else gone} ({watch.what})"
+        yield _of(watch, Action.REPLACED if now else Action.GONE)
     names: list[str] = []
     with contextlib.suppress(OSError):
         names = sorted(os.listdir(watch.directory)) if now else []
     for name in [name for name in names if _matches(watch, name)][:NAMED_AT_MOST]:
-        yield f"{_shown(watch, name)} {there} ({watch.what})"
-
-
-def path_in(trigger: Trigger) -> str:
-    """What the trigger is about. Paths may have blanks, and words like ours."""
-    words = (*(verb for _, verb in COMMANDS), *CHANGED)
-    return max((trigger.detail.rpartition(f" {verb} (")[0] for verb in words), key=len)
+        yield _of(watch, Action.THERE, name)

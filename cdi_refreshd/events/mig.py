@@ -6,18 +6,17 @@ Directories are listed and no file in them is opened: that wakes no GPU.
 import math
 import os
 
-from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
+from cdi_refreshd.core.refresh.event_source import EventSource, Scope
 
 CAPABILITIES = "/proc/driver/nvidia/capabilities"
 IDLE_S = 60.0
-"""Between two looks for a GPU that can do MIG where there was none. `begin` finds it at once."""
+"""Between two searches for a GPU that can do MIG where there was none. `pass_begins` finds it at once."""
 NAMED_AT_MOST = 4
 
 
-class MigPoll:
-    """Times are of one monotonic clock, in seconds."""
-
-    def __init__(self, interval_s: float, capabilities: str = CAPABILITIES) -> None:
+class MigPoll(EventSource):
+    def __init__(self, interval_s: float = IDLE_S, capabilities: str = CAPABILITIES) -> None:
         self._interval_s = interval_s
         self._top = capabilities
         self._due = -math.inf
@@ -26,19 +25,21 @@ class MigPoll:
     def due_at(self, now: float) -> float:
         return max(self._due, now)
 
-    def begin(self, now: float) -> None:
-        """A pass begins: it will see what is there now, so that only what comes after is news."""
+    def configure(self, scope: Scope) -> None:
+        self._interval_s = scope.settings.mig_poll_s
+        self._due = -math.inf
+
+    def pass_begins(self, now: float) -> None:
         self._seen = self._listing()
         self._next(now)
 
-    def poll(self, now: float) -> list[Trigger]:
-        """Nothing before it is due."""
+    def poll(self, now: float) -> list[Event]:
         if now < self._due:
             return []
         before, self._seen = self._seen, self._listing()
         self._next(now)
         words = _difference(set(before), set(self._seen))
-        return [Trigger("mig", words)] if words else []
+        return [Event(Source.MIG, Kind.MIG_INSTANCES, Action.CHANGE, note=words)] if words else []
 
     def _next(self, now: float) -> None:
         self._due = now + (self._interval_s if self._seen else max(IDLE_S, self._interval_s))

@@ -1,13 +1,16 @@
 """Uevents, from udevd or, where there is none, from the kernel. Nothing of pyudev leaves this module."""
 
 import contextlib
+import math
 import os
 import select
 import socket
+import time
 
 import pyudev
 
-from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
+from cdi_refreshd.core.refresh.event_source import EventSource
 from cdi_refreshd.core.refresh.uevent_filter import SUBSYSTEMS, Uevent, interesting
 
 UDEVD = "/run/udev/control"
@@ -15,34 +18,40 @@ BUFFER_BYTES = 16 << 20
 """A limit, nothing is allotted: several thousand events while we are busy, or stopped."""
 AT_MOST = 20_000
 """Events in one read: who sends for ever shall not keep us for ever. The descriptor stays readable."""
-OVERFLOW = "overflow: events are lost, so everything is looked at again"
+AGAIN_S = 60.0
+"""Between two tries to hear of uevents, where that failed."""
+OVERFLOW = Event(Source.UDEV, Kind.QUEUE, Action.OVERFLOW)
 _SO_RCVBUFFORCE = 33  # the socket module has no name for it
 
 
-class UdevEvents:
-    """`fileno()` stays the same for life, whatever becomes of the socket behind it.
-
-    `source` is "udev", "kernel" or "none"; in the last case `faults` says why, and every `read()` tries again.
-    """
+class UdevEvents(EventSource):
+    """`source` is "udev", "kernel" or "none": then `faults` says why, and another try follows."""
 
     def __init__(self, source: str = "", buffer_bytes: int = BUFFER_BYTES) -> None:
         """`source` is found out where it is not given."""
         self.source = "none"
-        self.overflows = 0
-        self.faults: tuple[str, ...] = ()
         self._wanted = source
         self._buffer_bytes = buffer_bytes
         self._epoll = select.epoll()
         self._monitor: pyudev.Monitor | None = None
+        self._again_at_s = math.inf
         self._open()
 
     def fileno(self) -> int:
         return self._epoll.fileno()
 
-    def read(self) -> list[Trigger]:
+    def due_at(self, now: float) -> float:
+        return max(self._again_at_s, now)
+
+    def poll(self, now: float) -> list[Event]:
+        if now < self.due_at(now) or not self._open():
+            return []
+        return [Event(Source.UDEV, Kind.QUEUE, Action.HEARD_AGAIN, note=f"uevents of {self.source}")]
+
+    def read(self) -> list[Event]:
         if self._monitor is None:
-            return [Trigger("udev", f"uevents of {self.source} can be heard again")] if self._open() else []
-        found: dict[str, None] = {}
+            return []
+        found: dict[Event | None, None] = {}
         try:
             for _ in range(AT_MOST):
                 device = self._monitor.poll(0)
@@ -53,7 +62,7 @@ class UdevEvents:
             self.overflows += 1
             found[OVERFLOW] = None
             self._rebuild()
-        return [Trigger("udev", words) for words in found if words]
+        return [event for event in found if event]
 
     def close(self) -> None:
         self._monitor = None
@@ -71,9 +80,11 @@ class UdevEvents:
         except (OSError, ImportError) as error:
             fact = f"udev: no uevents can be had ({error}), so the other sources find changes, later"
             self.faults = (f"{fact}; allow AF_NETLINK, in the host's network namespace",)
+            self._again_at_s = time.monotonic() + AGAIN_S if self._monitor is None else math.inf
             return False
         # The old one, if any, closes only now that the new one listens: nothing is lost in between.
-        self._monitor, self.source, self.faults = monitor, source, ()
+        self._monitor, self.source, self.faults, self._again_at_s = monitor, source, (), math.inf
+        self.note = "no udevd runs: events come from the kernel" if source == "kernel" else ""
         return True
 
     def _rebuild(self) -> None:

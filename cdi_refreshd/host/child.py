@@ -173,7 +173,7 @@ def _live(work: Work, writer: int, stdin: int, parent: int) -> None:
 def _told(fault: Fault) -> bytes:
     import json  # noqa: PLC0415
 
-    return json.dumps(fault.finding[1:]).encode()
+    return json.dumps(fault.finding[1:4]).encode()
 
 
 def _leave_parent(writer: int, stdin: int, parent: int) -> None:

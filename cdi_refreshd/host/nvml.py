@@ -106,7 +106,7 @@ def _everything(library: str) -> Answer:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             gpu = _gpu(handle, index)
         except pynvml.NVMLError as error:
-            findings.append(_left_out(f"GPU {index}", f"does not answer NVML: {_text(error)}"))
+            findings.append(_left_out(f"GPU {index}", f"does not answer NVML: {_text(error)}", str(index)))
             continue
         gpus.append(gpu)
         if gpu.mig_capable:
@@ -153,7 +153,8 @@ def _migs(handle: Any, parent: int, findings: list[Finding]) -> Iterator[RawMig]
     except pynvml.NVMLError as error:
         slots = 0
         if error.value not in UNKNOWN_TO_DRIVER:
-            findings.append(_left_out(f"MIG devices of GPU {parent}", f"NVML does not count them: {_text(error)}"))
+            fact = f"NVML does not count them: {_text(error)}"
+            findings.append(_left_out(f"MIG devices of GPU {parent}", fact, f"{parent}:*"))
     for index in range(slots):
         try:
             mig = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
@@ -161,7 +162,8 @@ def _migs(handle: Any, parent: int, findings: list[Finding]) -> Iterator[RawMig]
             uuid = pynvml.nvmlDeviceGetUUID(mig)
         except pynvml.NVMLError as error:
             if error.value not in NO_SUCH_MIG:
-                findings.append(_left_out(f"MIG device {parent}:{index}", f"does not answer NVML: {_text(error)}"))
+                name = f"{parent}:{index}"
+                findings.append(_left_out(f"MIG device {name}", f"does not answer NVML: {_text(error)}", name))
             continue
         if graphics is None:
             graphics = _graphics_profiles(handle)
@@ -202,8 +204,8 @@ def _required(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def _left_out(place: str, fact: str) -> Finding:
-    return Finding("degraded", place, f"{fact}{LEFT_OUT}", "see dmesg for NVRM lines")
+def _left_out(place: str, fact: str, *names: str) -> Finding:
+    return Finding("degraded", place, f"{fact}{LEFT_OUT}", "see dmesg for NVRM lines", names)
 
 
 def _text(error: Any) -> str:

@@ -37,7 +37,8 @@ class Devices:
         """None where the GPU has no node of its own: DRM nodes alone are of no use to anybody."""
         own = char_devices.node(path := f"{self.root}/dev/nvidia{raw.minor}")
         if own is None:
-            self._left_out(f"GPU {raw.number} ({raw.uuid})", f"{path} {char_devices.problem(path)}")
+            names = (str(raw.number), raw.uuid)
+            self._left_out(f"GPU {raw.number} ({raw.uuid})", f"{path} {char_devices.problem(path)}", names)
             return None
         drm, links = self._drm(raw.pci)
         return Gpu(
@@ -46,10 +47,11 @@ class Devices:
 
     def mig(self, raw: RawMig, parent: RawGpu) -> MigDevice | None:
         """None unless the GPU's node and both access nodes are there: with less, CUDA would see no device."""
-        place = f"MIG device {raw.parent}:{raw.number} ({raw.uuid})"
+        names = (f"{raw.parent}:{raw.number}", raw.uuid)
+        place = f"MIG device {names[0]} ({raw.uuid})"
         own = char_devices.node(path := f"{self.root}/dev/nvidia{parent.minor}")
         if own is None:
-            self._left_out(place, f"{path} {char_devices.problem(path)}")
+            self._left_out(place, f"{path} {char_devices.problem(path)}", names)
             return None
         access = []
         for ci in (None, raw.ci):
@@ -60,7 +62,7 @@ class Devices:
                 what = "GPU instance" if ci is None else "compute instance"
                 known = minor is not None
                 why = f"{path} {char_devices.problem(path)}" if known else f"the driver tells no minor for its {what}"
-                self._left_out(place, why)
+                self._left_out(place, why, names)
                 return None
             access.append(found)
         drm, links = self._drm(parent.pci) if raw.graphics else ((), ())
@@ -90,8 +92,8 @@ class Devices:
             self.findings.append(Finding("info", procfs.MIG_MINORS, fact))
         return minors
 
-    def _left_out(self, place: str, fact: str) -> None:
-        self.findings.append(Finding("degraded", place, f"{fact}{LEFT_OUT}", "nvidia-modprobe makes the node"))
+    def _left_out(self, place: str, fact: str, names: tuple[str, ...]) -> None:
+        self.findings.append(Finding("degraded", place, f"{fact}{LEFT_OUT}", "nvidia-modprobe makes the node", names))
 
 
 def joined(directory: str, target: str) -> str:

@@ -109,7 +109,7 @@ def as_json(found: Iterable[Found], files: list[str], devices: int, level: str, 
     """The document of `check --json`; docs/check-json.md tells its keys."""
     told = []
     for one in found:
-        severity, place, fact, hint = one.finding
+        severity, place, fact, hint, _ = one.finding
         told.append(
             {
                 "rule": one.rule,

@@ -1,13 +1,90 @@
-"""A reason to probe again."""
+"""A reason to probe again, as a record. Its sentence is made where it is journalled: see core/report/wording."""
 
+from enum import Enum
 from typing import NamedTuple
 
 
-class Trigger(NamedTuple):
-    source: str
-    """udev, inotify, mig, sweep, lease, signal, start or retry."""
-    detail: str
-    """A few words for the journal: `pci unbind 0000:65:00.0`, `/run/cdi/nvidia.yaml deleted`."""
+class Source(Enum):
+    UDEV = "udev"
+    INOTIFY = "inotify"
+    MIG = "mig"
+    SWEEP = "sweep"
+    SIGNAL = "signal"
+    START = "start"
+    RETRY = "retry"
 
-    def __str__(self) -> str:
-        return f"{self.source}: {self.detail}"
+
+class Kind(Enum):
+    """What it is about."""
+
+    # Files and directories: what a watch is for.
+    SPEC = "spec"
+    NODE = "node"
+    SOCKET = "socket"
+    LIBRARY = "library"
+    FIRMWARE = "firmware"
+    DRIVER_FILE = "driver's file"
+    PROGRAM = "program"
+    HOOK = "hook"
+    CSV_FILE = "CSV file"
+    DRIVER_STORE = "driver store"
+    CONFIGURATION = "configuration"
+    HOLD = "hold"
+    # The kernel's objects: subsystems of uevents.
+    PCI = "pci"
+    DRM = "drm"
+    MODULE = "module"
+    DRIVERS = "drivers"
+    MISC = "misc"
+    VMBUS = "vmbus"
+    PLATFORM = "platform"
+    HOST1X = "host1x"
+    # The rest.
+    NAMED = "named by the spec"
+    """Whatever the published spec names: a node, a mount, a hook."""
+    MIG_INSTANCES = "MIG instances"
+    QUEUE = "queue"
+    """Of a source of events."""
+    DAEMON = "daemon"
+
+
+class Action(Enum):
+    """What happened to it."""
+
+    # Of uevents.
+    ADD = "add"
+    REMOVE = "remove"
+    BIND = "bind"
+    UNBIND = "unbind"
+    CHANGE = "change"
+    # Of files, by inotify.
+    DELETED = "deleted"
+    MOVED_AWAY = "moved away"
+    PUT_IN_PLACE = "put in place"
+    CREATED = "created"
+    WRITTEN = "written"
+    ATTRIBUTES = "has other permissions or times"
+    # Of directories, and of what is found in one that is new.
+    GONE = "is gone"
+    REPLACED = "is another directory"
+    THERE = "is there"
+    # Of anything else.
+    DIFFERS = "differs"
+    DAMAGED = "is damaged"
+    OPENED = "opened to be written"
+    OVERFLOW = "overflow: events are lost, so everything is probed anew"
+    HEARD_AGAIN = "can be heard again"
+    ASKED = "asked"
+    DUE = "due"
+
+
+class Event(NamedTuple):
+    source: Source
+    kind: Kind
+    action: Action
+    path: str = ""
+    """Of the file or directory, as it was watched; "" where it is about none."""
+    subject: str = ""
+    """The device, module or driver by its name; "" where it is about none."""
+    note: str = ""
+    """More words for the journal. Nothing is decided by them."""

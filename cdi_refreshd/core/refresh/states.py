@@ -5,7 +5,7 @@ from typing import NamedTuple
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.validate import validate
 from cdi_refreshd.core.config.generate_options import Choices
-from cdi_refreshd.core.findings import Fault, Finding, UsageFault, together
+from cdi_refreshd.core.findings import Fault, Finding, UsageFault, alike, together
 from cdi_refreshd.core.nvidia.build.spec import build
 from cdi_refreshd.core.nvidia.inventory import Inventory, Presence
 
@@ -42,6 +42,8 @@ class Verdict(NamedTuple):
     action: str
     spec: Spec | None = None
     findings: tuple[Finding, ...] = ()
+    told: tuple[Finding, ...] = ()
+    """Those that the reason has already."""
     usage: bool = False
     """What was asked for does not exist: exit status 2."""
     fingerprint: str = ""
@@ -72,7 +74,7 @@ def under_policy(verdict: Verdict, on_mismatch: str) -> Verdict:
 
 
 def failed(fault: Fault) -> Verdict:
-    return Verdict("failed", str(fault), KEEP, None, (fault.finding,), isinstance(fault, UsageFault))
+    return Verdict("failed", str(fault), KEEP, None, (fault.finding,), (fault.finding,), isinstance(fault, UsageFault))
 
 
 def judge(inventory: Inventory, choices: Choices, gated: bool = False) -> Verdict:
@@ -97,12 +99,16 @@ def _judge(inventory: Inventory, choices: Choices, gated: bool) -> Verdict:
         return nothing_to_describe(inventory)._replace(findings=inventory.findings)
     invalid = validate(spec)
     if invalid:
-        return Verdict("failed", f"the spec would not be valid: {invalid[0]}", KEEP, None, tuple(invalid))
+        return Verdict(
+            "failed", f"the spec would not be valid: {invalid[0]}", KEEP, None, tuple(invalid), tuple(invalid[:1])
+        )
     grave = [finding for finding in inventory.findings if finding.severity != "info"]
     reason = summary(inventory, spec) + (f"; {grave[0]}" if grave else "")
     reason += f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
     worst = "degraded" if grave else "ready"
-    return Verdict(worst, reason, PUBLISH, spec, inventory.findings, fingerprint=inventory.fingerprint)
+    return Verdict(
+        worst, reason, PUBLISH, spec, inventory.findings, tuple(grave[:1]), fingerprint=inventory.fingerprint
+    )
 
 
 def absence(seen: Presence) -> Verdict | None:
@@ -146,11 +152,11 @@ def nvml_trouble(inventory: Inventory) -> Verdict | None:
 
 def nothing_to_describe(inventory: Inventory) -> Verdict:
     grave = [finding for finding in inventory.findings if finding.severity != "info"]
-    left_out = any(finding.place.startswith(("GPU ", "MIG device")) for finding in grave)
+    left_out = any(finding.left_out for finding in grave)
     if any(gpu.mig_enabled for gpu in inventory.gpus) and not left_out:
         return Verdict("ready", "MIG mode is on and there is no MIG device: nothing to publish", WITHDRAW)
     if grave:
-        return Verdict("failed", f"no GPU can be used: {together(grave)}", KEEP)
+        return Verdict("failed", f"no GPU can be used: {together(grave)}", KEEP, told=alike(grave))
     return Verdict("failed", "NVML lists no GPU", KEEP)
 
 

@@ -1,9 +1,11 @@
-"""Which uevents are a reason to probe again, and in what words.
+"""Which uevents are a reason to probe again.
 
 No event of runtime power management is: it would come from every GPU that falls asleep or wakes.
 """
 
 from typing import NamedTuple
+
+from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 
 NVIDIA = "10DE"
 SUBSYSTEMS = ("pci", "drm", "module", "drivers", "misc", "vmbus", "platform", "host1x")
@@ -52,13 +54,13 @@ class Uevent(NamedTuple):
     """Of a DRM node's PCI function; "" where there is none, or none any more."""
 
 
-def interesting(event: Uevent) -> str:
-    """A few words for the journal, "" where the event changes nothing for a spec."""
-    test = TESTS.get(event.subsystem)
-    if test is None or not test(event):
-        return ""
-    words = f"{event.subsystem} {event.action} {event.name}"
-    return f"{words} ({event.driver})" if event.driver else words
+def interesting(uevent: Uevent) -> Event | None:
+    """None where it changes nothing for a spec."""
+    test = TESTS.get(uevent.subsystem)
+    if test is None or not test(uevent):
+        return None
+    kind, action = Kind(uevent.subsystem), Action(uevent.action)
+    return Event(Source.UDEV, kind, action, subject=uevent.name, note=uevent.driver)
 
 
 def _pci(event: Uevent) -> bool:

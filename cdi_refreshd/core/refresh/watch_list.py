@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.nvidia import driver_paths
+from cdi_refreshd.core.refresh.event import Kind
 
 SPEC_DIRS = ("/etc/cdi", "/var/run/cdi")
 LEFTOVERS = ("nvidia*.yaml", "nvidia*.json")
@@ -36,8 +37,7 @@ class Watch(NamedTuple):
     directory: str
     names: tuple[str, ...] = ()
     """Shell patterns; () for every name."""
-    what: str = ""
-    """A word for the journal: spec, node, library, ..."""
+    kind: Kind = Kind.NODE
     writes: str = CLOSED
     """`none` for nodes and sockets: every end of a CUDA program closes a node that it had open for writing, and so
     does our own probe. `closed` when a writer is done. `each` also where nobody closes: truncate(2) opens nothing."""
@@ -51,56 +51,56 @@ def watches(
     `config_dirs` are our own configuration's. `library_dirs` are host paths beyond the usual: where the last probe
     found libraries through the loader's cache.
     """
-    merged: dict[tuple[str, str, str], dict[str, None]] = {}
+    merged: dict[tuple[str, Kind, str], dict[str, None]] = {}
     for watch in _all(choices, output_path, tuple(config_dirs), tuple(library_dirs)):
-        merged.setdefault((watch.directory, watch.what, watch.writes), {}).update(dict.fromkeys(watch.names))
-    return tuple(Watch(directory, tuple(names), what, writes) for (directory, what, writes), names in merged.items())
+        merged.setdefault((watch.directory, watch.kind, watch.writes), {}).update(dict.fromkeys(watch.names))
+    return tuple(Watch(directory, tuple(names), kind, writes) for (directory, kind, writes), names in merged.items())
 
 
 def _all(
     choices: Choices, output_path: str, config_dirs: tuple[str, ...], library_dirs: tuple[str, ...]
 ) -> Iterator[Watch]:
     yield from _specs(output_path)
-    yield from (Watch(directory, ("*.conf",), "configuration") for directory in config_dirs)
+    yield from (Watch(directory, ("*.conf",), Kind.CONFIGURATION) for directory in config_dirs)
     dev_root = choices.dev_root.rstrip("/")
     for pattern in (*NODES, *driver_paths.NODES.get(choices.mode, ())):
-        yield _file(dev_root + pattern, "node", NONE)
+        yield _file(dev_root + pattern, Kind.NODE, NONE)
     root = choices.driver_root.rstrip("/")
     yield from (
-        _file(f"{root}{base}/{name}", "socket", NONE)
+        _file(f"{root}{base}/{name}", Kind.SOCKET, NONE)
         for base in driver_paths.SOCKET_DIRS
         for name in driver_paths.SOCKETS
     )
-    yield _file(root + driver_paths.MPS, "socket", NONE)
-    yield _file(root + driver_paths.LOADER_CACHE, "library")
+    yield _file(root + driver_paths.MPS, Kind.SOCKET, NONE)
+    yield _file(root + driver_paths.LOADER_CACHE, Kind.LIBRARY)
     yield from _libraries(choices, root, library_dirs)
     for path in (*driver_paths.FIRMWARE_DIRS, *driver_paths.XORG_DIRS):
         modules = driver_paths.XORG_MODULES if path in driver_paths.XORG_DIRS else ()
-        yield from (Watch(f"{root}{path}/{module}", ("*nvidia*",), "library") for module in modules)
+        yield from (Watch(f"{root}{path}/{module}", ("*nvidia*",), Kind.LIBRARY) for module in modules)
         if not modules:
-            yield Watch(f"{root}{path}/nvidia", (), "firmware")
+            yield Watch(f"{root}{path}/nvidia", (), Kind.FIRMWARE)
     yield from _configs(choices, root)
     programs = (*driver_paths.PROGRAMS, *driver_paths.GRAPHICS_PROGRAMS)
-    yield from (Watch(root + directory, programs, "program") for directory in driver_paths.PROGRAM_DIRS)
+    yield from (Watch(root + directory, programs, Kind.PROGRAM) for directory in driver_paths.PROGRAM_DIRS)
     yield from _hooks(choices)
     if choices.mode in ("csv", "auto"):
-        yield from (_file(path, "CSV file") for path in choices.csv_files)
-        yield _file(root + driver_paths.TEGRA_RELEASE, "CSV file")
+        yield from (_file(path, Kind.CSV_FILE) for path in choices.csv_files)
+        yield _file(root + driver_paths.TEGRA_RELEASE, Kind.CSV_FILE)
     if choices.mode in ("wsl", "auto"):
-        yield from (_file(root + path, "driver store") for path in WSL)
+        yield from (_file(root + path, Kind.DRIVER_STORE) for path in WSL)
 
 
-def _file(path: str, what: str, writes: str = CLOSED) -> Watch:
+def _file(path: str, kind: Kind, writes: str = CLOSED) -> Watch:
     directory, _, name = path.rpartition("/")
-    return Watch(directory or "/", (name,), what, writes)
+    return Watch(directory or "/", (name,), kind, writes)
 
 
 def _specs(output_path: str) -> Iterator[Watch]:
     directory, _, name = output_path.rpartition("/")
     stem, _, ending = (re.sub(r"([*?[])", r"[\1]", part) for part in name.rpartition("."))
     own = (f"{stem}.{ending}", f"{stem}.*.{ending}")  # coherent GPUs have files of their own
-    yield Watch(directory or "/", (*own, *(LEFTOVERS if directory in SPEC_DIRS else ())), "spec", EACH)
-    yield from (Watch(other, LEFTOVERS, "spec", EACH) for other in SPEC_DIRS if other != directory)
+    yield Watch(directory or "/", (*own, *(LEFTOVERS if directory in SPEC_DIRS else ())), Kind.SPEC, EACH)
+    yield from (Watch(other, LEFTOVERS, Kind.SPEC, EACH) for other in SPEC_DIRS if other != directory)
 
 
 def _libraries(choices: Choices, root: str, library_dirs: tuple[str, ...]) -> Iterator[Watch]:
@@ -108,25 +108,25 @@ def _libraries(choices: Choices, root: str, library_dirs: tuple[str, ...]) -> It
     names = (*LIBRARIES, *EXPLICIT_LIBRARIES) if explicit else LIBRARIES
     usual = (root + path for path in driver_paths.LIBRARY_DIRS if path != "/")
     for directory in (*(choices.library_search_paths or usual), *library_dirs):
-        yield Watch(directory, names, "library")
+        yield Watch(directory, names, Kind.LIBRARY)
         for below in ("vdpau", "nvidia/xorg"):
-            yield Watch(f"{directory}/{below}", ("*nvidia*",), "library")
+            yield Watch(f"{directory}/{below}", ("*nvidia*",), Kind.LIBRARY)
 
 
 def _configs(choices: Choices, root: str) -> Iterator[Watch]:
     directories = choices.config_search_paths or tuple(root + path for path in driver_paths.CONFIG_DIRS)
     for directory in directories:
-        yield from (_file(f"{directory}/{name}", "driver's file") for _, name in driver_paths.CONFIGS)
+        yield from (_file(f"{directory}/{name}", Kind.DRIVER_FILE) for _, name in driver_paths.CONFIGS)
     for directory in (*directories, root):
         for name in driver_paths.VULKAN:
             below = name.rpartition("/")[0]
-            yield Watch(f"{directory}/vulkan/{below}", ("nvidia_*.json",), "driver's file")
+            yield Watch(f"{directory}/vulkan/{below}", ("nvidia_*.json",), Kind.DRIVER_FILE)
 
 
 def _hooks(choices: Choices) -> Iterator[Watch]:
     """The toolkit's programs are the host's own, whatever the driver root."""
     wanted = choices.hook_path or driver_paths.HOOK
     if wanted.startswith("/"):
-        yield _file(wanted, "hook")
+        yield _file(wanted, Kind.HOOK)
         return
-    yield from (Watch(directory, (wanted, "nvidia-ctk"), "hook") for directory in driver_paths.PROGRAM_DIRS)
+    yield from (Watch(directory, (wanted, "nvidia-ctk"), Kind.HOOK) for directory in driver_paths.PROGRAM_DIRS)

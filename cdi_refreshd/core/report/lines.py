@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.model import Annotations
-from cdi_refreshd.core.findings import Finding, is_said
+from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.nvidia.inventory import Inventory
-from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.refresh.event import Event
+from cdi_refreshd.core.report.wording import sentence
 
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 """Priorities of syslog."""
@@ -61,12 +62,16 @@ class Pass(NamedTuple):
     sha256: str = ""
     """Of the spec's bytes, "" where there is none."""
     findings: tuple[Finding, ...] = ()
+    told: tuple[Finding, ...] = ()
+    """Those that the reason has already."""
     devices: Annotations = ()
     """Name by index and UUID of each GPU and MIG device that may be used, sorted."""
     module_version: str = ""
     library_version: str = ""
-    triggers: tuple[Trigger, ...] = ()
-    trigger_count: int = 0
+    events: tuple[Event, ...] = ()
+    """Why it was probed: the first distinct ones."""
+    event_count: int = 0
+    """All of them."""
     duration_s: float = 0.0
     superseded: bool = False
     """Something has happened since it began: the next pass is due, and its word counts."""
@@ -120,7 +125,7 @@ def _outcome_lines(done: Pass, before: Pass | None) -> list[Line]:
     told = [Line(PRIORITY[done.state] if news else DEBUG, f"{text} ({because(done)})", kind)]
     known = {str(finding) for finding in said.findings} if said else set()
     for finding in done.findings:
-        new = str(finding) not in known and not is_said(finding, done.reason)
+        new = str(finding) not in known and finding not in done.told
         grave = WARNING if finding.severity != "info" else DEBUG
         told.append(Line(grave if new else DEBUG, str(finding), "", (("CDI_STATE", done.state),)))
     return told
@@ -140,9 +145,9 @@ def waited(last: Pass | None, waited_s: float) -> Line | None:
 
 
 def because(done: Pass) -> str:
-    """The first trigger, how many more, and how long the pass took. The fields have more of them."""
-    first = str(done.triggers[0]) if done.triggers else "asked"
-    more = f" and {done.trigger_count - 1} more" if done.trigger_count > 1 else ""
+    """The first event, how many more, and how long the pass took. The fields have more of them."""
+    first = sentence(done.events[0]) if done.events else "asked"
+    more = f" and {done.event_count - 1} more" if done.event_count > 1 else ""
     return f"{first}{more}; {done.duration_s * 1000:.0f} ms"
 
 
@@ -166,7 +171,7 @@ def _fields(done: Pass) -> Annotations:
         ("CDI_SPEC_PATH", done.path),
         ("CDI_SPEC_SHA256", done.sha256),
         ("CDI_DURATION_MS", f"{done.duration_s * 1000:.0f}"),
-        *(("CDI_TRIGGER", str(trigger)) for trigger in done.triggers),
+        *(("CDI_TRIGGER", sentence(event)) for event in done.events),
         *(("CDI_DEVICE", name) for name, _ in done.devices),
         *(("GPU_UUID", uuid) for _, uuid in done.devices),
     ]

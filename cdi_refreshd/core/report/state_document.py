@@ -14,6 +14,8 @@ Times are UTC. Keys may be added; none changes its meaning within a version.
 
 from typing import Any, NamedTuple
 
+from cdi_refreshd.core.findings import reported
+from cdi_refreshd.core.report import wording
 from cdi_refreshd.core.report.lines import Pass
 
 VERSION = 1
@@ -73,12 +75,12 @@ def document(done: Pass, life: Life) -> dict[str, Any]:
         "last_pass": {
             "at": life.probed,
             "duration_ms": round(done.duration_s * 1000),
-            "triggers": [str(trigger) for trigger in done.triggers],
+            "triggers": [wording.sentence(event) for event in done.events],
         },
         "spec": {"path": done.path, "stands": done.stands, "sha256": done.sha256, "changed": life.spec_changed},
         "driver": {"module": done.module_version, "libraries": done.library_version},
         "devices": [{"name": name, "uuid": uuid} for name, uuid in done.devices],
-        "findings": [finding._asdict() for finding in done.findings],
+        "findings": [reported(finding) for finding in done.findings],
         "counters": life.counters._asdict(),
         "events": life.events,
     }

@@ -198,8 +198,8 @@ def test_a_child_that_cannot_be_killed_holds_up_no_reload_and_loses_no_spec(mach
 
 NO_UDEV = """
 import os, pyudev
-from cdi_refreshd.daemon import service
-service.UDEV_AGAIN_S = 0.1
+from cdi_refreshd.events import udev
+udev.AGAIN_S = 0.1
 context = pyudev.Context
 def refuse():
     if os.path.exists("/run/no-udev"):

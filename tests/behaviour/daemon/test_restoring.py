@@ -50,7 +50,7 @@ def test_a_lost_spec_is_back_though_no_probe_ends(published, damage, verb):
     damage(spec)
     daemon.until(lambda: spec.exists() and spec.read_bytes() == before and spec.stat().st_mode & 0o777 == 0o644)
     verb = verb or ("written" if daemon.writes_are_seen else "opened to be written")
-    daemon.until(lambda: f"{SPEC} {verb}, not by us; put back as it was published" in daemon.journal())
+    daemon.until(lambda: f"{SPEC} {verb}, not by us; restored as it was published" in daemon.journal())
 
 
 def test_a_whole_document_of_somebody_else_stands_until_the_probe_has_decided(published):
@@ -93,7 +93,7 @@ def test_what_was_published_outlives_looks_that_fail_though_the_machine_changed_
         if loss == "is damaged":
             spec.symlink_to("/etc/hostname")
         daemon.until(lambda: spec.is_file() and not spec.is_symlink() and spec.read_bytes() == before)
-        daemon.until(lambda words=f"{SPEC} {loss}, not by us; put back": words in daemon.journal())
+        daemon.until(lambda words=f"{SPEC} {loss}, not by us; restored": words in daemon.journal())
     daemon.until(lambda: daemon.state()["state"] == "failed" and daemon.state()["spec"]["stands"])
 
 

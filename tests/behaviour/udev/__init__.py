@@ -82,7 +82,7 @@ class Listener(Process):
         self.hear()
 
     def until(self, last):
-        """Details of all triggers up to the one that contains `last`."""
+        """The words of all events up to the one that contains `last`."""
         told, deadline = [], time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:
             told.append(self.hear())

@@ -1,9 +1,10 @@
-"""UdevEvents as the daemon has it: waits for the descriptor, reads, prints each trigger. Ends with its input."""
+"""UdevEvents as the daemon has it: waits for the descriptor, reads, prints each event. Ends with its input."""
 
 import json
 import select
 import sys
 
+from cdi_refreshd.core.report.wording import words
 from cdi_refreshd.events.udev import UdevEvents
 
 events = UdevEvents(sys.argv[1])
@@ -12,6 +13,6 @@ poll.register(events.fileno(), select.POLLIN)
 poll.register(sys.stdin.fileno(), select.POLLHUP)
 print(json.dumps(events.source), flush=True)
 while sys.stdin.fileno() not in dict(poll.poll()):
-    for trigger in events.read():
-        print(json.dumps(trigger.detail), flush=True)
+    for event in events.read():
+        print(json.dumps(words(event)), flush=True)
 events.close()

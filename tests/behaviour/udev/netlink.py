@@ -8,6 +8,7 @@ import select
 import socket
 import sys
 
+from cdi_refreshd.core.report.wording import words
 from cdi_refreshd.events.udev import UdevEvents
 
 from .messages import message
@@ -34,7 +35,7 @@ def readable(events):
 
 def burst(events, udevd):
     udevd.send(10_000)
-    return {"told": len({trigger.detail for trigger in events.read()})}
+    return {"told": len({words(event) for event in events.read()})}
 
 
 def overflow(events, udevd):
@@ -43,10 +44,10 @@ def overflow(events, udevd):
     for _ in range(2):
         udevd.send(1000)
         was_readable = readable(events)
-        told.append([trigger.detail for trigger in events.read()])
+        told.append([words(event) for event in events.read()])
         told[-1] += [was_readable, readable(events)]
     udevd.send(1, first=0xFFFF)
-    after = [trigger.detail for trigger in events.read()]
+    after = [words(event) for event in events.read()]
     return {"told": told, "after": after, "same_descriptor": descriptor == events.fileno()}
 
 

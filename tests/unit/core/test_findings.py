@@ -1,8 +1,10 @@
 import pytest
 
-from cdi_refreshd.core.findings import LEFT_OUT, Finding, is_said, together
+from cdi_refreshd.core.findings import LEFT_OUT, Finding, alike, reported, together
 
-LOST = [Finding("degraded", f"GPU {number}", f"is lost{LEFT_OUT}", "see dmesg") for number in (1, 2, 10)]
+LOST = [
+    Finding("degraded", f"GPU {number}", f"is lost{LEFT_OUT}", "see dmesg", (str(number),)) for number in (1, 2, 10)
+]
 OTHER = Finding("degraded", "GPU 3", f"has no name{LEFT_OUT}", "see dmesg")
 
 
@@ -11,13 +13,10 @@ def test_what_says_the_same_of_several_is_one_line():
     assert together([OTHER, *LOST]) == "GPU 3: has no name; see dmesg"
 
 
-@pytest.mark.parametrize("finding", LOST)
-def test_each_that_is_together_is_said(finding):
-    assert is_said(finding, f"failed: {together(LOST)}")
-    assert is_said(finding, f"degraded: 7 GPUs; {finding}")
+@pytest.mark.parametrize(("findings", "told"), [([*LOST, OTHER], LOST), ([OTHER, *LOST], [OTHER])])
+def test_who_has_the_line_knows_which_findings_it_tells(findings, told):
+    assert alike(findings) == tuple(told)
 
 
-def test_another_place_or_another_fact_is_not_said():
-    assert not is_said(OTHER, together([*LOST, OTHER]))
-    assert not is_said(LOST[0], f"degraded: 7 GPUs; {LOST[2]}")
-    assert not is_said(OTHER._replace(place="GPU 1"), together(LOST))
+def test_documents_have_of_a_finding_what_they_always_had():
+    assert list(reported(LOST[0])) == ["severity", "place", "fact", "hint"]

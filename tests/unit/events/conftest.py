@@ -4,7 +4,9 @@ import time
 
 import pytest
 
+from cdi_refreshd.core.refresh.event import Kind
 from cdi_refreshd.core.refresh.watch_list import EACH, Watch
+from cdi_refreshd.core.report.wording import words
 from cdi_refreshd.events.inotify import DirectoryWatches
 
 LIMIT_S = 20
@@ -19,10 +21,10 @@ class Watched:
         self.source = DirectoryWatches()
 
     def watch(self, *wanted):
-        self.source.watch((Watch(str(self.marks), (), "mark"), *wanted))
+        self.source.watch((Watch(str(self.marks), (), Kind.FIRMWARE), *wanted))
 
     def spec_dir(self, directory):
-        self.watch(Watch(str(directory), ("nvidia*.yaml",), "spec", EACH))
+        self.watch(Watch(str(directory), ("nvidia*.yaml",), Kind.SPEC, EACH))
 
     def told(self):
         """All that is told of what happened until now."""
@@ -31,8 +33,8 @@ class Watched:
         told = []
         for more in until(self.source):
             told += more
-            if any(mark.name in words for words in more):
-                return [words for words in told if str(self.marks) not in words]
+            if any(mark.name in line for line in more):
+                return [line for line in told if str(self.marks) not in line]
         raise AssertionError(f"the mark is not told, but {told}")
 
 
@@ -42,7 +44,7 @@ def until(source, limit_s=LIMIT_S):
     poll.register(source.fileno(), select.POLLIN)
     while time.monotonic() < deadline:
         if poll.poll(max(0, (deadline - time.monotonic()) * 1000)):
-            yield [trigger.detail for trigger in source.read()]
+            yield [words(event) for event in source.read()]
 
 
 @pytest.fixture

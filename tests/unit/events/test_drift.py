@@ -5,6 +5,7 @@ import stat
 import pytest
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Hook, Mount, Spec
+from cdi_refreshd.core.report.wording import sentence
 from cdi_refreshd.events.drift import Sweep
 
 
@@ -41,7 +42,7 @@ def set_up(spec, file):
 
 
 def said(sweep, now=1300):
-    return [str(trigger) for trigger in sweep.poll(now)]
+    return [sentence(event) for event in sweep.poll(now)]
 
 
 def test_a_machine_that_is_as_it_was_has_no_reason_to_probe(spec, file):

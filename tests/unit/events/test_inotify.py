@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.refresh.event import Kind
 from cdi_refreshd.core.refresh.watch_list import NONE, Watch, watches
-from cdi_refreshd.events.inotify import DirectoryWatches
+from cdi_refreshd.events.inotify import OVERFLOW, DirectoryWatches
 from cdi_refreshd.host import atomic_file
 
 from .conftest import until
@@ -72,7 +73,7 @@ def test_a_device_node_that_a_program_had_open_for_writing_tells_nothing(watched
     """Every CUDA program ends so, and our own probe does: it would start the next for ever."""
     node = tmp_path / "nvidiactl"
     node.touch()
-    watched.watch(Watch(str(tmp_path), ("nvidia*",), "node", NONE))
+    watched.watch(Watch(str(tmp_path), ("nvidia*",), Kind.NODE, NONE))
     opened_for_writing(node)
     assert watched.told() == []
 
@@ -80,13 +81,13 @@ def test_a_device_node_that_a_program_had_open_for_writing_tells_nothing(watched
 def test_a_node_that_gets_another_group_or_mode_is_told(watched, tmp_path):
     node = tmp_path / "nvidia0"
     node.touch()
-    watched.watch(Watch(str(tmp_path), ("nvidia*",), "node", NONE))
+    watched.watch(Watch(str(tmp_path), ("nvidia*",), Kind.NODE, NONE))
     node.chmod(0o660)
     assert watched.told() == [f"{node} has other permissions or times (node)"]
 
 
 def test_a_name_that_is_no_text_is_told_in_ascii(watched, tmp_path):
-    watched.watch(Watch(str(tmp_path), ("nvidia*",), "node"))
+    watched.watch(Watch(str(tmp_path), ("nvidia*",), Kind.NODE))
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/nvidia\xff\n")).mkdir()
     (words,) = watched.told()
     assert words.isprintable() and words.isascii()
@@ -97,7 +98,7 @@ def test_a_name_that_is_no_text_is_told_in_ascii(watched, tmp_path):
 
 def test_publishing_tells_of_the_spec_and_never_of_the_temporary(watched, cdi):
     path = str(cdi / "nvidia.yaml")
-    watched.watch(*(watch for watch in watches(Choices(), path) if watch.what == "spec"))
+    watched.watch(*(watch for watch in watches(Choices(), path) if watch.kind is Kind.SPEC))
     atomic_file.publish(path, b"one")
     atomic_file.publish(path, b"two")
     assert {words.split(" ")[0] for words in watched.told()} == {path}
@@ -106,14 +107,14 @@ def test_publishing_tells_of_the_spec_and_never_of_the_temporary(watched, cdi):
 def test_publishing_again_what_stands_tells_nothing(watched, cdi):
     path = str(cdi / "nvidia.yaml")
     atomic_file.publish(path, b"one")
-    watched.watch(*(watch for watch in watches(Choices(), path) if watch.what == "spec"))
+    watched.watch(*(watch for watch in watches(Choices(), path) if watch.kind is Kind.SPEC))
     atomic_file.publish(path, b"one")
     assert watched.told() == []
 
 
 def test_publishing_where_the_directory_is_missing_tells_of_the_spec_alone(watched, tmp_path):
     path = str(tmp_path / "a" / "cdi" / "nvidia.yaml")
-    watched.watch(*(watch for watch in watches(Choices(), path) if watch.what == "spec"))
+    watched.watch(*(watch for watch in watches(Choices(), path) if watch.kind is Kind.SPEC))
     atomic_file.publish(path, b"one")
     assert {words.split(" ")[0] for words in watched.told()} == {path}
 
@@ -219,7 +220,7 @@ def test_a_file_where_the_directory_should_be_is_waited_out(watched, tmp_path):
 
 def test_two_watches_of_one_directory_each_tell_their_own(watched, tmp_path):
     watched.watch(
-        Watch(str(tmp_path), ("nvidia0",), "node", NONE), Watch(str(tmp_path), ("nvidia.conf",), "configuration")
+        Watch(str(tmp_path), ("nvidia0",), Kind.NODE, NONE), Watch(str(tmp_path), ("nvidia.conf",), Kind.CONFIGURATION)
     )
     (tmp_path / "nvidia0").touch()
     (tmp_path / "nvidia.conf").touch()
@@ -231,13 +232,13 @@ def test_two_watches_of_one_directory_each_tell_their_own(watched, tmp_path):
 
 def test_one_event_is_told_once_where_two_paths_lead_there(watched, tmp_path, cdi):
     (tmp_path / "var").symlink_to("run")
-    watched.watch(*(Watch(str(tmp_path / way / "cdi"), ("nvidia*",), "spec") for way in ("run", "var")))
+    watched.watch(*(Watch(str(tmp_path / way / "cdi"), ("nvidia*",), Kind.SPEC) for way in ("run", "var")))
     (cdi / "nvidia.yaml").mkdir()
     assert watched.told() == [f"{cdi}/nvidia.yaml created (spec)"]
 
 
 def test_what_is_no_longer_wanted_is_no_longer_told_and_what_stays_is_not_missed(watched, tmp_path, spec):
-    old, kept = Watch(str(tmp_path), ("old",), "x"), Watch(str(spec.parent), ("nvidia*",), "spec")
+    old, kept = Watch(str(tmp_path), ("old",), Kind.LIBRARY), Watch(str(spec.parent), ("nvidia*",), Kind.SPEC)
     watched.watch(old, kept)
     shutil.rmtree(spec.parent)  # not read before the next
     watched.watch(kept)
@@ -265,17 +266,19 @@ def test_a_mount_over_the_directory_is_noticed():
 
 MOUNTS = """
 import os, select, subprocess
+from cdi_refreshd.core.report.wording import words
+from cdi_refreshd.core.refresh.event import Kind
 from cdi_refreshd.core.refresh.watch_list import Watch
 from cdi_refreshd.events.inotify import DirectoryWatches
 def mount(directory):
     subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
 def told():
     assert select.select([source], [], [], 20)[0]
-    return [trigger.detail for trigger in source.read()]
+    return [words(event) for event in source.read()]
 mount("/mnt")
 os.mkdir("/mnt/cdi")
 source = DirectoryWatches()
-source.watch((Watch("/mnt/cdi", ("nvidia*",), "spec"),))
+source.watch((Watch("/mnt/cdi", ("nvidia*",), Kind.SPEC),))
 mount("/mnt/cdi")
 print(told())
 open("/mnt/cdi/nvidia.yaml", "w").close()
@@ -303,9 +306,10 @@ def test_a_limit_of_the_kernel_is_a_fault_that_names_the_hint_until_it_is_raised
     (tmp_path / "cdi").mkdir()
     script = f"""
 from pathlib import Path
+from cdi_refreshd.core.refresh.event import Kind
 from cdi_refreshd.core.refresh.watch_list import Watch
 from cdi_refreshd.events.inotify import DirectoryWatches
-limit, wanted = Path("/proc/sys/user/max_inotify_{limit}"), (Watch({str(tmp_path / "cdi")!r}, (), "spec"),)
+limit, wanted = Path("/proc/sys/user/max_inotify_{limit}"), (Watch({str(tmp_path / "cdi")!r}, (), Kind.SPEC),)
 limit.write_text("{count}")
 source = DirectoryWatches()
 source.watch(wanted)
@@ -325,7 +329,7 @@ def test_an_overflow_is_told_counted_and_survived(watched, spec):
         opened_for_writing(watched.marks / "x")
     shutil.rmtree(spec.parent)
     spec.parent.mkdir()
-    assert any("overflow" in trigger.detail for trigger in watched.source.read())
+    assert OVERFLOW in watched.source.read()
     assert watched.source.overflows == 1
     spec.touch()
     assert f"{spec} created (spec)" in watched.told()
@@ -333,7 +337,7 @@ def test_an_overflow_is_told_counted_and_survived(watched, spec):
 
 def test_a_flood_of_foreign_names_wakes_us_seldom_and_hides_nothing(tmp_path):
     source = DirectoryWatches()
-    source.watch((Watch(str(tmp_path), ("nvidia-mps",), "socket", NONE),))
+    source.watch((Watch(str(tmp_path), ("nvidia-mps",), Kind.SOCKET, NONE),))
     woken = 0
     for number in range(1000):
         (tmp_path / f"{number}").touch()

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from cdi_refreshd.core.report.wording import sentence
 from cdi_refreshd.events.mig import IDLE_S, MigPoll
 
 
@@ -24,13 +25,13 @@ def instance(mig, gi, ci=0):
 
 
 def said(poll, now):
-    return [str(trigger) for trigger in poll.poll(now)]
+    return [sentence(event) for event in poll.poll(now)]
 
 
 def test_an_instance_that_is_made_changed_or_destroyed_is_told_once(top):
     mig = able(top)
     poll = MigPoll(5, str(top))
-    poll.begin(100)
+    poll.pass_begins(100)
     instance(mig, 1)
     assert said(poll, 105) == ["mig: +gpu0/mig/gi1 +gpu0/mig/gi1/ci0"]
     assert said(poll, 110) == []
@@ -45,7 +46,7 @@ def test_an_instance_that_is_made_changed_or_destroyed_is_told_once(top):
 
 def test_many_at_once_are_one_line(top):
     poll = MigPoll(5, str(top))
-    poll.begin(0)
+    poll.pass_begins(0)
     mig = able(top)
     for gi in range(7):
         instance(mig, gi)
@@ -56,7 +57,7 @@ def test_many_at_once_are_one_line(top):
 def test_nothing_is_listed_before_it_is_due(top):
     mig = able(top)
     poll = MigPoll(5, str(top))
-    poll.begin(100)
+    poll.pass_begins(100)
     assert poll.due_at(101) == 105
     instance(mig, 1)
     assert said(poll, 104.9) == []
@@ -73,9 +74,9 @@ def test_a_machine_without_mig_is_asked_once_a_minute(top):
 
 def test_a_gpu_that_can_do_mig_is_listed_often_from_the_next_pass_on(top):
     poll = MigPoll(5, str(top))
-    poll.begin(100)
+    poll.pass_begins(100)
     mig = able(top)
-    poll.begin(101)
+    poll.pass_begins(101)
     assert poll.due_at(101) == 106
     instance(mig, 3)
     assert said(poll, 106) == ["mig: +gpu0/mig/gi3 +gpu0/mig/gi3/ci0"]
@@ -84,16 +85,16 @@ def test_a_gpu_that_can_do_mig_is_listed_often_from_the_next_pass_on(top):
 def test_what_a_pass_sees_anyway_is_no_news_after_it(top):
     mig = able(top)
     poll = MigPoll(5, str(top))
-    poll.begin(100)
+    poll.pass_begins(100)
     instance(mig, 1)
-    poll.begin(101)
+    poll.pass_begins(101)
     assert said(poll, 106) == []
 
 
 def test_a_driver_that_goes_takes_its_instances_along(top):
     instance(able(top), 1)
     poll = MigPoll(5, str(top))
-    poll.begin(0)
+    poll.pass_begins(0)
     (top / "gpu0").rename(top / "elsewhere")
     assert said(poll, 5) == ["mig: -gpu0/mig -gpu0/mig/gi1 -gpu0/mig/gi1/ci0"]
     assert poll.due_at(5) == 5 + IDLE_S

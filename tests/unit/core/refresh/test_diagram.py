@@ -7,7 +7,7 @@ import pytest
 
 from cdi_refreshd.core.refresh import scheduler as r
 
-DOCUMENT = pathlib.Path(__file__).resolve().parents[4] / "docs" / "reconciler.md"
+DOCUMENT = pathlib.Path(__file__).resolve().parents[4] / "docs" / "scheduler.md"
 
 
 def test_the_document_shows_the_table_that_runs():

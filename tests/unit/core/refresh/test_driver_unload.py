@@ -1,40 +1,50 @@
 import pytest
 
 from cdi_refreshd.core.refresh.driver_unload import is_sign
+from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
+from cdi_refreshd.core.report.wording import words
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "module remove nvidia_uvm",
-        "module remove nvidia_drm",
-        "module remove nvidia_fs",
-        "drm remove card1",
-        "/dev/dri/renderD128 deleted (node)",
-        "/dev/dri/by-path is gone (node)",
-        "/run/nvidia-persistenced/socket deleted (socket)",
-        "/run/nvidia-persistenced is gone (socket)",
-    ],
+def udev(kind, action, subject):
+    return Event(Source.UDEV, kind, action, subject=subject)
+
+
+def file(kind, action, path):
+    return Event(Source.INOTIFY, kind, action, path)
+
+
+SIGNS = (
+    udev(Kind.MODULE, Action.REMOVE, "nvidia_uvm"),
+    udev(Kind.MODULE, Action.REMOVE, "nvidia_drm"),
+    udev(Kind.MODULE, Action.REMOVE, "nvidia_fs"),
+    udev(Kind.DRM, Action.REMOVE, "card1"),
+    file(Kind.NODE, Action.DELETED, "/dev/dri/renderD128"),
+    file(Kind.NODE, Action.DELETED, "/run/nvidia/driver/dev/dri/card1"),
+    file(Kind.NODE, Action.GONE, "/dev/dri/by-path"),
+    file(Kind.NODE, Action.GONE, "/dev/dri"),
+    file(Kind.SOCKET, Action.DELETED, "/run/nvidia-persistenced/socket"),
+    file(Kind.SOCKET, Action.GONE, "/run/nvidia-persistenced"),
 )
-def test_parts_of_the_driver_go_and_the_rest_may_follow(words):
-    assert is_sign(words)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "module remove nvidia",
-        "module remove nvidia_current",
-        "module add nvidia_uvm",
-        "drivers remove nvidia",
-        "pci unbind 0000:65:00.0",
-        "pci remove 0000:65:00.0",
-        "drm add card1",
-        "/dev/nvidia0 deleted (node)",
-        "/dev/nvidia-uvm deleted (node)",
-        "/run/nvidia-persistenced/socket is there (socket)",
-        "/run/cdi/nvidia.yaml deleted (spec)",
-    ],
+OTHERS = (
+    udev(Kind.MODULE, Action.REMOVE, "nvidia"),
+    udev(Kind.MODULE, Action.REMOVE, "nvidia_current"),
+    udev(Kind.MODULE, Action.ADD, "nvidia_uvm"),
+    udev(Kind.DRIVERS, Action.REMOVE, "nvidia"),
+    udev(Kind.PCI, Action.UNBIND, "0000:65:00.0"),
+    udev(Kind.PCI, Action.REMOVE, "0000:65:00.0"),
+    udev(Kind.DRM, Action.ADD, "card1"),
+    file(Kind.NODE, Action.DELETED, "/dev/nvidia0"),
+    file(Kind.NODE, Action.DELETED, "/dev/nvidia-uvm"),
+    file(Kind.SOCKET, Action.THERE, "/run/nvidia-persistenced/socket"),
+    file(Kind.SPEC, Action.DELETED, "/run/cdi/nvidia.yaml"),
 )
-def test_what_is_true_at_once_or_comes_is_no_such_sign(words):
-    assert not is_sign(words)
+
+
+@pytest.mark.parametrize("event", SIGNS, ids=words)
+def test_parts_of_the_driver_go_and_the_rest_may_follow(event):
+    assert is_sign(event)
+
+
+@pytest.mark.parametrize("event", OTHERS, ids=words)
+def test_what_is_true_at_once_or_comes_is_no_such_sign(event):
+    assert not is_sign(event)

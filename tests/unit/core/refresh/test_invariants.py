@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from cdi_refreshd.core.refresh import scheduler as r
-from tests.unit.core.refresh.world import LEAVING, TIMING, World, backoff, burst, trigger
+from tests.unit.core.refresh.world import LEAVING, TIMING, World, backoff, burst, event
 
 PAUSES = st.sampled_from([0.0, 0.001, 0.02, 0.049, 0.05, 0.2, 0.5, 1.0, 5.0, 61.0, 200.0]) | st.floats(0, 8)
 JUMPS = st.sampled_from([-1e6, -60.0, -3.0, -0.3, -0.01, 0.04, 1.0, 70.0, 1e6])
 
 
 class AnyLife(RuleBasedStateMachine):
-    """The assertions are in World: they hold every action against what the world knows."""
+    """The assertions are in World: they hold every order against what the world knows."""
 
     def __init__(self):
         super().__init__()
@@ -23,12 +23,12 @@ class AnyLife(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 20) | st.sampled_from(LEAVING))
     def something_happens(self, number):
-        self.world.trigger(number)
+        self.world.happen(number)
 
     @rule(number=st.integers(0, 20), times=st.integers(2, 12), gap_s=st.sampled_from([0.0, 0.01, 0.04]))
     def much_happens(self, number, times, gap_s):
         for i in range(times):
-            self.world.trigger(number + i)
+            self.world.happen(number + i)
             self.world.pass_time(gap_s)
 
     @rule(seconds=PAUSES)
@@ -49,20 +49,13 @@ class AnyLife(RuleBasedStateMachine):
     def the_child_dies(self):
         self.world.gone()
 
-    @precondition(lambda self: self.world.killed and self.world.child)
-    @rule()
-    def the_child_does_not_die(self):
-        self.world.child_stuck()
-
     @precondition(lambda self: not self.world.child)
-    @rule(event=st.sampled_from([r.Answered(True), r.Answered(False), r.CHILD_GONE, r.CHILD_STUCK]))
-    def old_news_of_a_child_that_is_gone(self, event):
-        before = self.world.reconciler
-        assert self.world.step(event) == ()
-        after = self.world.reconciler
-        assert (after.state, after.attempt, after.storm, after.counters) == (
-            before.state, before.attempt, before.storm, before.counters,
-        )  # fmt: skip
+    @rule(what=st.sampled_from([r.Answered(True), r.Answered(False), r.CHILD_GONE]))
+    def old_news_of_a_child_that_is_gone(self, what):
+        before = self.world.scheduler
+        assert self.world.step(what) == ()
+        after = self.world.scheduler
+        assert (after.state, after.attempt, after.storm) == (before.state, before.attempt, before.storm)
 
     @rule(by_s=JUMPS)
     def the_clock_jumps(self, by_s):
@@ -77,7 +70,7 @@ class AnyLife(RuleBasedStateMachine):
     def a_killed_child_that_lives_is_stuck_and_told_in_time(self):
         world = self.world
         if world.child and world.killed and not world.stopped and not world.reported:
-            assert world.reconciler.state == r.KILLED
+            assert world.scheduler.state == r.KILLED
 
     def teardown(self):
         """Whatever happened before: left in peace, everything that waits is served."""
@@ -86,11 +79,11 @@ class AnyLife(RuleBasedStateMachine):
             world.answer(False)
         world.pass_time(3 * TIMING.storm_settle_at_most_s + 100)
         assert not world.waiting or world.stopped
-        replayed = r.Reconciler()
-        for event, now, actions in world.log:
-            replayed, again = r.step(replayed, event, now, world.timing, world.backoff)
-            assert again == actions, "not the same twice"
-        assert replayed == world.reconciler
+        replayed = r.Scheduler()
+        for what, now, orders in world.log:
+            replayed, again = r.step(replayed, what, now, world.timing, world.backoff)
+            assert again == orders, "not the same twice"
+        assert replayed == world.scheduler
 
 
 AnyLife.TestCase.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
@@ -106,7 +99,7 @@ def test_a_burst_of_up_to_three_seconds_costs_at_most_three_probes(gaps_s, probe
     world = burst(gaps_s, probe_s)
     assert 1 <= len(world.probes) <= 3
     assert world.probes[-1][0] >= sum(gaps_s[:-1])
-    assert sum(action.count for _, action in world.probes) == len(gaps_s)
+    assert sum(order.count for _, order in world.probes) == len(gaps_s)
 
 
 @settings(deadline=None, max_examples=30)
@@ -121,14 +114,14 @@ def test_a_storm_that_goes_on_is_looked_at_every_few_seconds_and_not_more_often(
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0.06, 0.3), min_size=30, max_size=60))
-def test_looks_that_cause_what_triggers_the_next_do_not_go_round_faster_and_faster(probes_s):
+def test_probes_that_cause_what_starts_the_next_do_not_go_round_faster_and_faster(probes_s):
     """Each probe makes one event, as a node that NVML creates would, and is quiet otherwise."""
     world = World()
-    world.trigger()
+    world.happen()
     world.run_until_probe()
     for probe_s in probes_s:
         world.pass_time(probe_s / 2)
-        world.trigger()
+        world.happen()
         world.pass_time(probe_s / 2)
         world.answer()
         world.run_until_probe()
@@ -145,29 +138,27 @@ def test_retries_wait_for_exactly_what_the_back_off_says(failures, waits_s):
         return waits_s[attempt - 1]
 
     world = World(backoff=jittered)
-    world.trigger()
+    world.happen()
     world.run_until_probe()
     for attempt in range(1, failures + 1):
         world.answer(retry=True)
         assert math.isclose(world.run_until_probe(), waits_s[attempt - 1], rel_tol=1e-6)
-        assert world.reconciler.attempt == attempt
+        assert world.scheduler.attempt == attempt
     assert set(asked) == set(range(1, failures + 1))
 
 
 @given(
     st.sampled_from(sorted(r.STATES)),
-    st.sampled_from(
-        [r.Triggered(trigger()), r.TICK, r.Answered(True), r.Answered(False), r.CHILD_GONE, r.CHILD_STUCK, r.STOP]
-    ),
+    st.sampled_from([r.Happened(event()), r.TICK, r.Answered(True), r.Answered(False), r.CHILD_GONE, r.STOP]),
     st.floats(-1e9, 1e9),
     st.none() | st.floats(-1e9, 1e9),
     st.integers(0, 2),
 )
-def test_every_event_in_every_state_leads_to_a_state_of_the_table(state, event, now, due_s, count):
-    pending = r.Pending((trigger(1),) * min(count, 1), count, now)
-    after, actions = r.step(r.Reconciler(state, due_s, pending), event, now, TIMING, backoff)
+def test_every_input_in_every_state_leads_to_a_state_of_the_table(state, what, now, due_s, count):
+    pending = r.Pending((event(1),) * min(count, 1), count, now)
+    after, orders = r.step(r.Scheduler(state, due_s, pending), what, now, TIMING, backoff)
     assert after.state in r.STATES
-    started = [action for action in actions if isinstance(action, r.StartProbe)]
+    started = [order for order in orders if isinstance(order, r.StartProbe)]
     assert bool(started) == (after.state == r.PROBING and state not in r.WITH_CHILD)
     assert after.state == r.STOPPED or state != r.STOPPED
     assert (after.due_s is None) or after.state not in (r.IDLE, r.STOPPED) or after.due_s == due_s

@@ -1,12 +1,11 @@
-"""The reconciler by example: one story each."""
+"""The scheduler by example: one story each."""
 
 from itertools import pairwise
 
 import pytest
 
 from cdi_refreshd.core.refresh import scheduler as r
-from cdi_refreshd.core.refresh.event import Trigger
-from tests.unit.core.refresh.world import LEAVING, TIMING, World, backoff, burst, pass_answering, trigger
+from tests.unit.core.refresh.world import LEAVING, TIMING, World, backoff, burst, event, pass_answering, retry
 
 
 @pytest.fixture
@@ -17,7 +16,7 @@ def world():
 @pytest.fixture
 def probing(world):
     """A world whose first probe has just begun."""
-    world.trigger(0)
+    world.happen(0)
     world.run_until_probe()
     return world
 
@@ -29,35 +28,35 @@ def near(seconds):
 def test_where_nothing_happens_nothing_is_waited_for(world):
     world.pass_time(1e6)
     assert world.log == []
-    assert r.next_deadline(world.reconciler) is None
+    assert r.next_deadline(world.scheduler) is None
 
 
 def test_a_lone_event_is_looked_at_after_the_settle_time(world):
-    world.trigger(7)
+    world.happen(7)
     assert world.run_until_probe() == near(TIMING.settle_s)
-    assert world.probes[0][1] == r.StartProbe((trigger(7),), 1)
+    assert world.probes[0][1] == r.StartProbe((event(7),), 1)
 
 
 def test_each_event_of_a_group_waits_for_the_next(world):
     for number in range(4):
-        world.trigger(number)
+        world.happen(number)
         world.pass_time(0.04)
     assert world.run_until_probe() == near(0.01)
-    assert world.probes[0][1] == r.StartProbe(tuple(trigger(n) for n in range(4)), 4)
+    assert world.probes[0][1] == r.StartProbe(tuple(event(n) for n in range(4)), 4)
 
 
 def test_a_group_without_end_is_looked_at_within_half_a_second_of_its_first(world):
     for number in range(100):
         if world.probes:
             break
-        world.trigger(number)
+        world.happen(number)
         world.pass_time(0.04)
     assert world.probes[0][0] == near(TIMING.settle_at_most_s)
 
 
 def test_a_driver_that_goes_piece_by_piece_is_given_time(world):
     for number in LEAVING[:3]:
-        world.trigger(number)
+        world.happen(number)
         world.pass_time(1.0)
     assert world.probes == []
     assert world.run_until_probe() == near(1.0)
@@ -65,24 +64,24 @@ def test_a_driver_that_goes_piece_by_piece_is_given_time(world):
 
 def test_a_driver_that_goes_without_end_is_looked_at_all_the_same(world):
     while not world.probes:
-        world.trigger(LEAVING[0])
+        world.happen(LEAVING[0])
         world.pass_time(1.5)
     assert world.probes[0][0] == near(2 * TIMING.leaving_s)
 
 
 def test_whatever_else_happens_is_looked_at_as_ever(world):
-    world.trigger(LEAVING[0])
+    world.happen(LEAVING[0])
     world.pass_time(1.9)
-    world.trigger(0)
-    world.trigger(LEAVING[1])
+    world.happen(0)
+    world.happen(LEAVING[1])
     assert world.run_until_probe() == near(TIMING.settle_s)
 
 
-def test_the_first_eight_different_triggers_are_named_in_order_and_all_are_counted(world):
+def test_the_first_eight_different_events_are_named_in_order_and_all_are_counted(world):
     for number in (3, 1, 3, 1, 2, *range(1000)):
-        world.trigger(number)
+        world.happen(number)
     world.run_until_probe()
-    named = tuple(trigger(n) for n in (3, 1, 2, 0, 4, 5, 6, 7))
+    named = tuple(event(n) for n in (3, 1, 2, 0, 4, 5, 6, 7))
     assert world.probes[0][1] == r.StartProbe(named, 1005)
 
 
@@ -90,7 +89,7 @@ def test_ten_thousand_events_in_two_seconds_cost_three_probes_and_the_last_comes
     stormed = burst([2 / 10_000] * 10_000, probe_s=0.1)
     assert len(stormed.probes) == 3
     assert stormed.probes[-1][0] >= 2
-    assert stormed.reconciler.counters == r.Counters(triggers=10_000, probes=3)
+    assert sum(order.count for _, order in stormed.probes) == 10_000
 
 
 def test_ten_thousand_events_at_once_cost_one_probe():
@@ -99,7 +98,7 @@ def test_ten_thousand_events_at_once_cost_one_probe():
 
 def test_the_bound_doubles_in_a_storm_up_to_five_seconds(world):
     while world.real_s < 25:
-        world.trigger()
+        world.happen()
         pass_answering(world, 0.01, probe_s=0.2)
     begun_s = [at_s for at_s, _ in world.probes]
     between_s = [b - a for a, b in pairwise(begun_s)]
@@ -109,22 +108,22 @@ def test_the_bound_doubles_in_a_storm_up_to_five_seconds(world):
 
 def test_after_a_storm_a_lone_event_is_served_at_once_again(world):
     while world.real_s < 10:
-        world.trigger()
+        world.happen()
         pass_answering(world, 0.01, probe_s=0.2)
     pass_answering(world, 10, probe_s=0.2)
-    world.trigger()
+    world.happen()
     assert world.run_until_probe() == near(TIMING.settle_s)
 
 
 def test_an_event_while_a_probe_lasts_causes_exactly_one_more(probing):
     for number in range(1, 4):
         probing.pass_time(0.1)
-        probing.trigger(number)
+        probing.happen(number)
     probing.pass_time(0.3)
     assert len(probing.probes) == 1
     probing.answer()
     assert probing.run_until_probe() == near(0)
-    assert probing.probes[1][1] == r.StartProbe((trigger(1), trigger(2), trigger(3)), 3)
+    assert probing.probes[1][1] == r.StartProbe((event(1), event(2), event(3)), 3)
     probing.answer()
     probing.pass_time(1e4)
     assert len(probing.probes) == 2
@@ -145,35 +144,31 @@ def test_a_probe_that_was_killed_is_tried_again_after_the_back_off(probing):
 
 def test_what_happened_while_a_killed_child_took_its_time_is_looked_at_once_it_is_gone(probing):
     probing.pass_time(TIMING.probe_limit_s)
-    probing.trigger(5)
+    probing.happen(5)
     probing.pass_time(2)
     probing.answer(retry=True)
     assert probing.run_until_probe() == near(0)
-    assert probing.probes[-1][1] == r.StartProbe((trigger(5),), 1)
+    assert probing.probes[-1][1] == r.StartProbe((event(5),), 1)
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["told", "by time alone"])
-def test_a_child_that_does_not_die_is_reported_once_and_no_other_is_started(probing, told):
+def test_a_child_that_does_not_die_is_reported_once_and_no_other_is_started(probing):
     probing.pass_time(TIMING.probe_limit_s)
-    if told:
-        probing.child_stuck()
     for number in range(20):
-        probing.trigger(number)
+        probing.happen(number)
         probing.pass_time(100)
-        probing.child_stuck()
-    assert probing.reconciler.state == r.STUCK
-    assert sum(action == r.REPORT_STUCK for _, _, actions in probing.log for action in actions) == 1
+    assert probing.scheduler.state == r.STUCK
+    assert sum(order == r.REPORT_STUCK for _, _, orders in probing.log for order in orders) == 1
     assert len(probing.probes) == 1
 
 
 @pytest.mark.parametrize("end", [World.gone, World.answer])
 def test_when_a_stuck_child_is_gone_at_last_what_was_remembered_is_looked_at(probing, end):
     probing.pass_time(TIMING.probe_limit_s)
-    probing.trigger(1)
+    probing.happen(1)
     probing.pass_time(1000)
     end(probing)
     assert probing.run_until_probe() == near(0)
-    assert probing.probes[-1][1] == r.StartProbe((trigger(1),), 1)
+    assert probing.probes[-1][1] == r.StartProbe((event(1),), 1)
 
 
 def test_when_a_stuck_child_is_gone_and_nothing_happened_the_probe_is_still_owed(probing):
@@ -187,18 +182,18 @@ def test_a_stuck_child_is_killed_again_every_few_seconds(probing):
     assert probing.reported
     before = len(probing.log)
     probing.pass_time(10 * TIMING.stuck_recheck_s)
-    assert [actions for _, _, actions in probing.log[before:]] == [(r.KillProbe("did not answer within 60 s"),)] * 10
+    assert [orders for _, _, orders in probing.log[before:]] == [(r.KillProbe("did not answer within 60 s"),)] * 10
 
 
 def test_tries_grow_apart_and_a_good_answer_brings_them_together_again(probing):
     for attempt in (1, 2, 3, 4):
         probing.answer(retry=True)
         assert probing.run_until_probe() == near(backoff(attempt))
-        assert probing.probes[-1][1] == r.StartProbe((Trigger("retry", f"number {attempt}"),), 1)
+        assert probing.probes[-1][1] == r.StartProbe((retry(attempt),), 1)
     probing.answer(retry=False)
     probing.pass_time(1e4)
-    assert probing.reconciler.state == r.IDLE
-    probing.trigger()
+    assert probing.scheduler.state == r.IDLE
+    probing.happen()
     probing.run_until_probe()
     probing.answer(retry=True)
     assert probing.run_until_probe() == near(backoff(1))
@@ -210,25 +205,25 @@ def test_an_event_cuts_the_back_off_short_and_does_not_start_it_anew(probing):
         probing.run_until_probe()
     probing.answer(retry=True)
     probing.pass_time(1)
-    probing.trigger(9)
+    probing.happen(9)
     assert probing.run_until_probe() == near(TIMING.settle_s)
-    assert probing.probes[-1][1] == r.StartProbe((trigger(9),), 1)
+    assert probing.probes[-1][1] == r.StartProbe((event(9),), 1)
     probing.answer(retry=True)
     assert probing.run_until_probe() == near(backoff(8))
 
 
 @pytest.mark.parametrize("seconds", [0, 0.02, 0.3, 62, 70], ids=str)
 def test_after_stop_nothing_is_started_and_nothing_is_waited_for(world, seconds):
-    world.trigger()
+    world.happen()
     world.pass_time(seconds)
     world.stop()
     before = len(world.probes)
-    world.trigger()
+    world.happen()
     if world.child:
         world.answer(retry=True)
     world.pass_time(1e6)
     assert len(world.probes) == before
-    assert r.next_deadline(world.reconciler) is None
+    assert r.next_deadline(world.scheduler) is None
 
 
 def test_stop_kills_the_child_that_looks(probing):
@@ -237,7 +232,7 @@ def test_stop_kills_the_child_that_looks(probing):
 
 @pytest.mark.parametrize("by_s", [-1e9, -100, -0.03])
 def test_a_clock_set_back_does_not_postpone_a_probe(world, by_s):
-    world.trigger()
+    world.happen()
     world.pass_time(0.02)
     world.jump(by_s)
     assert world.run_until_probe() <= 2 * TIMING.settle_s
@@ -247,7 +242,7 @@ def test_a_clock_set_back_in_a_group_without_end_does_not_undo_its_bound(world):
     for number in range(25):
         if number == 5:
             world.jump(-1000)
-        world.trigger(number)
+        world.happen(number)
         world.pass_time(0.04)
     assert world.probes[0][0] <= TIMING.settle_at_most_s + 0.05
 
@@ -257,7 +252,7 @@ def test_a_clock_set_back_makes_no_storm_of_a_lone_event(probing):
     probing.pass_time(10)
     probing.step(r.TICK)  # the last time that the old clock was seen
     probing.jump(-1000)
-    probing.trigger()
+    probing.happen()
     assert probing.run_until_probe() == near(TIMING.settle_s)
 
 
@@ -297,14 +292,4 @@ def test_a_retry_that_was_slept_through_comes_at_once(probing):
         probing.run_until_probe()
     probing.answer(retry=True)
     probing.jump(3600)
-    assert r.StartProbe((Trigger("retry", "number 9"),), 1) in probing.step(r.TICK)
-
-
-def test_what_has_happened_is_counted(probing):
-    probing.pass_time(TIMING.probe_limit_s + TIMING.stuck_recheck_s)
-    probing.trigger(1)
-    probing.gone()
-    probing.run_until_probe()
-    probing.answer(retry=True)
-    probing.run_until_probe()
-    assert probing.reconciler.counters == r.Counters(triggers=2, probes=3, retries=1, killed=1, stuck=1)
+    assert r.StartProbe((retry(9),), 1) in probing.step(r.TICK)

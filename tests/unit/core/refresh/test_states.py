@@ -18,7 +18,7 @@ from cdi_refreshd.core.refresh.states import (
 from tests.unit.core.inventories import DRIVER, PRESENT, VERSION, gpu, inventory, mig
 
 CHOICES = Choices()
-GRAVE = Finding("degraded", "GPU 1", "does not answer NVML, so it is left out", "see dmesg")
+GRAVE = Finding("degraded", "GPU 1", "does not answer NVML, so it is left out", "see dmesg", left_out=("1",))
 MINOR = Finding("info", "/dev/nvidia-modeset", "is missing; Vulkan and EGL want it")
 FILES = Driver(files_version="580.95.05")
 VFIO = Presence(functions=(PciFunction("0000:01:00.0", "vfio-pci"),), module_loaded=True)

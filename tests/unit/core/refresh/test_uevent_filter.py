@@ -3,6 +3,7 @@
 import pytest
 
 from cdi_refreshd.core.refresh.uevent_filter import SUBSYSTEMS, TESTS, Uevent, interesting
+from cdi_refreshd.core.report import wording
 
 BDF = "0000:65:00.0"
 PCI = f"/devices/pci0000:64/0000:64:00.0/{BDF}"
@@ -74,12 +75,12 @@ NONE = {
 
 @pytest.mark.parametrize(("words", "event"), REASONS.items(), ids=REASONS)
 def test_what_may_change_a_spec_is_a_reason_in_these_words(words, event):
-    assert interesting(event) == words
+    assert wording.words(interesting(event)) == words
 
 
 @pytest.mark.parametrize("event", NONE.values(), ids=NONE)
 def test_what_changes_no_spec_is_no_reason(event):
-    assert interesting(event) == ""
+    assert interesting(event) is None
 
 
 def test_each_subsystem_that_is_asked_for_is_judged_and_no_other():

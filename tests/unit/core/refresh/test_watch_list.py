@@ -142,5 +142,5 @@ def test_choices_add_what_they_depend_on():
 
 def test_there_is_one_watch_for_each_directory_and_kind():
     wanted = watches(Choices(), OUTPUT)
-    kinds = [(watch.directory, watch.what, watch.writes) for watch in wanted]
+    kinds = [(watch.directory, watch.kind, watch.writes) for watch in wanted]
     assert len(set(kinds)) == len(kinds)

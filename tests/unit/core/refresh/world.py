@@ -4,7 +4,7 @@ import math
 
 from cdi_refreshd.core.refresh import scheduler as r
 from cdi_refreshd.core.refresh.driver_unload import is_sign
-from cdi_refreshd.core.refresh.event import Trigger
+from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 
 TIMING = r.Timing()
 ROUNDING_S = 1e-6
@@ -15,11 +15,16 @@ def backoff(attempt):
 
 
 LEAVING = range(100, 120)
-"""Numbers of triggers that are signs of a driver that goes."""
+"""Numbers of events that are signs of a driver that goes."""
 
 
-def trigger(number=0):
-    return Trigger("udev", f"drm remove card{number}" if number in LEAVING else f"event {number}")
+def event(number=0):
+    action = Action.REMOVE if number in LEAVING else Action.CHANGE
+    return Event(Source.UDEV, Kind.DRM, action, subject=f"card{number}")
+
+
+def retry(number):
+    return Event(Source.RETRY, Kind.DAEMON, Action.DUE, note=f"number {number}")
 
 
 class World:
@@ -30,21 +35,21 @@ class World:
 
     def __init__(self, timing=TIMING, backoff=backoff):
         self.timing, self.backoff = timing, backoff
-        self.reconciler = r.Reconciler()
+        self.scheduler = r.Scheduler()
         self.real_s, self.skew_s = 0.0, 1000.0
         self.wakes_s = math.inf
         self.log = []
         self.child = self.killed = self.reported = self.stopped = False
         self.began_s = self.ended_s = self.jumped_s = self.forward_s = -math.inf
-        self.waiting = []  # (real time, trigger) that no probe has begun after
+        self.waiting = []  # (real time, event) that no probe has begun after
         self.failures, self.retry_from_s = 0, None
         self.probes = []
 
     # What happens
 
-    def trigger(self, number=0):
-        self.waiting.append((self.real_s, trigger(number)))
-        return self.step(r.Triggered(trigger(number)))
+    def happen(self, number=0):
+        self.waiting.append((self.real_s, event(number)))
+        return self.step(r.Happened(event(number)))
 
     def answer(self, retry=False):
         assert self.child
@@ -55,9 +60,6 @@ class World:
         assert self.child
         self._end(True)
         return self.step(r.CHILD_GONE)
-
-    def child_stuck(self):
-        return self.step(r.CHILD_STUCK)
 
     def stop(self):
         self.stopped = True
@@ -91,42 +93,42 @@ class World:
 
     # What comes of it
 
-    def step(self, event):
-        now, due_s = self.real_s + self.skew_s, r.next_deadline(self.reconciler)
+    def step(self, what):
+        now, due_s = self.real_s + self.skew_s, r.next_deadline(self.scheduler)
         if due_s is not None and abs(due_s - now) < ROUNDING_S:
             now = due_s
-        self.reconciler, actions = r.step(self.reconciler, event, now, self.timing, self.backoff)
-        self.log.append((event, now, actions))
-        for action in actions:
-            {r.StartProbe: self._started, r.KillProbe: self._kill, r.ReportStuck: self._reported}[type(action)](action)
-        deadline = r.next_deadline(self.reconciler)
+        self.scheduler, orders = r.step(self.scheduler, what, now, self.timing, self.backoff)
+        self.log.append((what, now, orders))
+        for order in orders:
+            {r.StartProbe: self._started, r.KillProbe: self._kill, r.ReportStuck: self._reported}[type(order)](order)
+        deadline = r.next_deadline(self.scheduler)
         self.wakes_s = math.inf if deadline is None else self.real_s + (deadline - now)
         self._small()
-        return actions
+        return orders
 
-    def _started(self, action):
+    def _started(self, order):
         assert not self.child, "two probes at once"
         assert not self.stopped, "started after stop"
         if self.waiting:
             distinct = tuple(dict.fromkeys(t for _, t in self.waiting))
-            assert action == r.StartProbe(distinct[: r.KEPT], len(self.waiting)), "not the triggers that came"
+            assert order == r.StartProbe(distinct[: r.KEPT], len(self.waiting)), "not the events that came"
         else:
-            assert self.retry_from_s is not None, "started without a trigger or a failure"
+            assert self.retry_from_s is not None, "started without an event or a failure"
             if self.forward_s < self.retry_from_s:
                 waited_s = self.real_s - self.retry_from_s
                 assert waited_s >= self.backoff(self.failures) - ROUNDING_S, "tried again before its time"
-            assert action == r.StartProbe((Trigger("retry", f"number {self.failures}"),), 1)
+            assert order == r.StartProbe((retry(self.failures),), 1)
         self.child, self.killed, self.reported = True, False, False
         self.began_s, self.retry_from_s, self.waiting = self.real_s, None, []
-        self.probes.append((self.real_s, action))
+        self.probes.append((self.real_s, order))
 
-    def _kill(self, action):
+    def _kill(self, order):
         assert self.child, "killed nobody"
         if not self.stopped and not self.killed and self.forward_s < self.began_s:
             assert self.real_s - self.began_s >= self.timing.probe_limit_s - ROUNDING_S, "killed before its time"
         self.killed = True
 
-    def _reported(self, action):
+    def _reported(self, order):
         assert self.child, "nobody is stuck"
         assert not self.reported, "reported twice"
         assert not self.stopped
@@ -139,34 +141,34 @@ class World:
 
     def _nobody_waits_too_long(self):
         bound_s = self.timing.storm_settle_at_most_s
-        if any(is_sign(t.detail) for _, t in self.waiting):
+        if any(is_sign(t) for _, t in self.waiting):
             bound_s += 2 * self.timing.leaving_s
         if self.stopped:
             assert self.wakes_s == math.inf, "wakes up after stop"
         elif self.child:
             if not self.killed and not self.reported:
                 ran_s = self.real_s - max(self.began_s, self.jumped_s)
-                assert ran_s <= 2 * self.timing.probe_limit_s + ROUNDING_S, "looks for ever"
+                assert ran_s <= 2 * self.timing.probe_limit_s + ROUNDING_S, "probes for ever"
             assert self.wakes_s < math.inf, "nobody looks after the child"
         elif self.waiting:
             since_s = max(self.waiting[0][0], self.ended_s)
             # A clock set back can cost the time since the last step once more.
             allowed_s = since_s + bound_s if self.jumped_s < since_s else self.jumped_s + 2 * bound_s
-            assert self.real_s <= allowed_s + ROUNDING_S, "a trigger waits for longer than the bound"
+            assert self.real_s <= allowed_s + ROUNDING_S, "an event waits for longer than the bound"
         elif self.retry_from_s is not None and self.jumped_s < self.retry_from_s:
             assert self.real_s <= self.retry_from_s + self.backoff(self.failures) + ROUNDING_S, "no retry"
 
     def _small(self):
-        pending = self.reconciler.pending
+        pending = self.scheduler.pending
         assert len(pending.first) <= r.KEPT, "keeps what it should only count"
-        assert self.reconciler.storm <= r.STORM_LEVELS
+        assert self.scheduler.storm <= r.STORM_LEVELS
 
 
 def burst(gaps_s, probe_s):
     """The world after a burst with those gaps, each probe taking `probe_s`; then everything is left in peace."""
     world = World()
     for number, gap_s in enumerate(gaps_s):
-        world.trigger(number)
+        world.happen(number)
         pass_answering(world, gap_s, probe_s)
     pass_answering(world, 100.0, probe_s)
     return world

@@ -11,7 +11,7 @@ README = Path(__file__).parents[4] / "README.md"
 READY = Pass("ready", "2 GPUs", "/run/cdi/nvidia.yaml", stands=True, changed=True)
 MISSING = Finding("degraded", "/dev/nvidia-modeset", "is missing")
 OTHER = Finding("degraded", "/dev/nvidia-uvm", "is missing")
-WORSE = READY._replace(state="degraded", reason=f"2 GPUs; {MISSING}", findings=(MISSING, OTHER))
+WORSE = READY._replace(state="degraded", reason=f"2 GPUs; {MISSING}", findings=(MISSING, OTHER), told=(MISSING,))
 
 
 def told(done, before=None):
