@@ -7,10 +7,11 @@ from typing import NamedTuple
 from cdi_refreshd.core.cdi import encode
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.checks import runtime_versions
+from cdi_refreshd.core.checks.container_runtimes import Runtime
 from cdi_refreshd.core.checks.host_rules import GONE, Found, fatal_count
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia.build.coherent import NAMES, parts
-from cdi_refreshd.core.nvidia.inventory import from_json
+from cdi_refreshd.core.nvidia.inventory import Inventory, from_json
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.core.refresh.states import Verdict
 from cdi_refreshd.host import atomic_file
@@ -39,7 +40,12 @@ def judged(asked: Child, request: Request, limit_s: float = runner.LIMIT_S) -> V
 
 def judged_answer(answer: Callable[[], bytes], request: Request) -> Verdict:
     try:
-        return states.judge(from_json(answer()), request.choices, request.gated)
+        seen = from_json(answer())
+        if seen.runtimes:
+            from cdi_refreshd.host.runtime_versions import remember  # noqa: PLC0415 - few specs need it
+
+            remember(seen.runtimes)
+        return states.judge(seen, request.choices, request.gated)
     except Fault as fault:
         return states.failed(fault)
 
@@ -72,7 +78,7 @@ def carried_out(verdict: Verdict, path: str, form: str, ours: bool = True) -> Ou
 def _published(verdict: Verdict, spec: Spec, path: str, form: str, ours: bool) -> Outcome:
     unborne = candidate.alone(spec, path)
     _refuse_worse(unborne, path, ours)
-    found = (*verdict.findings, *(one.finding for one in unborne), *refusals(spec))
+    found = (*verdict.findings, *(one.finding for one in unborne), *refusals(spec, verdict.seen))
     changed = False
     contents = dict(documents(spec, path, form))
     for file, content in contents.items():
@@ -177,10 +183,8 @@ def hindered(outcome: Outcome, by: tuple[Finding, ...]) -> Outcome:
     return outcome._replace(verdict=degraded(outcome.verdict, found), findings=found)
 
 
-def refusals(spec: Spec) -> tuple[Finding, ...]:
+def refusals(spec: Spec, seen: Inventory | None) -> tuple[Finding, ...]:
     """One for each container runtime of this host that is too old for the spec's version."""
-    if not runtime_versions.is_newish(spec):
+    if seen is None or not seen.runtimes or not runtime_versions.is_newish(spec):
         return ()
-    from cdi_refreshd.host import runtime_versions as installed  # noqa: PLC0415 - with subprocess: few specs are that new
-
-    return runtime_versions.refusals(spec, installed.versions(runtime_versions.READS))
+    return runtime_versions.refusals(spec, (Runtime(one.name, one.said, serves=one.serves) for one in seen.runtimes))

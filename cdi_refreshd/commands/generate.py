@@ -44,7 +44,7 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
         tell(() if parsed.quiet else [finding for finding in told if finding not in verdict.told])
         # Without a document the status is never 0: scripts redirect the output into a spec file.
         return states.USAGE if verdict.usage else states.exit_status(verdict.state) or states.EXIT_STATUS["failed"]
-    found = (*pipeline.verified(verdict.spec, path), *pipeline.refusals(verdict.spec))
+    found = (*pipeline.verified(verdict.spec, path), *pipeline.refusals(verdict.spec, verdict.seen))
     tell(() if parsed.quiet else (*told, *(f for f in found if f.severity != "info" or parsed.debug)))
     if path == "-":
         write(content for _, content in pipeline.documents(verdict.spec, path, form))

@@ -4,28 +4,42 @@ import fnmatch
 import importlib
 import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
-from cdi_refreshd.core.checks.runtime_config import Documents
+from cdi_refreshd.core.checks.container_runtimes import CARRIERS, INSTALLATIONS, Documents, drop_ins, files, in_order
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.host import regular_file
 
 SIZE_LIMIT_BYTES = 4 << 20
-IMPORTS_AT_MOST = 64
-KUBELETS = ("/var/lib/kubelet", "/usr/bin/kubelet", "/usr/local/bin/kubelet", "/etc/kubernetes/kubelet.conf")
+FILES_AT_MOST = 64
+KUBELET_RAN = "/var/lib/kubelet"
+KUBELETS = ("/usr/bin/kubelet", "/usr/local/bin/kubelet", "/etc/kubernetes/kubelet.conf")
+
+
+def carried() -> tuple[str, ...]:
+    """Who runs a containerd of its own here: k3s, rke2."""
+    return tuple(name for name in CARRIERS if any(map(os.path.exists, INSTALLATIONS[name].files)))
 
 
 def has_kubelet() -> bool:
-    return any(map(os.path.exists, KUBELETS))
+    """One that asks the distribution's containerd for containers. k3s and rke2 have theirs built in."""
+    return any(map(os.path.exists, KUBELETS)) or (os.path.exists(KUBELET_RAN) and not carried())
 
 
-def documents(patterns: tuple[str, ...]) -> tuple[Documents, list[Finding]]:
-    """Every file that is there, with those that it imports behind it, and what could not be read."""
-    waiting = [path for pattern in patterns for path in expanded(pattern)]
+def documents(name: str, said: str) -> tuple[Documents, list[Finding]]:
+    """Every file that is there, with those that it imports behind it, and what could not be read.
+
+    `name` is of INSTALLATIONS, `said` what the program's `--version` said: releases differ in what they read.
+    """
+    waiting = in_order(name, said, every(files(name, said)))
+    containerd = INSTALLATIONS[name].kind == "containerd"
+    if containerd and not waiting:
+        waiting = every(drop_ins(name, said, None))
     found: list[tuple[str, Any]] = []
     broken: list[Finding] = []
     seen: set[str] = set()
-    while waiting and len(seen) < IMPORTS_AT_MOST:
+    while waiting and len(seen) < FILES_AT_MOST:
         path = waiting.pop(0)
         if path in seen:
             continue
@@ -38,14 +52,19 @@ def documents(patterns: tuple[str, ...]) -> tuple[Documents, list[Finding]]:
             broken.append(Finding("info", path, "cannot be read by you", "probe as root"))
             continue
         except (OSError, ValueError, RecursionError) as error:
-            why = " ".join(str(error).split())
+            why = " ".join(str(getattr(error, "strerror", None) or error).split())
             broken.append(Finding("degraded", path, f"is not readable ({why})", "correct it"))
             continue
+        if containerd:
+            patterns = drop_ins(name if not found else "", said, data)
+            waiting += every(os.path.join(os.path.dirname(path), pattern) for pattern in patterns)
         found.append((path, data))
-        imports = data.get("imports") if isinstance(data, dict) else None
-        for pattern in imports if isinstance(imports, list) else ():
-            waiting += expanded(os.path.join(os.path.dirname(path), str(pattern)))
     return tuple(found), broken
+
+
+def every(patterns: Iterable[str]) -> list[str]:
+    """What is there; links that lead nowhere, too."""
+    return [path for pattern in patterns for path in expanded(pattern) if os.path.lexists(path)]
 
 
 def expanded(pattern: str) -> list[str]:
@@ -65,7 +84,7 @@ def parsed(path: str) -> Any:
     if path.endswith(".json"):
         return json.loads(data or b"{}")
     lines = [line for line in data.splitlines() if not line.lstrip().startswith(b"#")]
-    if not any(word in line for line in lines for word in (b"cdi", b"imports", b"disabled_plugins")):
+    if not any(word in line for line in lines for word in (b"cdi", b"imports", b"disabled_plugins", b"version")):
         return {}  # most files say nothing of what is asked; the parser costs more than the rest of the probe
     try:
         toml = importlib.import_module("tomllib")

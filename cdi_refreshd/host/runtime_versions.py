@@ -1,4 +1,7 @@
-"""The container runtimes that are installed, and what they say of their version. Asking starts no service."""
+"""The container runtimes that are installed, and what they say of their version. Asking starts no service.
+
+A program that does not end in time is killed with all that it started, and nothing waits for one that cannot be killed.
+"""
 
 import contextlib
 import os
@@ -8,90 +11,140 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from cdi_refreshd.core.checks.container_runtimes import INSTALLATIONS
+from cdi_refreshd.core.nvidia.inventory import InstalledRuntime
+
 DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 ENVIRONMENT = {"PATH": ":".join(DIRECTORIES), "HOME": "/nonexistent"}
 LIMIT_S = 2.0
+GRACE_S = 0.5
+"""How long one that was killed may take to go."""
 SIZE_LIMIT_BYTES = 1 << 16
 Key = tuple[str, int, int]
 _answers: dict[Key, str] = {}
 """By path, size and time of change: a daemon asks a program once, and again when it was exchanged."""
+_lingering: set[int] = set()
+"""Killed, and not gone: they hang in the kernel. Reaped when somebody asks again."""
 
 
 class Asked(NamedTuple):
     """A program that was started to tell its version."""
 
-    name: str
-    key: Key
+    found: InstalledRuntime
     pid: int = 0
     """0 where its answer is known already."""
     output: int = -1
 
+    @property
+    def key(self) -> Key:
+        return self.found.path, self.found.size_bytes, self.found.mtime_ns
 
-def versions(names: Iterable[str]) -> dict[str, str]:
-    """Name to the output of `NAME --version`, for those that are installed and answer in time."""
-    return {name: text for name, text in answers(ask(names)).items() if text}
+
+def installed(names: Iterable[str]) -> tuple[InstalledRuntime, ...]:
+    """Those of INSTALLATIONS, or of other programs, that are here, with what each says of its version."""
+    return answers(ask(names))
+
+
+def remember(found: Iterable[InstalledRuntime]) -> None:
+    """What a child of ours was told: the next one, which is forked from us, need not ask again."""
+    _answers.update({Asked(one).key: one.said for one in found if one.path})
 
 
 def ask(names: Iterable[str]) -> list[Asked]:
     """Starts those that are installed, all at once. `answers` has to be called with what this gives."""
-    started = []
-    for name in names:
-        path = next((p for d in DIRECTORIES if os.access(p := f"{d}/{name}", os.X_OK) and os.path.isfile(p)), "")
-        if path:
-            seen = os.stat(path)
-            key = (path, seen.st_size, seen.st_mtime_ns)
-            started.append(Asked(name, key) if key in _answers else _start(name, key))
-    return started
+    for pid in tuple(_lingering):
+        _reaped(pid)
+    asked = [Asked(found) for name in names if (found := _find(name))]
+    return [one if one.key in _answers else _start(one) for one in asked]
 
 
-def answers(asked: Sequence[Asked]) -> dict[str, str]:
-    """By name; "" for one that fails, or takes too long. To ask again costs nothing."""
+def answers(asked: Sequence[Asked]) -> tuple[InstalledRuntime, ...]:
+    """ "" is said by one that fails, or takes too long. To ask again costs nothing."""
     ends_at = time.monotonic() + LIMIT_S
     for one in asked:
         if one.key not in _answers:
             _answers[one.key] = _finish(one, ends_at)
-    return {one.name: _answers[one.key] for one in asked}
+    return tuple(one.found._replace(said=_answers[one.key]) for one in asked)
 
 
-def _start(name: str, key: Key) -> Asked:
+def _find(name: str) -> InstalledRuntime | None:
+    program = INSTALLATIONS[name].program if name in INSTALLATIONS else name
+    for path in (program,) if program.startswith("/") else [f"{directory}/{program}" for directory in DIRECTORIES]:
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            seen = os.stat(path)
+            return InstalledRuntime(name, path, seen.st_size, seen.st_mtime_ns)
+    return None
+
+
+def _start(one: Asked) -> Asked:
     output, theirs = os.pipe2(os.O_CLOEXEC)
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, theirs, 1),
         (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
     ]
+    words = [one.found.path, "--version"]
     try:
-        pid = os.posix_spawn(key[0], [key[0], "--version"], ENVIRONMENT, file_actions=actions)
+        pid = os.posix_spawn(words[0], words, ENVIRONMENT, file_actions=actions, setsid=True)
     except OSError:  # no program for this machine
         os.close(output)
-        _answers[key] = ""
-        return Asked(name, key)
+        _answers[one.key] = ""
+        return one
     finally:
         os.close(theirs)
-    return Asked(name, key, pid, output)
+    return one._replace(pid=pid, output=output)
 
 
 def _finish(one: Asked, ends_at: float) -> str:
-    said, ended = b"", False
+    """Its output, where it has ended well by then. One may close its output and live on, or leave it to a child."""
+    said, closed, status = b"", False, None
     poll = select.poll()
     poll.register(one.output, select.POLLIN)
     try:
-        while len(said) < SIZE_LIMIT_BYTES and not ended:
+        while len(said) < SIZE_LIMIT_BYTES and not closed:
             if not poll.poll(max(0.0, ends_at - time.monotonic()) * 1000):
                 break
             more = os.read(one.output, SIZE_LIMIT_BYTES)
-            said, ended = said + more, not more
+            said, closed = said + more, not more
+        well = closed and _ends_by(one.pid, ends_at)
     finally:
         os.close(one.output)
-        if not ended:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(one.pid, signal.SIGKILL)
-        status = _reaped(one.pid)
-    return said.decode("utf-8", "replace") if ended and status == 0 else ""
+        status = _killed(one.pid)
+    return said.decode("utf-8", "replace") if well and status == 0 else ""
+
+
+def _ends_by(pid: int, ends_at: float) -> bool:
+    """Waits for its end, and leaves it to be reaped."""
+    while not (ended := _has_ended(pid)) and (left_s := ends_at - time.monotonic()) > 0:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:  # a kernel before 5.3
+            time.sleep(min(0.01, left_s))
+            continue
+        select.select([descriptor], [], [], left_s)
+        os.close(descriptor)
+    return ended
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # somebody else waits for every child of this process
+        return True
+
+
+def _killed(pid: int) -> int:
+    """Kills what is left of its session, it included. Its exit status; -1 where it cannot be had."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)  # before it is reaped: its number is still its own
+    _ends_by(pid, time.monotonic() + GRACE_S)
+    return _reaped(pid)
 
 
 def _reaped(pid: int) -> int:
     try:
-        return os.waitpid(pid, 0)[1]
-    except ChildProcessError:  # somebody else waits for every child of this process
-        return -1
+        gone, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        gone, status = pid, -1
+    (_lingering.discard if gone else _lingering.add)(pid)
+    return status if gone else -1

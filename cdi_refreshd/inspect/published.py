@@ -6,19 +6,21 @@ import stat
 from cdi_refreshd import config
 from cdi_refreshd.core.cdi.resolve import Definition, definitions
 from cdi_refreshd.core.checks import collect, host_rules, leftovers, nvidia_rules, runtime_config, runtime_versions
+from cdi_refreshd.core.checks.container_runtimes import INSTALLATIONS, Runtime, release
 from cdi_refreshd.core.checks.host_facts import CHARACTER, Host
 from cdi_refreshd.core.checks.host_rules import Found, Subject
-from cdi_refreshd.core.checks.runtime_config import Engine
 from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.nvidia.inventory import InstalledRuntime
 from cdi_refreshd.host import path_entries, units
 from cdi_refreshd.host import runtime_config as configurations
 from cdi_refreshd.host import runtime_versions as programs
 from cdi_refreshd.inspect import host_facts, spec_files
+from cdi_refreshd.probe import container_runtimes
 
 
 def ask() -> list[programs.Asked]:
     """Starts the runtimes that are here, to tell their versions."""
-    return programs.ask((*runtime_versions.READS, "runc"))
+    return programs.ask((*INSTALLATIONS, "runc"))
 
 
 def everything(loaded: spec_files.Loaded, directories: list[str], asked: list[programs.Asked]) -> list[Found]:
@@ -128,27 +130,24 @@ def of_runtimes(
     subjects: list[Subject], host: Host, directories: list[str], asked: list[programs.Asked]
 ) -> list[Found]:
     """What runtimes make of it: nothing, where there is no spec."""
-    said = programs.answers(asked)
-    runc = Engine("runc", said.pop("runc", ""))
+    told = programs.answers(asked)
     if not subjects:
         return []
+    runtimes = [runtime(one) for one in container_runtimes.used(told) if one.name in INSTALLATIONS]
+    runc = next((release(one.said) for one in told if one.name == "runc"), ())
     found = []
     used = [directory for directory in directories if any(os.path.dirname(of.file) == directory for of in subjects)]
     if used:
         real = path_entries.real((*used, *runtime_config.DEFAULTS))
-        found += [
-            Found("runtime", one) for one in runtime_config.problems(map(engine, said.items()), tuple(used), real)
-        ]
+        found += [Found("runtime", one) for one in runtime_config.problems(runtimes, tuple(used), real)]
     for of in subjects:
-        refusals = runtime_versions.refusals(of.spec, {name: text for name, text in said.items() if text})
-        found += [Found("cdi-version", finding, of.file) for finding in refusals]
-    return [*found, *char_links(subjects, host, runc.release)]
+        found += [Found("cdi-version", one, of.file) for one in runtime_versions.refusals(of.spec, runtimes)]
+    return [*found, *char_links(subjects, host, runc)]
 
 
-def engine(installed: tuple[str, str]) -> Engine:
-    name, said = installed
-    read, broken = configurations.documents(runtime_config.FILES[name])
-    return Engine(name, said, read, tuple(broken), name != "containerd" or configurations.has_kubelet())
+def runtime(installed: InstalledRuntime) -> Runtime:
+    read, broken = configurations.documents(installed.name, installed.said)
+    return Runtime(installed.name, installed.said, read, tuple(broken), installed.serves)
 
 
 def char_links(subjects: list[Subject], host: Host, runc: tuple[int, ...]) -> list[Found]:

@@ -67,4 +67,8 @@ def _probe(request: "Request") -> bytes:
 
         made = device_node_setup.kept(request.choices.dev_root, request.device_nodes, request.dev_char_links)
     seen = machine.probe(request)
+    if seen.needs_groups and "no-additional-gids-for-device-nodes" not in request.choices.feature_flags:
+        from cdi_refreshd.probe import container_runtimes  # noqa: PLC0415 - few specs are of a version that matters
+
+        seen = seen._replace(runtimes=container_runtimes.probe())
     return to_json(seen._replace(findings=(*seen.findings, *made)) if made else seen)

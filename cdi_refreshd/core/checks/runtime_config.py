@@ -1,60 +1,40 @@
 """Do the container runtimes of this host read the spec directories, by their own configuration?
 
-Source: containers.conf(5), containerd's CRI plugin (docs/cri/config.md), crio.conf(5), dockerd's daemon.json; what each
-release does where nothing is configured is from its source.
+What each release does where nothing is configured is from its source, or was measured.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from cdi_refreshd.core.checks.runtime_versions import VERSION, shortened
+from cdi_refreshd.core.checks.container_runtimes import CARRIERS, INSTALLATIONS, Documents, Release, Runtime
+from cdi_refreshd.core.checks.runtime_versions import first_release, reads_none
 from cdi_refreshd.core.findings import Finding
 
-Release = tuple[int, ...]
-Documents = tuple[tuple[str, Any], ...]
-"""Path and content of each configuration file, in the order in which the runtime reads them: later ones win."""
-
-PODMAN_FILE, CONTAINERD_FILE = "/etc/containers/containers.conf", "/etc/containerd/config.toml"
-CRIO_FILE, DOCKER_FILE = "/etc/crio/crio.conf.d/10-cdi.conf", "/etc/docker/daemon.json"
-# Which files hold the configuration of each, in rising order; only the last part of a pattern may have wildcards.
-FILES = {
-    "podman": ("/usr/share/containers/containers.conf", PODMAN_FILE, "/etc/containers/containers.conf.d/*.conf"),
-    "containerd": (CONTAINERD_FILE,),
-    "crio": ("/etc/crio/crio.conf", "/etc/crio/crio.conf.d/*"),
-    "dockerd": (DOCKER_FILE,),
-}
 CRI_TABLES = ("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime")
 """Of containerd 1.7 and 2.x; 2.x reads both."""
 DEFAULTS = ("/etc/cdi", "/var/run/cdi")
+PODMAN_KNOWS_THE_KEY, PODMAN_READS_BOTH, PODMAN_BUILDS_WITH_CDI = (5, 5), (5, 6), (5, 1)
+BUILD_UNREAD = "podman build --device before 5.5 reads /etc/cdi alone"
 
 
-class Engine(NamedTuple):
-    name: str
-    said: str = ""
-    """What `--version` said, "" where it said nothing."""
-    documents: Documents = ()
-    broken: tuple[Finding, ...] = ()
-    """Files that could not be read."""
-    serves: bool = True
-    """Somebody here uses it for containers with devices: false for a containerd without a kubelet."""
-
-    @property
-    def release(self) -> Release:
-        """() where unknown."""
-        found = VERSION.search(self.said)
-        return tuple(int(part or 0) for part in found.groups()) if found else ()
-
-
-def problems(engines: Iterable[Engine], directories: tuple[str, ...], real: dict[str, str]) -> list[Finding]:
+def problems(runtimes: Iterable[Runtime], directories: tuple[str, ...], real: dict[str, str]) -> list[Finding]:
     """`directories` are those with specs in them, `real` the real path of each directory that anybody names."""
     found: list[Finding] = []
-    for engine in engines:
-        found += engine.broken
-        found += JUDGES[engine.name](engine, [*map(canonical(real), directories)], real)
+    for runtime in runtimes:
+        found += runtime.broken
+        if reads_none(runtime):
+            oldest = ".".join(map(str, first_release(runtime.kind)))
+            found.append(Finding(severity(runtime), runtime.place, "knows no CDI", f"update it to {oldest} or later"))
+        else:
+            found += JUDGES[runtime.kind](runtime, [*map(canonical(real), directories)], real)
     return found
 
 
-def canonical(real: dict[str, str]) -> Any:
+def severity(runtime: Runtime) -> str:
+    return "degraded" if runtime.serves else "info"
+
+
+def canonical(real: dict[str, str]) -> Callable[[str], str]:
     return lambda path: real.get(path.rstrip("/"), path.rstrip("/"))
 
 
@@ -74,92 +54,122 @@ def strings(value: Any) -> list[str] | None:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else None
 
 
-def named(engine: Engine) -> str:
-    return shortened(engine.said) or engine.name
-
-
 def lacking(directories: list[str], read: Iterable[str], real: dict[str, str]) -> list[str]:
     known = set(map(canonical(real), read))
     return [path for path in directories if path not in known]
 
 
-def unread(engine: Engine, lacks: list[str], file: str, line: str, severity: str = "degraded") -> Iterator[Finding]:
+def unread(runtime: Runtime, lacks: list[str], file: str, line: str) -> Iterator[Finding]:
     if lacks:
-        yield Finding(severity, named(engine), f"does not read {' and '.join(lacks)}", f"in {file}: {line}")
+        fact = f"does not read {' and '.join(lacks)}"
+        yield Finding(severity(runtime), runtime.place, fact, f"in {file}: {line}{restarted(runtime)}")
 
 
-def with_defaults(configured: list[str] | None) -> str:
+def restarted(runtime: Runtime) -> str:
+    return "" if runtime.kind == "podman" else f"; then {INSTALLATIONS[runtime.name].restart}"
+
+
+def with_defaults(configured: Iterable[str] | None) -> str:
     """A list in TOML and JSON: what is configured, and the usual directories behind it."""
-    wanted = [*(configured or ()), *(path for path in DEFAULTS if path not in (configured or ()))]
+    wanted = dict.fromkeys((*filter(None, configured or ()), *DEFAULTS))
     return "[" + ", ".join(f'"{path}"' for path in wanted) + "]"
 
 
-def podman(engine: Engine, directories: list[str], real: dict[str, str]) -> Iterator[Finding]:
-    configured: list[str] | None = None
-    file = PODMAN_FILE
-    for path, data in engine.documents:
+def podman(runtime: Runtime, directories: list[str], real: dict[str, str]) -> Iterator[Finding]:
+    release = runtime.release
+    old = bool(release) and release < PODMAN_KNOWS_THE_KEY
+    regression = PODMAN_KNOWS_THE_KEY <= release < PODMAN_READS_BOTH
+    configured, file = podman_directories(runtime.documents, DEFAULTS[:1] if regression else DEFAULTS)
+    reads = DEFAULTS if old else configured
+    own = None if old else [path for path in configured if path not in DEFAULTS]
+    place = file or INSTALLATIONS["podman"].edited
+    line = f"[engine] cdi_spec_dirs = {with_defaults(own)}"
+    yield from unread(runtime, lacking(directories, reads, real), place, line)
+    if PODMAN_BUILDS_WITH_CDI <= release < PODMAN_KNOWS_THE_KEY:
+        builds = podman_directories(runtime.documents, DEFAULTS[:1])[0]
+        if lacking(directories, builds, real):
+            yield Finding("info", runtime.place, BUILD_UNREAD, f"in {place}: {line}")
+
+
+def podman_directories(documents: Documents, defaults: Iterable[str]) -> tuple[list[str], str]:
+    """What is read, and the last file that says so. `{append = true}` in a list holds for later files as well."""
+    found, file, appends = list(defaults), "", False
+    for path, data in documents:
         value = dig(data, "engine", "cdi_spec_dirs")
-        if isinstance(value, list):
-            more = any(isinstance(item, dict) and item.get("append") is True for item in value)
-            configured, file = [*((configured or []) if more else []), *(strings(value) or [])], path
-    old = engine.release and engine.release < (5, 5)  # it does not know the key
-    regression = (5, 5) <= engine.release < (5, 6)
-    reads = DEFAULTS if old or configured is None else tuple(configured)
-    reads = DEFAULTS[:1] if regression and configured is None else reads
-    line = f"[engine] cdi_spec_dirs = {with_defaults(None if old else configured)}"
-    yield from unread(engine, lacking(directories, reads, real), file, line)
+        if not isinstance(value, list):
+            continue
+        said = [item["append"] for item in value if isinstance(item, dict) and isinstance(item.get("append"), bool)]
+        appends = said[-1] if said else appends
+        found, file = [*(found if appends else []), *(strings(value) or [])], path
+    return found, file
 
 
-def containerd(engine: Engine, directories: list[str], real: dict[str, str]) -> Iterator[Finding]:
-    disabled = [name for path, data in engine.documents for name in strings(dig(data, "disabled_plugins")) or ()]
+def containerd(runtime: Runtime, directories: list[str], real: dict[str, str]) -> Iterator[Finding]:
+    disabled = [name for _, data in runtime.documents for name in strings(dig(data, "disabled_plugins")) or ()]
     if any(name == "cri" or name in CRI_TABLES for name in disabled):
         return  # as Docker's packages have it: nobody asks it for devices
-    severity = "degraded" if engine.serves else "info"
-    new = not engine.release or engine.release >= (2, 0)
-    table = (
-        CRI_TABLES[1] if new and not any(dig(data, "version") == 2 for _, data in engine.documents) else CRI_TABLES[0]
-    )
-    enabled, where = None, CONTAINERD_FILE
+    yield from refused_drop_ins(runtime)
+    release = runtime.release
+    new = not release or release >= (2, 0)
+    versions = [dig(data, "version") for _, data in runtime.documents]
+    table = CRI_TABLES[1] if new and 2 not in versions else CRI_TABLES[0]
+    enabled, where = None, ""
     reads: list[str] | None = None
     for name in CRI_TABLES if new else CRI_TABLES[:1]:
-        value, path = last(engine.documents, "plugins", name, "enable_cdi")
+        value, path = last(runtime.documents, "plugins", name, "enable_cdi")
         enabled, where = (value, path) if value is not None else (enabled, where)
-        value, path = last(engine.documents, "plugins", name, "cdi_spec_dirs")
+        value, path = last(runtime.documents, "plugins", name, "cdi_spec_dirs")
         reads, where = (strings(value), path) if value is not None else (reads, where)
-    if engine.release and engine.release < (1, 7):
-        yield Finding(severity, named(engine), "knows no CDI", "update it to 1.7 or later")
-    elif not (new if enabled is None else enabled is True):
-        line = f'[plugins."{table}"] enable_cdi = true'
-        yield Finding(severity, named(engine), "has CDI turned off", f"in {where}: {line}; then restart it")
+    file = containerd_file(runtime, where, new)
+    if not (new if enabled is None else enabled is True):
+        line = f'[plugins."{table}"] enable_cdi = true{restarted(runtime)}'
+        yield Finding(severity(runtime), runtime.place, "has CDI turned off", f"in {file}: {line}")
     else:
         lacks = lacking(directories, DEFAULTS if reads is None else reads, real)
-        line = f'[plugins."{table}"] cdi_spec_dirs = {with_defaults(reads)}; then restart it'
-        yield from unread(engine, lacks, where, line, severity)
+        yield from unread(runtime, lacks, file, f'[plugins."{table}"] cdi_spec_dirs = {with_defaults(reads)}')
 
 
-def crio(engine: Engine, directories: list[str], real: dict[str, str]) -> Iterator[Finding]:
-    value, path = last(engine.documents, "crio", "runtime", "cdi_spec_dirs")
+def containerd_file(runtime: Runtime, where: str, new: bool) -> str:
+    """The file to edit. k3s and rke2 write theirs anew at each start, from a template."""
+    installation = INSTALLATIONS[runtime.name]
+    if runtime.name in CARRIERS and where in ("", *installation.files):
+        return f"{installation.edited}/{'config-v3.toml.tmpl' if new else 'config.toml.tmpl'}"
+    return where or installation.edited
+
+
+def refused_drop_ins(runtime: Runtime) -> Iterator[Finding]:
+    """containerd does not start with a drop-in whose version is above that of the first file that has one."""
+    root: tuple[str, int] | None = None
+    for path, data in runtime.documents:
+        version = dig(data, "version")
+        if not isinstance(version, int) or not version:
+            continue
+        root = root or (path, version)
+        if version > root[1]:
+            fact = f"has version {version}, and {root[0]} has {root[1]}: containerd refuses such a drop-in"
+            hint = f"write it for version {root[1]}, or migrate the other: containerd config migrate"
+            yield Finding(severity(runtime), path, fact, hint)
+
+
+def crio(runtime: Runtime, directories: list[str], real: dict[str, str]) -> Iterator[Finding]:
+    value, path = last(runtime.documents, "crio", "runtime", "cdi_spec_dirs")
     reads = strings(value)
-    line = f"[crio.runtime] cdi_spec_dirs = {with_defaults(reads)}; then systemctl reload crio"
-    yield from unread(engine, lacking(directories, DEFAULTS if reads is None else reads, real), path or CRIO_FILE, line)
+    lacks = lacking(directories, DEFAULTS if reads is None else reads, real)
+    line = f"[crio.runtime] cdi_spec_dirs = {with_defaults(reads)}"
+    yield from unread(runtime, lacks, path or INSTALLATIONS["crio"].edited, line)
 
 
-def dockerd(engine: Engine, directories: list[str], real: dict[str, str]) -> Iterator[Finding]:
-    enabled, _ = last(engine.documents, "features", "cdi")
-    value, _ = last(engine.documents, "cdi-spec-dirs")
-    reads = strings(value)
-    by_default = not engine.release or engine.release >= (28, 2)
-    if engine.release and engine.release < (25, 0):
-        yield Finding("degraded", named(engine), "knows no CDI", "update it to 25 or later")
-    elif not (by_default if enabled is None else enabled is True):
-        fact = "has CDI turned off"
-        yield Finding(
-            "degraded", named(engine), fact, f'in {DOCKER_FILE}: "features": {{"cdi": true}}; then restart it'
-        )
+def dockerd(runtime: Runtime, directories: list[str], real: dict[str, str]) -> Iterator[Finding]:
+    enabled, _ = last(runtime.documents, "features", "cdi")
+    reads = strings(last(runtime.documents, "cdi-spec-dirs")[0])
+    by_default = not runtime.release or runtime.release >= (28, 2)
+    file = INSTALLATIONS[runtime.name].edited
+    if not (by_default if enabled is None else enabled is True):
+        hint = f'in {file}: "features": {{"cdi": true}}{restarted(runtime)}'
+        yield Finding(severity(runtime), runtime.place, "has CDI turned off", hint)
     else:
-        lacks = lacking(directories, reads or DEFAULTS, real)
-        wanted = with_defaults([path for path in reads or () if path])
-        yield from unread(engine, lacks, DOCKER_FILE, f'"cdi-spec-dirs": {wanted}; then restart it')
+        lacks = lacking(directories, DEFAULTS if reads is None else reads, real)
+        yield from unread(runtime, lacks, file, f'"cdi-spec-dirs": {with_defaults(reads)}')
 
 
 JUDGES = {"podman": podman, "containerd": containerd, "crio": crio, "dockerd": dockerd}

@@ -1,16 +1,19 @@
 """Which spec versions the container runtimes read: what is newer they drop without a word.
 
-Source: the CDI library that each release links, from its go.mod; library 0.5.x reads specs up to 0.5.0, and so on.
+Source: the CDI library that each release links, from its go.mod, and what was measured with the releases themselves;
+library 0.5.x reads specs up to 0.5.0, and so on.
 """
 
-import re
+from collections.abc import Iterable
 
-from cdi_refreshd.core.cdi.model import Spec
-from cdi_refreshd.core.cdi.version import rank, requirement
+from cdi_refreshd.core.cdi.model import ContainerEdits, Spec
+from cdi_refreshd.core.cdi.names import split_kind
+from cdi_refreshd.core.cdi.version import minimum_version, rank, requirement
+from cdi_refreshd.core.checks.container_runtimes import Release, Runtime
 from cdi_refreshd.core.findings import Finding
 
-# From which release on, up to which cdiVersion. In rising order.
-READS = {
+# From which release on, up to which cdiVersion. In rising order of the releases.
+READS: dict[str, tuple[tuple[Release, str], ...]] = {
     "podman": (
         ((4, 1), "0.4.0"),
         ((4, 3), "0.5.0"),
@@ -39,15 +42,17 @@ READS = {
     ),
     "dockerd": (
         ((25, 0), "0.6.0"),
-        ((26, 1, 4), "0.7.0"),
+        ((25, 0, 17), "0.8.0"),
+        ((26, 0), "0.6.0"),
+        ((26, 1), "0.7.0"),
         ((27, 4), "0.8.0"),
-        ((28, 1, 1), "1.0.0"),
+        ((28, 1), "1.0.0"),
         ((29, 2), "1.1.0"),
     ),
 }
+NONE = "0.0.0"
 READ_BY_ALL = "0.6.0"
 """Runtimes that cannot read even this are older than what distributions support."""
-VERSION = re.compile(r"\bv?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 def is_newish(spec: Spec) -> bool:
@@ -55,35 +60,54 @@ def is_newish(spec: Spec) -> bool:
     return (rank(spec.cdi_version) or 0) > (rank(READ_BY_ALL) or 0)
 
 
-def reads(runtime: str, said: str) -> str | None:
-    """The highest cdiVersion that a runtime reads, by what its `--version` says; None where that tells nothing."""
-    found = VERSION.search(said)
-    if not found:
-        return None
-    release = tuple(int(part or 0) for part in found.groups())
-    fitting = [version for since, version in READS[runtime] if since <= release]
-    return fitting[-1] if fitting else "0.0.0"
+def reads(kind: str, release: Release) -> str | None:
+    """The highest cdiVersion that a release of a runtime reads, "0.0.0" for none; None where the release is unknown."""
+    fitting = [version for since, version in READS[kind] if since <= release]
+    return (fitting[-1] if fitting else NONE) if release else None
 
 
-def refusals(spec: Spec, said: dict[str, str]) -> tuple[Finding, ...]:
-    """`said` maps the runtimes that are installed to the output of their `--version`."""
+def reads_none(runtime: Runtime) -> bool:
+    return reads(runtime.kind, runtime.release) == NONE
+
+
+def first_release(kind: str) -> Release:
+    """That reads any CDI spec."""
+    return READS[kind][0][0]
+
+
+def refusals(spec: Spec, runtimes: Iterable[Runtime]) -> tuple[Finding, ...]:
+    """One for each runtime that is too old for the spec's version. Those that read no CDI at all are not ours to tell:
+    no version helps them."""
     wanted = rank(spec.cdi_version) or 0
     found = []
-    for runtime, text in sorted(said.items()):
-        highest = reads(runtime, text)
-        if highest is not None and (rank(highest) or 0) < wanted:
-            limit = f"reads CDI specs up to {highest}" if rank(highest) else "reads no CDI specs"
-            fact = f"{limit} and drops this one ({spec.cdi_version}) without a word"
-            found.append(Finding("degraded", shortened(text) or runtime, fact, hint(spec)))
+    for runtime in runtimes:
+        highest = reads(runtime.kind, runtime.release)
+        if highest and rank(highest) and (rank(highest) or 0) < wanted:
+            fact = f"reads CDI specs up to {highest} and drops this one ({spec.cdi_version}) without a word"
+            severity = "degraded" if runtime.serves else "info"
+            found.append(Finding(severity, runtime.place, fact, hint(spec, highest)))
     return tuple(found)
 
 
-def shortened(text: str) -> str:
-    return text.strip().partition("\n")[0][:60]
-
-
-def hint(spec: Spec) -> str:
-    place = requirement(spec)[1]
-    if "additionalGids" in place:
+def hint(spec: Spec, highest: str) -> str:
+    needed, place = requirement(spec)
+    if _is_at_most(needed, highest):
+        return f"write cdiVersion: {needed}, which is all that it needs"
+    nvidia = split_kind(spec.kind)[0].endswith("nvidia.com")
+    if nvidia and "additionalGids" in place and _is_at_most(minimum_version(without_groups(spec)), highest):
         return "give --feature-flag no-additional-gids-for-device-nodes, or update it"
-    return f"update it; {place} asks for {spec.cdi_version}" if place else "update it"
+    return f"update it; {place} needs {needed}"
+
+
+def without_groups(spec: Spec) -> Spec:
+    """As the feature flag makes it."""
+
+    def bare(edits: ContainerEdits) -> ContainerEdits:
+        return edits._replace(additional_gids=())
+
+    devices = tuple(device._replace(container_edits=bare(device.container_edits)) for device in spec.devices)
+    return spec._replace(container_edits=bare(spec.container_edits), devices=devices)
+
+
+def _is_at_most(version: str, highest: str) -> bool:
+    return (rank(version) or 0) <= (rank(highest) or 0)

@@ -21,6 +21,11 @@ class Node(NamedTuple):
     uid: int = 0
     gid: int = 0
 
+    @property
+    def needed_gid(self) -> int:
+        """The group that the user in a container must be in to use it, 0 for none."""
+        return self.gid if self.mode and self.mode & 0o006 != 0o006 else 0
+
 
 class Link(NamedTuple):
     """A symbolic link and its text."""
@@ -163,6 +168,20 @@ class Channel(NamedTuple):
     path: str
 
 
+class InstalledRuntime(NamedTuple):
+    """The program of a container runtime."""
+
+    name: str
+    """Of INSTALLATIONS in core/checks/container_runtimes.py, or a program's."""
+    path: str = ""
+    size_bytes: int = 0
+    mtime_ns: int = 0
+    said: str = ""
+    """What `--version` said, "" where it said nothing in time."""
+    serves: bool = True
+    """Somebody here uses it for containers with devices: false for a containerd without a kubelet."""
+
+
 class Inventory(NamedTuple):
     mode: str = ""
     presence: Presence = Presence()
@@ -179,9 +198,17 @@ class Inventory(NamedTuple):
     wsl: Wsl = Wsl()
     hook_path: str = ""
     findings: tuple[Finding, ...] = ()
+    runtimes: tuple[InstalledRuntime, ...] = ()
+    """The container runtimes here, where the spec will have what some of them may not read."""
     fingerprint: str = ""
     unchanged: bool = False
     """True: the caller's fingerprint still holds and a GPU sleeps, so that nobody probed further."""
+
+    @property
+    def needs_groups(self) -> bool:
+        """Some node is for a group: the spec will say so, unless told not to, and older runtimes do not read that."""
+        of_devices = (*(gpu.nodes for gpu in self.gpus), *(mig.nodes for mig in self.migs))
+        return any(node.needed_gid for nodes in (self.nodes, self.tegra.nodes, *of_devices) for node in nodes)
 
 
 def to_json(record: tuple[Any, ...]) -> bytes:

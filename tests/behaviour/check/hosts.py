@@ -17,8 +17,8 @@ CASE = {"gpus": GPUS, "path_bins": [HOOK]}
 CLEAN = """
 rm -rf /dev/char /etc/cdi /run/cdi /run/cdi-refreshd /run/nvidia-persistenced \
     /etc/systemd/system/*.wants/* /usr/local/bin/* \
-    /etc/containers/containers.conf* /usr/share/containers/containers.conf /etc/containerd /etc/crio /etc/docker \
-    /var/lib/kubelet
+    /etc/containers/containers.* /usr/share/containers/containers.* /etc/containerd /etc/crio /etc/docker \
+    /var/lib/kubelet /etc/kubernetes /var/lib/rancher /var/snap/docker
 rm -f /usr/bin/podman /usr/sbin/runc /usr/bin/runc
 [ -L /var/run ] || { rm -rf /var/run; ln -s /run /var/run; }
 """

@@ -85,7 +85,7 @@ echo library > /opt/fpga/lib/libfpga.so.2.1
 ln -s libfpga.so.2.1 /opt/fpga/lib/libfpga.so.2
 printf '#!/bin/sh\\n' > /opt/fpga/bin/program-card
 chmod +x /opt/fpga/bin/program-card
-rm -f /usr/bin/podman
+rm -f /usr/bin/podman /usr/sbin/runc /usr/bin/runc
 """
 
 

@@ -9,7 +9,6 @@ from cdi_refreshd.core.nvidia.inventory import Config, Node
 
 READ_ONLY = ("ro", "nosuid", "nodev", "rbind", "rprivate")
 SOCKET = ("nosuid", "nodev", "rbind", "rprivate", "noexec")
-WORLD_RW = 0o006
 
 T = TypeVar("T")
 
@@ -32,7 +31,7 @@ def nodes(found: Iterable[Node], choices: Choices) -> ContainerEdits:
     found = tuple(found)
     gids: tuple[int, ...] = ()
     if "no-additional-gids-for-device-nodes" not in choices.feature_flags:
-        gids = tuple(node.gid for node in found if node.gid and node.mode and node.mode & WORLD_RW != WORLD_RW)
+        gids = tuple(node.needed_gid for node in found if node.needed_gid)
     return ContainerEdits(device_nodes=tuple(device_node(node, choices) for node in found), additional_gids=gids)
 
 

@@ -1,0 +1,20 @@
+"""The container runtimes of this host, as the probe's child asks them: nobody else waits for them, the daemon least."""
+
+from cdi_refreshd.core.checks.container_runtimes import INSTALLATIONS
+from cdi_refreshd.core.nvidia.inventory import InstalledRuntime
+from cdi_refreshd.host import runtime_config, runtime_versions
+
+
+def probe() -> tuple[InstalledRuntime, ...]:
+    """Those of INSTALLATIONS that are here and used."""
+    return used(runtime_versions.installed(INSTALLATIONS))
+
+
+def used(found: tuple[InstalledRuntime, ...]) -> tuple[InstalledRuntime, ...]:
+    """Beside k3s or rke2, which bring their own, the distribution's containerd counts only if a kubelet asks it; alone
+    it may serve `ctr` and the like."""
+    kubelet, carried = runtime_config.has_kubelet(), runtime_config.carried()
+    kept = [one for one in found if one.name != "containerd" or kubelet or not carried]
+    # Where their data are elsewhere, so is the program; the configuration tells enough.
+    kept += [InstalledRuntime(name) for name in carried if all(one.name != name for one in found)]
+    return tuple(one._replace(serves=kubelet) if one.name == "containerd" else one for one in kept)
