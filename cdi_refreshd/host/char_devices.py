@@ -1,18 +1,25 @@
-"""Device nodes, by lstat alone: opening one would wake its GPU or hold its driver."""
+"""Device nodes, by lstat alone: opening one would wake its GPU or hold its driver.
 
+What nobody could look at is raised as a Fault: no GPU loses its node because the kernel had no memory left.
+"""
+
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
 
+from cdi_refreshd.core.absence import ABSENT, unseen
 from cdi_refreshd.core.formats.globs import matching as matching_names
 from cdi_refreshd.core.nvidia.inventory import Link, Node
 
 
 def node(path: str) -> Node | None:
-    """The character device at `path`; None where there is none. A symbolic link to one is none."""
+    """The character device at `path`; None where there is none. A symbolic link to one is none. Raises Fault."""
     try:
         seen = os.lstat(path)
-    except OSError:
+    except OSError as error:
+        if error.errno not in ABSENT:
+            raise unseen(path, error) from None
         return None
     if not stat.S_ISCHR(seen.st_mode):
         return None
@@ -34,11 +41,16 @@ def present(paths: Iterable[str]) -> tuple[Node, ...]:
 
 
 def matching(pattern: str) -> Iterator[Node]:
-    """Character devices whose path matches, in order; only the last part of the pattern may have wildcards."""
+    """Character devices whose path matches, in order; only the last part of the pattern may have wildcards.
+
+    Raises Fault.
+    """
     directory, _, name = pattern.rpartition("/")
     try:
         names = matching_names(sorted(os.listdir(directory or "/")), (name,))
-    except OSError:
+    except OSError as error:
+        if error.errno not in ABSENT:
+            raise unseen(directory, error) from None
         return
     # A name that is not printable cannot be written into a spec, and no driver gives one.
     found = (entry for entry in names if entry.isprintable())
@@ -46,11 +58,12 @@ def matching(pattern: str) -> Iterator[Node]:
 
 
 def links(paths: Iterable[str]) -> tuple[Link, ...]:
-    """Those of the paths that are symbolic links, with their texts."""
+    """Those of the paths that are symbolic links, with their texts. Raises Fault."""
     found = []
     for path in paths:
         try:
             found.append(Link(path, os.readlink(path)))
-        except OSError:
-            continue
+        except OSError as error:
+            if error.errno not in (*ABSENT, errno.EINVAL):  # EINVAL: it is something else
+                raise unseen(path, error) from None
     return tuple(found)

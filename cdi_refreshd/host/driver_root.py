@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
+from cdi_refreshd.core.absence import ABSENT, unseen
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.formats import elf
 from cdi_refreshd.core.formats.globs import matching
@@ -13,6 +14,7 @@ from cdi_refreshd.host.regular_file import NotRegular
 
 LINKS_AT_MOST = 40
 READ_AT_MOST_BYTES = 16 << 20
+NOT_ALLOWED = (errno.EACCES, errno.EPERM)
 
 
 class Tree:
@@ -20,6 +22,8 @@ class Tree:
 
     Symbolic links are followed inside the root: an absolute target starts at the root again, as it will for whoever
     runs with that root as `/`; one that already names the root (made from outside) is taken as it is.
+
+    What nobody could look at, for want of memory or the like, is raised as a Fault: a spec without it would be worse.
     """
 
     def __init__(self, root: str) -> None:
@@ -38,8 +42,8 @@ class Tree:
                 self._names[directory] = sorted(os.listdir(directory))
             except OSError as error:
                 self._names[directory] = []
-                if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                    self._find(directory, f"cannot be read: {os.strerror(error.errno or 0)}")
+                if error.errno not in ABSENT:
+                    self._refused(directory, error)
         return self._names[directory]
 
     def real(self, paths: Iterable[str]) -> list[str]:
@@ -114,8 +118,8 @@ class Tree:
         except NotRegular:
             return None
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                self._find(path, f"cannot be read: {os.strerror(error.errno or 0)}")
+            if error.errno not in ABSENT:
+                self._refused(path, error)
             return None
 
     def soname(self, path: str) -> str | None:
@@ -132,7 +136,9 @@ class Tree:
             try:
                 mode = os.lstat(path).st_mode
                 self._seen[path] = (mode, os.readlink(path) if stat.S_ISLNK(mode) else "")
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno not in (*ABSENT, *NOT_ALLOWED):
+                    raise unseen(path, error) from None
                 self._seen[path] = (0, "")
         return self._seen[path]
 
@@ -142,6 +148,12 @@ class Tree:
             return True
         self._find(ascii(path)[1:-1], "its name is not printable UTF-8, so it is left out", "rename it")
         return False
+
+    def _refused(self, path: str, error: OSError) -> None:
+        """That we may not read something lasts, and is told; of anything else nobody knows whether it is there."""
+        if error.errno not in NOT_ALLOWED:
+            raise unseen(path, error)
+        self._find(path, f"cannot be read: {os.strerror(error.errno or 0)}")
 
     def _find(self, place: str, fact: str, hint: str = "") -> None:
         finding = Finding("degraded", place, fact, hint)

@@ -1,10 +1,10 @@
 """What stands at paths, by lstat and stat alone: nothing is opened, so nothing wakes and nothing is held."""
 
-import errno
 import os
 import stat
 from collections.abc import Iterable
 
+from cdi_refreshd.core.absence import ABSENT
 from cdi_refreshd.core.checks.host_facts import (
     BLOCK,
     CHARACTER,
@@ -26,7 +26,6 @@ KINDS = {
     stat.S_IFDIR: DIRECTORY,
     stat.S_IFSOCK: SOCKET,
 }
-ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def entries(paths: Iterable[str]) -> dict[str, Entry]:

@@ -1,7 +1,12 @@
-"""NVIDIA's display functions and their DRM nodes, out of sysfs. Reading these attributes wakes nothing."""
+"""NVIDIA's display functions and their DRM nodes, out of sysfs. Reading these attributes wakes nothing.
+
+Only ENOENT says that something is not there. Every other error is raised as a Fault: a spec is not withdrawn because
+the kernel had no memory or no descriptor left.
+"""
 
 import os
 
+from cdi_refreshd.core.absence import unseen
 from cdi_refreshd.core.nvidia.inventory import PciFunction
 
 NVIDIA = "0x10de"
@@ -18,14 +23,10 @@ def readable(sysfs: str = "/sys") -> bool:
 
 
 def functions(sysfs: str = "/sys") -> tuple[PciFunction, ...]:
-    """Every display function of NVIDIA's, by address."""
+    """Every display function of NVIDIA's, by address. Raises Fault where one of them cannot be read."""
     directory = f"{sysfs}/bus/pci/devices"
-    try:
-        addresses = sorted(os.listdir(directory))
-    except OSError:
-        return ()
     found = []
-    for address in addresses:
+    for address in _names(directory):
         path = f"{directory}/{address}"
         if _read(f"{path}/vendor") == NVIDIA and _read(f"{path}/class").startswith(DISPLAY):
             driver = _link_name(f"{path}/driver")
@@ -37,23 +38,36 @@ def functions(sysfs: str = "/sys") -> tuple[PciFunction, ...]:
 
 
 def drm_names(address: str, sysfs: str = "/sys") -> tuple[str, ...]:
-    """Names under /dev/dri that belong to the function at `address`, such as card1 and renderD128."""
+    """Names under /dev/dri that belong to the function at `address`, such as card1 and renderD128. Raises Fault."""
+    return tuple(_names(f"{sysfs}/bus/pci/devices/{address}/drm"))
+
+
+def _names(directory: str) -> list[str]:
     try:
-        return tuple(sorted(os.listdir(f"{sysfs}/bus/pci/devices/{address}/drm")))
-    except OSError:
-        return ()
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise unseen(directory, error) from None
 
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(4096).strip()
-    except OSError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, 4096).decode("utf-8", "replace").strip()
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
         return ""
+    except OSError as error:
+        raise unseen(path, error) from None
 
 
 def _link_name(path: str) -> str:
     try:
         return os.path.basename(os.readlink(path))
-    except OSError:
+    except FileNotFoundError:
         return ""
+    except OSError as error:
+        raise unseen(path, error) from None

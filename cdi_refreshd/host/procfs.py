@@ -1,7 +1,13 @@
-"""What the kernel and NVIDIA's modules tell in procfs and sysfs. Nothing here wakes a GPU."""
+"""What the kernel and NVIDIA's modules tell in procfs and sysfs. Nothing here wakes a GPU.
+
+Only ENOENT says that something is not there; every other error is raised as a Fault, but by `told`.
+"""
 
 import os
+from collections.abc import Iterator
 
+from cdi_refreshd.core.absence import unseen
+from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia import driver_texts
 
 MIG_MINORS = "/proc/driver/nvidia-caps/mig-minors"
@@ -9,12 +15,22 @@ CAPABILITIES = "/proc/driver/nvidia/capabilities"
 
 
 def text(path: str) -> str | None:
-    """A small kernel file; None where it is not there or does not answer."""
+    """A small kernel file; None where it is not there. Raises Fault."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read(1 << 20)
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise unseen(path, error) from None
+
+
+def told(path: str) -> str:
+    """The same, "" also where it does not answer: for what may stay unknown."""
+    try:
+        return text(path) or ""
+    except Fault:
+        return ""
 
 
 def module_version() -> str:
@@ -24,7 +40,19 @@ def module_version() -> str:
 
 
 def module_loaded() -> bool:
-    return os.path.exists("/proc/driver/nvidia/version") or os.path.isdir("/sys/module/nvidia")
+    """Raises Fault where nobody could look."""
+    return any(map(is_there, ("/proc/driver/nvidia/version", "/sys/module/nvidia")))
+
+
+def is_there(path: str) -> bool:
+    """Links are followed. Raises Fault where nobody could look."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise unseen(path, error) from None
+    return True
 
 
 def module_present(name: str) -> bool:
@@ -41,12 +69,12 @@ def capability_minor(gpu_minor: int, gi: int, ci: int | None = None) -> int | No
 
 def no_new_privileges() -> bool:
     """Whether setuid programs have lost their power for this process."""
-    return "\nNoNewPrivs:\t1\n" in (text("/proc/self/status") or "")
+    return "\nNoNewPrivs:\t1\n" in told("/proc/self/status")
 
 
 def firmware_path() -> str:
     """The directory that the administrator gave the firmware loader, "" for none."""
-    return (text("/sys/module/firmware_class/parameters/path") or "").strip()
+    return told("/sys/module/firmware_class/parameters/path").strip()
 
 
 def release() -> str:
@@ -58,8 +86,19 @@ def machine() -> str:
 
 
 def mig_instances() -> tuple[str, ...]:
-    """Paths below the driver's capabilities directory of all GPU and compute instances, sorted. Wakes nothing."""
+    """Paths below the driver's capabilities directory of all instances, sorted. Wakes nothing. Raises Fault."""
     found = []
-    for directory, names, _ in os.walk(CAPABILITIES):
+    for directory, names, _ in os.walk(CAPABILITIES, onerror=_refuse):
         found += [f"{directory[len(CAPABILITIES) :]}/{name}" for name in names]
     return tuple(sorted(found))
+
+
+def capability_files() -> Iterator[str]:
+    """Paths of all files below the driver's capabilities directory. Raises Fault."""
+    for directory, _, names in os.walk(CAPABILITIES, onerror=_refuse):
+        yield from (f"{directory}/{name}" for name in names)
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise unseen(str(error.filename), error)

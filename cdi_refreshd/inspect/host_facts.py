@@ -50,7 +50,7 @@ def bound_gpu(function: PciFunction) -> BoundGpu:
     """A GPU that sleeps is not even asked for its minor: nobody promises that this lets it sleep."""
     if function.suspended:
         return BoundGpu(function.address)
-    said = procfs.text(f"/proc/driver/nvidia/gpus/{function.address}/information") or ""
+    said = procfs.told(f"/proc/driver/nvidia/gpus/{function.address}/information")
     values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in said.splitlines())}
     minor = values.get("Device Minor", "")
     return BoundGpu(

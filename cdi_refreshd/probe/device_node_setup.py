@@ -5,7 +5,8 @@ import json
 import os
 from typing import NamedTuple
 
-from cdi_refreshd.core.checks.host_facts import Entry, registered
+from cdi_refreshd.core.absence import ABSENT, unseen
+from cdi_refreshd.core.checks.host_facts import UNKNOWN, Entry, registered
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia import device_node_plan
 from cdi_refreshd.core.nvidia.device_node_plan import (
@@ -45,16 +46,26 @@ def kept(dev_root: str, device_nodes: str, wants_links: bool) -> tuple[Finding, 
     wants_nodes = device_nodes == "yes" or (device_nodes == "auto" and procfs.no_new_privileges())
     if not wants_nodes and not wants_links:
         return ()
-    seen = facts(dev_root)
     done: list[Done] = []
-    if wants_nodes:
+    try:
+        keep(done, dev_root, wants_nodes, wants_links)
+    except Fault as fault:
+        why = fault.finding
+        left = Finding("info", why.place, f"{why.fact}, so nodes and links are left as they are")
+        return (*map(finding, done), left)
+    return tuple(map(finding, done))
+
+
+def keep(done: list[Done], dev_root: str, wants_nodes: bool, wants_links: bool) -> None:
+    """Appends to `done`. Raises Fault where nobody could look: what is not seen is not missing."""
+    seen = facts(dev_root)
+    if wants_nodes and seen.readable:
         memory = recalled()
         done += carried_out(device_node_plan.node_actions(seen, memory))
         made = frozenset(one.action.path for one in done if not one.fault and one.action.do == MAKE)
         note(memory, device_node_plan.remembered(seen, memory, made))
     if wants_links:
         done += carried_out(device_node_plan.link_actions(facts(dev_root) if done else seen, CHAR))
-    return tuple(finding(one) for one in done)
 
 
 def ordered(dev_root: str, wants_nodes: bool, wants_links: bool) -> list[Done]:
@@ -106,7 +117,7 @@ def carry_out(action: Action) -> None:
 
 
 def facts(dev_root: str) -> Facts:
-    """Asks no GPU that sleeps for its minor: its node was there when it fell asleep."""
+    """Asks no GPU that sleeps for its minor: its node was there when it fell asleep. Raises Fault."""
     dev = f"{dev_root.rstrip('/')}/dev"
     text = path_entries.registered_drivers()
     loaded = device_node_plan.majors(registered(text)[0])
@@ -128,18 +139,16 @@ def facts(dev_root: str) -> Facts:
 def minors() -> tuple[int, ...]:
     asleep = {function.address for function in pci.functions() if function.suspended}
     awake = (address for address in names("/proc/driver/nvidia/gpus") if address not in asleep)
-    texts = (procfs.text(f"/proc/driver/nvidia/gpus/{address}/information") or "" for address in awake)
+    texts = (procfs.told(f"/proc/driver/nvidia/gpus/{address}/information") for address in awake)
     return tuple(sorted({minor for minor in map(device_node_plan.gpu_minor, texts) if minor is not None}))
 
 
 def capabilities() -> tuple[Capability, ...]:
     found = []
-    for directory, _, files in os.walk(procfs.CAPABILITIES):
-        for name in files:
-            path = f"{directory}/{name}"
-            said = procfs.text(path)
-            one = device_node_plan.capability(path[len(procfs.CAPABILITIES) + 1 :], said) if said else None
-            found += [one] if one else []
+    for path in procfs.capability_files():
+        said = procfs.text(path)
+        one = device_node_plan.capability(path[len(procfs.CAPABILITIES) + 1 :], said) if said else None
+        found += [one] if one else []
     return tuple(sorted(found))
 
 
@@ -147,18 +156,25 @@ def standing(dev: str) -> dict[str, Entry]:
     paths = [f"{dev}/{name}" for name in names(dev) if name.startswith("nvidia")]
     for directory in DIRECTORIES:
         paths += [f"{dev}/{directory}/{name}" for name in names(f"{dev}/{directory}")]
-    return path_entries.entries(paths)
+    found = path_entries.entries(paths)
+    for path, entry in found.items():
+        if entry.kind == UNKNOWN:
+            raise Fault(path, "cannot be read", "probe again")
+    return found
 
 
 def links() -> dict[str, str]:
-    texts = {link.path: link.target for link in char_devices.links(f"{CHAR}/{name}" for name in names(CHAR))}
-    return {name: texts.get(f"{CHAR}/{name}", "") for name in names(CHAR)}
+    there = names(CHAR)
+    texts = {link.path: link.target for link in char_devices.links(f"{CHAR}/{name}" for name in there)}
+    return {name: texts.get(f"{CHAR}/{name}", "") for name in there}
 
 
 def names(directory: str) -> list[str]:
     try:
         return sorted(os.listdir(directory))
-    except OSError:
+    except OSError as error:
+        if error.errno not in ABSENT:
+            raise unseen(directory, error) from None
         return []
 
 
@@ -166,8 +182,10 @@ def number(module: str) -> int:
     """The kernel never gives the same one to two things in sysfs; 0 for what is not there."""
     try:
         return os.stat(f"/sys/module/{module}").st_ino
-    except OSError:
+    except FileNotFoundError:
         return 0
+    except OSError as error:
+        raise unseen(module, error) from None
 
 
 def recalled() -> Memory:

@@ -45,20 +45,24 @@ def probe(request: Request) -> Inventory:
 
 
 def presence(tree: Tree) -> Presence:
-    return Presence(
-        sysfs=pci.readable(),
-        functions=pci.functions(),
-        module_version=procfs.module_version(),
-        module_loaded=procfs.module_loaded(),
-        wsl=char_devices.node("/dev/dxg") is not None,
-        tegra=tegra.is_tegra(tree),
-    )
+    """Never from a part of it: where something cannot be read, that is all that is known."""
+    try:
+        return Presence(
+            sysfs=pci.readable(),
+            functions=pci.functions(),
+            module_version=procfs.module_version(),
+            module_loaded=procfs.module_loaded(),
+            wsl=char_devices.node("/dev/dxg") is not None,
+            tegra=tegra.is_tegra(tree),
+        )
+    except Fault as fault:
+        return Presence(sysfs=pci.readable(), unreadable=f"{fault.finding.place}: {fault.finding.fact}")
 
 
 def may_open_nvml(seen: Presence) -> bool:
     """Opening NVML may load the driver: not where nobody loaded it, nor where no GPU is bound to it."""
     bound = any(function.driver == "nvidia" for function in seen.functions)
-    return seen.wsl or seen.tegra or (seen.module_loaded and bound)
+    return not seen.unreadable and (seen.wsl or seen.tegra or (seen.module_loaded and bound))
 
 
 def resolved(choices: Choices, tree: Tree, libraries: Libraries, may_ask: bool) -> tuple[str, Answer]:

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 
+from cdi_refreshd.core.absence import unseen
 from cdi_refreshd.core.config.generate_options import CSV_FILES, Choices
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia import csv_files
 from cdi_refreshd.core.nvidia.driver_paths import TEGRA_RELEASE
 from cdi_refreshd.core.nvidia.driver_texts import integrated_name
 from cdi_refreshd.core.nvidia.inventory import Link, Node, Tegra
-from cdi_refreshd.host import char_devices
+from cdi_refreshd.host import char_devices, procfs, regular_file
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.host.nvml import Answer, RawGpu
+from cdi_refreshd.host.regular_file import NotRegular
 from cdi_refreshd.probe.gpus import CONTROL
 from cdi_refreshd.probe.libraries import inspected
 
@@ -18,8 +20,19 @@ ORIN = "Orin (nvgpu)"
 
 
 def is_tegra(tree: Tree) -> bool:
-    family = tree.read(tree.host("/sys/devices/soc0/family")) or b""
-    return tree.is_file(tree.host(TEGRA_RELEASE)) or family.lower().startswith(b"tegra")
+    """Raises Fault where nobody could look: a Tegra need not have a PCI function, and would be without GPU."""
+    release = tree.host(TEGRA_RELEASE)
+    return procfs.is_there(release) or tree.is_file(release) or _family(tree).lower().startswith(b"tegra")
+
+
+def _family(tree: Tree) -> bytes:
+    path = tree.host("/sys/devices/soc0/family")
+    try:
+        return regular_file.start(path, 4096, follow_links=True)
+    except (FileNotFoundError, NotRegular):
+        return b""
+    except OSError as error:
+        raise unseen(path, error) from None
 
 
 def integrated(gpu: RawGpu) -> bool:

@@ -58,6 +58,8 @@ class Presence(NamedTuple):
     module_loaded: bool = False
     wsl: bool = False
     tegra: bool = False
+    unreadable: str = ""
+    """What could not be read, and why: then nothing can be said about absence, either."""
 
 
 class Gpu(NamedTuple):

@@ -115,6 +115,8 @@ def absence(seen: Presence) -> Verdict | None:
     """What sysfs and procfs alone decide; None where NVML is to be asked."""
     if not seen.sysfs:
         return Verdict("failed", "/sys is not readable, so nothing can be said about GPUs; mount it", KEEP)
+    if seen.unreadable:
+        return Verdict("failed", f"{seen.unreadable}, so nothing can be said about GPUs", KEEP)
     if seen.wsl or seen.tegra:
         return None
     if not seen.functions:

@@ -33,6 +33,12 @@ def seen(**change):
     [
         (Inventory(mode="nvml"), "no-gpu", WITHDRAW, "no NVIDIA GPU"),
         (Inventory(mode="nvml", presence=Presence(sysfs=False)), "failed", KEEP, "/sys is not readable"),
+        (
+            Inventory(mode="nvml", presence=Presence(unreadable="/sys/x: cannot be read: Input/output error")),
+            "failed",
+            KEEP,
+            "/sys/x: cannot be read: Input/output error, so nothing can be said about GPUs",
+        ),
         (seen(presence=PRESENT._replace(module_loaded=False)), "waiting-driver", WITHDRAW, "module is not loaded"),
         (seen(presence=VFIO), "waiting-driver", WITHDRAW, "0000:01:00.0 (vfio-pci)"),
         (seen(nvml=Nvml(9, "x"), driver=FILES), "waiting-driver", KEEP, "NVML says that the driver is not loaded"),
