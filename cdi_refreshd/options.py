@@ -46,6 +46,12 @@ LISTS = (
         [E + "CONFIG_SEARCH_PATHS"],
         "search configuration files here and nowhere else",
     ),
+    (
+        "program_search_paths",
+        ["--program-search-path"],
+        [E + "PROGRAM_SEARCH_PATHS"],
+        "search nvidia-smi and other programs here first",
+    ),
 )
 WORDS = (
     (

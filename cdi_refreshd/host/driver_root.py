@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from cdi_refreshd.core.absence import ABSENT, unseen
 from cdi_refreshd.core.findings import Finding
@@ -15,6 +16,21 @@ from cdi_refreshd.host.regular_file import NotRegular
 LINKS_AT_MOST = 40
 READ_AT_MOST_BYTES = 16 << 20
 NOT_ALLOWED = (errno.EACCES, errno.EPERM)
+
+
+class LibraryFile(NamedTuple):
+    """A file that should be a shared library."""
+
+    image: elf.Image | None
+    """None: it is no ELF file."""
+    size_bytes: int
+    """-1 where nobody could find out."""
+    trouble: str = ""
+    """Why it cannot be read."""
+
+    def flaw(self, machine: str) -> str:
+        """Why no program of such a machine can load it, "" where one can; `machine` as for core.formats.elf.flaw."""
+        return self.trouble or elf.flaw(self.image, self.size_bytes, machine)
 
 
 class Tree:
@@ -31,9 +47,15 @@ class Tree:
         self.findings: list[Finding] = []
         self._names: dict[str, list[str]] = {}
         self._seen: dict[str, tuple[int, str]] = {}
+        self._libraries: dict[str, LibraryFile] = {}
 
     def host(self, path: str) -> str:
         return self.root + path
+
+    def within(self, path: str) -> str:
+        """A host path for one that somebody gave who may or may not know of the root: it is not put below it twice."""
+        path = path.rstrip("/") or "/"
+        return path if f"{path}/".startswith(f"{self.root}/") else self.host(path)
 
     def names(self, directory: str) -> list[str]:
         """Sorted; empty where there is no such directory. One that may not be read is a finding."""
@@ -122,13 +144,21 @@ class Tree:
                 self._refused(path, error)
             return None
 
-    def soname(self, path: str) -> str | None:
-        """As core.elf.soname tells it; None also for a file that may not be read."""
+    def library(self, path: str) -> LibraryFile:
+        """What the file is as a shared library. Each is opened once, however often it is asked for."""
+        if path not in self._libraries:
+            self._libraries[path] = self._library(path)
+        return self._libraries[path]
+
+    def _library(self, path: str) -> LibraryFile:
         try:
             with regular_file.opened(self.resolve(path) or path) as descriptor:
-                return elf.soname(lambda offset, size: os.pread(descriptor, size, offset))
-        except (OSError, OverflowError):
-            return None
+                image = elf.image(lambda offset, size: os.pread(descriptor, size, offset))
+                return LibraryFile(image, os.fstat(descriptor).st_size)
+        except (NotRegular, OverflowError):
+            return LibraryFile(None, -1)
+        except OSError as error:
+            return LibraryFile(None, -1, f"cannot be read: {os.strerror(error.errno or 0)}")
 
     def _stat(self, path: str) -> tuple[int, str]:
         """lstat's mode, and the target of a symbolic link; (0, "") where there is nothing."""
@@ -156,6 +186,9 @@ class Tree:
         self._find(path, f"cannot be read: {os.strerror(error.errno or 0)}")
 
     def _find(self, place: str, fact: str, hint: str = "") -> None:
-        finding = Finding("degraded", place, fact, hint)
+        self.note(Finding("degraded", place, fact, hint))
+
+    def note(self, finding: Finding) -> None:
+        """Once, however often it is found."""
         if finding not in self.findings:
             self.findings.append(finding)

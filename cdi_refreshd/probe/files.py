@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable
 
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.nvidia.driver_paths import (
     CONFIG_DIRS,
     CONFIGS,
+    FIRMWARE,
     FIRMWARE_DIRS,
     GRAPHICS_PROGRAMS,
     MPS,
     PROGRAM_DIRS,
     PROGRAMS,
+    SMI,
     SOCKET_DIRS,
     SOCKETS,
     VULKAN,
@@ -20,23 +24,29 @@ from cdi_refreshd.core.nvidia.inventory import Config, Driver
 from cdi_refreshd.host.driver_root import Tree
 
 
-def beside(tree: Tree, driver: Driver, config_search_paths: tuple[str, ...], machine: str, ipc: bool) -> Driver:
+def beside(tree: Tree, driver: Driver, choices: Choices, machine: str, ipc: bool) -> Driver:
     """The driver with everything but firmware filled in. `machine` is uname's word for the processor."""
+    found = programs(tree, PROGRAMS, choices.program_search_paths)
+    if driver.library_dirs and not any(path.endswith(f"/{SMI}") for path in found):
+        fact = f"is in none of {', '.join((*choices.program_search_paths, *map(tree.host, PROGRAM_DIRS)))}"
+        tree.note(Finding("degraded", SMI, fact, "install it, or give --program-search-path"))
     return driver._replace(
         xorg=xorg(tree, driver),
-        configs=configs(tree, config_search_paths, machine),
+        configs=configs(tree, choices.config_search_paths, machine),
         sockets=sockets(tree) if ipc else (),
-        binaries=programs(tree, PROGRAMS),
-        graphics_binaries=programs(tree, GRAPHICS_PROGRAMS),
+        binaries=found,
+        graphics_binaries=programs(tree, GRAPHICS_PROGRAMS, choices.program_search_paths),
     )
 
 
-def program(tree: Tree, name: str) -> str:
-    return tree.first((tree.host(f"{directory}/{name}") for directory in PROGRAM_DIRS), tree.is_executable)
+def program(tree: Tree, name: str, search_paths: tuple[str, ...] = ()) -> str:
+    """In the search paths, which are the host's own, else in the usual places below the driver root."""
+    places = (*search_paths, *map(tree.host, PROGRAM_DIRS))
+    return tree.first((f"{directory}/{name}" for directory in places), tree.is_executable)
 
 
-def programs(tree: Tree, names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(path for name in names if (path := program(tree, name)))
+def programs(tree: Tree, names: Iterable[str], search_paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(path for name in names if (path := program(tree, name, search_paths)))
 
 
 def sockets(tree: Tree) -> tuple[str, ...]:
@@ -59,9 +69,9 @@ def configs(tree: Tree, search_paths: tuple[str, ...], machine: str) -> tuple[Co
 
 def firmware(tree: Tree, version: str, release: str, administrators: str) -> tuple[str, ...]:
     """`administrators` is the directory that the firmware loader was told, `release` the kernel's."""
-    usual = tuple(place for directory in FIRMWARE_DIRS for place in (f"{directory}/{release}", directory))
-    places = (administrators, *usual) if administrators else usual
-    return tuple(tree.find((tree.host(f"{place}/nvidia/{version}") for place in places), "gsp*.bin"))
+    usual = [place for directory in FIRMWARE_DIRS for place in (f"{directory}/{release}", directory)]
+    places = [tree.within(administrators), *map(tree.host, usual)] if administrators else map(tree.host, usual)
+    return tuple(tree.find((f"{place}/nvidia/{version}" for place in places), *FIRMWARE))
 
 
 def xorg(tree: Tree, driver: Driver) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from cdi_refreshd.core.nvidia.inventory import Presence
 from cdi_refreshd.host import char_devices, pci, procfs, sha256
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe import files
-from cdi_refreshd.probe.libraries import Libraries, versioned
+from cdi_refreshd.probe.driver_libraries import versioned
+from cdi_refreshd.probe.libraries import Libraries
 
 MODES = ("auto", "nvml", "management")
 """Those that ask NVML, and whose inputs are all below."""
@@ -21,9 +22,8 @@ def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Librari
     if not sleepy or choices.mode not in MODES or seen.tegra or seen.wsl:
         return ""
     dev_root = "" if choices.dev_root == "/" else choices.dev_root
-    explicit = "enable-explicit-driver-libraries" in choices.feature_flags
-    driver = versioned(libraries, "", seen.module_version, explicit)
-    driver = files.beside(tree, driver, choices.config_search_paths, procfs.machine(), True)
+    driver = versioned(libraries, "", seen.module_version, choices)
+    driver = files.beside(tree, driver, choices, procfs.machine(), True)
     facts = (
         __version__,
         choices,

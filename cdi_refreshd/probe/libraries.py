@@ -1,149 +1,120 @@
-"""The driver's libraries: where they are, which version, what links stand beside them."""
+"""Where the driver's libraries are: the usual directories, those that its links lead to, and the loader's cache."""
+
+from collections.abc import Iterable, Iterator
 
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.formats import globs, ld_so_cache
-from cdi_refreshd.core.nvidia import driver_texts
-from cdi_refreshd.core.nvidia.driver_paths import LIBRARY_DIRS, LOADER_CACHE
-from cdi_refreshd.core.nvidia.inventory import Driver, Library
+from cdi_refreshd.core.nvidia.driver_paths import LIBRARY_DIRS, LIBRARY_DIRS_32, LOADER_CACHE
+from cdi_refreshd.core.nvidia.inventory import Search
 from cdi_refreshd.host.driver_root import Tree
 
-EGL_PLATFORMS = tuple(
-    f"libnvidia-egl-{name}.so.*.*" for name in ("gbm", "wayland", "wayland2", "xcb", "xlib")
-)  # own version numbers, not the driver's
-EXPLICIT = (
-    *(f"lib{name}.so" for name in ("EGL", "GL", "GLESv1_CM", "GLESv2", "GLX", "GLdispatch", "OpenCL", "OpenGL")),
-    *(f"libnvidia-{name}.so" for name in ("api", "egl-xcb", "egl-xlib")),
-)
-NVML = "libnvidia-ml.so.1"
+CUDA, NVML = "libcuda.so.1", "libnvidia-ml.so.1"
 
 OURS = ("libnvidia", "libcuda", "libnv", "libGL", "libEGL", "libOpenCL", "libvdpau", "libvulkan")
 """How names begin that lead to NVIDIA's libraries on some distribution."""
 
 
 class Libraries:
-    """Finds libraries by name: in the usual directories, else through the loader's cache."""
+    """Finds libraries by name. What one place has hides nothing that another one has.
 
-    def __init__(self, tree: Tree, search_paths: tuple[str, ...]) -> None:
+    Many a host has a file of the driver left over in a usual directory, and the driver itself elsewhere. Where search
+    paths are given, they are the only place. With `bits` 32 the directories and the cache's entries are those of
+    32-bit libraries.
+    """
+
+    def __init__(self, tree: Tree, search_paths: tuple[str, ...] = (), bits: int = 64) -> None:
         self.tree = tree
-        directories = search_paths or tuple(tree.host(path) for path in LIBRARY_DIRS)
-        # /lib is a link to /usr/lib nearly everywhere: each directory once, under the name that comes first.
-        once: dict[str, str] = {}
-        for path in directories:
-            once.setdefault(tree.resolve(path), path)
-        self.directories = tuple(once.values())
+        self.bits = bits
+        usual = LIBRARY_DIRS if bits == 64 else LIBRARY_DIRS_32
+        self.usual = self._each_once(search_paths or tuple(tree.host(path) for path in usual))
         self.uses_cache = not search_paths
-        self._cached: tuple[tuple[str, tuple[str, ...]], ...] | None = None
+        self._cache_trouble = ""
+        self._damage = ""
+        self._directories: tuple[str, ...] | None = None
+        self._cached: dict[str, list[str]] | None = None
+        self._cached_names: list[str] = []
+        self._order: dict[str, int] = {}
 
     def find(self, pattern: str) -> list[str]:
-        """Real paths, each once, in the order of the directories."""
-        found = self.tree.real(self.tree.find(self.directories, pattern))
-        return found or self._in_cache(pattern)
+        """Real paths, each once: those of the directories in their order, then what the cache has besides."""
+        return self.tree.real((*self.tree.find(self.directories(), pattern), *self._in_cache(pattern)))
 
-    def nvml(self) -> str:
-        """The file to open, "" where there is none."""
-        return next(iter(self.find(NVML)), "")
+    def nvml(self, module_version: str = "") -> str:
+        """The file to open, "" where there is none: where there are several, the one that the module answers."""
+        found = self.find(NVML)
+        fitting = (path for path in found if module_version and path.endswith(f".so.{module_version}"))
+        return next(fitting, next(iter(found), ""))
+
+    def directories(self) -> tuple[str, ...]:
+        """The usual ones, and the real ones of libcuda.so.1 and libnvidia-ml.so.1, whatever leads there."""
+        if self._directories is None:
+            self._directories = self.usual
+            if self.uses_cache:
+                led_to = [path.rpartition("/")[0] for name in (CUDA, NVML) for path in self.find(name)]
+                self._directories = self._each_once((*self.usual, *led_to))
+        return self._directories
+
+    def searched(self) -> Search:
+        """For who found nothing."""
+        root = self.tree.host("/")
+        there = tuple(path for path in self.usual if path != root and self.tree.is_directory(path))
+        self._cache()
+        cache = self.tree.host(LOADER_CACHE) if self.uses_cache else ""
+        if self._damage:
+            self.tree.note(Finding("degraded", cache, self._damage, "run ldconfig"))
+        return Search(there, cache, self._cache_trouble)
+
+    def _each_once(self, directories: Iterable[str]) -> tuple[str, ...]:
+        """/lib is a link to /usr/lib nearly everywhere: each directory once, under the name that comes first."""
+        once: dict[str, str] = {}
+        for path in directories:
+            once.setdefault(self.tree.resolve(path), path)
+        return tuple(once.values())
 
     def _in_cache(self, pattern: str) -> list[str]:
-        found = [path for path, names in self._cache() if any(globs.matches(name, pattern) for name in names)]
-        return [path for path in self.tree.real(found) if self.tree.is_file(path)]
+        known = self._cache()
+        found = {path for name in globs.matching(self._cached_names, (pattern,)) for path in known[name]}
+        return [path for path in sorted(found, key=self._order.__getitem__) if self.tree.is_file(path)]
 
-    def _may_be_ours(self, path: str) -> bool:
-        directory, _, name = path.rpartition("/")
-        return directory not in self.directories or name.startswith(OURS)
+    def _cache(self) -> dict[str, list[str]]:
+        """The names by which a pattern may know them, sorted, with paths.
 
-    def _names(self, path: str) -> tuple[str, ...]:
-        return tuple(one.rpartition("/")[2] for one in self._chain(path))
-
-    def _chain(self, path: str) -> list[str]:
-        """The path and every link's target on the way: a pattern may match any of them."""
-        chain = [path]
-        while self.tree.is_link(chain[-1]) and len(chain) < len(LIBRARY_DIRS):
-            text = self.tree.link_text(chain[-1])
-            chain.append(self.tree.host(text) if text.startswith("/") else f"{chain[-1].rpartition('/')[0]}/{text}")
-        return chain
-
-    def _cache(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Paths with the names by which a pattern may know them.
-
-        A host lists thousands. Of those in directories that were searched by name already, only links with names
+        A host lists thousands. Of those in the usual directories, which are searched by name, only links with names
         like NVIDIA's are followed: nothing else there can lead to what was not found.
         """
         if self._cached is None:
-            self._cached = ()
-            path = self.tree.host(LOADER_CACHE)
-            raw = self.tree.read(path) if self.uses_cache else None
-            if raw is not None:
-                try:
-                    listed = ld_so_cache.libraries(raw)
-                    paths = [self.tree.host(item) for item in listed if self._may_be_ours(self.tree.host(item))]
-                    self._cached = tuple((path, self._names(path)) for path in paths)
-                except ValueError as error:
-                    fact = f"is not a library cache that can be read ({error})"
-                    self.tree.findings.append(Finding("degraded", path, fact, "run ldconfig"))
+            self._cached = {}
+            names: dict[str, list[str]] = {}
+            for path in map(self.tree.host, self._listed()):
+                if self._may_be_ours(path):
+                    self._order.setdefault(path, len(self._order))
+                    for name in self._names(path):
+                        names.setdefault(name, []).append(path)
+            self._cached, self._cached_names = names, sorted(names)
         return self._cached
 
+    def _listed(self) -> tuple[str, ...]:
+        path = self.tree.host(LOADER_CACHE)
+        raw = self.tree.read(path) if self.uses_cache else None
+        if raw is None:
+            self._cache_trouble = "is missing" if self.uses_cache else ""
+            return ()
+        try:
+            return ld_so_cache.libraries(raw, self.bits)
+        except ValueError as error:
+            self._cache_trouble = "is damaged"
+            self._damage = f"is not a library cache that can be read ({error})"
+            return ()
 
-def versioned(libraries: Libraries, nvml_version: str, module_version: str, explicit: bool) -> Driver:
-    """The driver's libraries by its version: NVML's word, else what the file names carry."""
-    version = nvml_version or inferred_version(libraries, module_version)
-    if not version:
-        return Driver()
-    if not (libraries.find(f"libcuda.so.{version}") or libraries.find(f"libnvidia-ml.so.{version}")):
-        return Driver(version, inferred_version(libraries, module_version))
-    tree = libraries.tree
-    directories = tuple(dict.fromkeys(path.rpartition("/")[0] for path in libraries.find(f"lib*.so.{version}")))
-    paths = list(tree.find((d + sub for d in directories for sub in ("", "/vdpau")), f"*.so.{version}"))
-    paths += tree.find(directories, "libnvidia-nvvm70.so.*")
-    if explicit:
-        paths += (path for name in EXPLICIT for path in tree.find(directories, name))
-    egl = dict.fromkeys(path for pattern in EGL_PLATFORMS for path in libraries.find(pattern))
-    return Driver(
-        version=version,
-        library_dirs=directories,
-        libraries=tuple(inspected(tree, path, version) for path in tree.real(paths)),
-        graphics_libraries=tuple(Library(path) for path in egl),
-        allocator=tuple(libraries.find(f"libnvidia-allocator.so.{version}")),
-        vulkan_producer=tuple(libraries.find(f"libnvidia-vulkan-producer.so.{version}")),
-    )
+    def _may_be_ours(self, path: str) -> bool:
+        directory, _, name = path.rpartition("/")
+        return directory not in self.usual or name.startswith(OURS)
 
-
-def inferred_version(libraries: Libraries, module_version: str) -> str:
-    """Out of file names: the loaded module's version where there is a library of it, else the highest."""
-    for stem in ("libcuda.so.", "libnvidia-ml.so."):
-        names = [path.rpartition("/")[2] for path in libraries.find(stem + "*.*")]
-        versions = {name[len(stem) :] for name in names if name.startswith(stem)}
-        if module_version in versions:
-            return module_version
-        if highest := driver_texts.highest_version(versions):
-            return highest
-    return ""
-
-
-def inspected(tree: Tree, path: str, version: str = "") -> Library:
-    """The library with its soname and the links beside it."""
-    directory, _, name = path.rpartition("/")
-    soname = tree.soname(path) if name.count(".") > 1 else name
-    if soname is None:
-        tree.findings.append(Finding("info", path, "is no ELF library with one soname, so it gets no links"))
-        return Library(path)
-    soname = soname or name
-    if is_of_another_version(soname, name, version):
-        return Library(path, soname)
-    return Library(
-        path,
-        soname,
-        soname != name and tree.is_link(f"{directory}/{soname}"),
-        plain_name(soname) not in ("", soname) and tree.is_link(f"{directory}/{plain_name(soname)}"),
-    )
-
-
-def is_of_another_version(soname: str, name: str, version: str) -> bool:
-    """The file was renamed from one driver version to another; the old one is gone, and no container needs its name."""
-    stem, _, told = soname.rpartition(".so.")
-    return name == f"{stem}.so.{version}" and "." in told and told != version
-
-
-def plain_name(soname: str) -> str:
-    """The soname without what follows `.so`; "" where it has none."""
-    stem, dot_so, _ = soname.rpartition(".so")
-    return stem + dot_so
+    def _names(self, path: str) -> Iterator[str]:
+        """Of the path and of every link's target on the way: a pattern may match any of them."""
+        for _ in LIBRARY_DIRS:
+            yield path.rpartition("/")[2]
+            if not self.tree.is_link(path):
+                return
+            text = self.tree.link_text(path)
+            path = self.tree.host(text) if text.startswith("/") else f"{path.rpartition('/')[0]}/{text}"

@@ -5,14 +5,15 @@ import os
 from cdi_refreshd.core.config.generate_options import Choices, quoted
 from cdi_refreshd.core.findings import Fault, Finding, UsageFault
 from cdi_refreshd.core.nvidia.driver_paths import CHANNEL_DIR, HOOK, NODES
-from cdi_refreshd.core.nvidia.driver_texts import integrated_name
+from cdi_refreshd.core.nvidia.driver_texts import integrated_name, not_found
 from cdi_refreshd.core.nvidia.inventory import Channel, Driver, Gpu, Inventory, Link, Node, Presence
 from cdi_refreshd.host import char_devices, dxcore, nvml, pci, procfs
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.host.nvml import Answer
 from cdi_refreshd.probe import files, gpus, tegra, wsl
+from cdi_refreshd.probe.driver_libraries import inferred_version, inspected, versioned
 from cdi_refreshd.probe.fingerprint import fingerprint
-from cdi_refreshd.probe.libraries import Libraries, versioned
+from cdi_refreshd.probe.libraries import Libraries
 from cdi_refreshd.probe.request import Request
 
 NOT_MANAGEMENT = ("nvidia-fs", "nvidia-nvswitch", "nvidia-nvlink")
@@ -36,7 +37,7 @@ def probe(request: Request) -> Inventory:
     mark = fingerprint(choices, seen, tree, libraries, hook) if request.gated else ""
     if mark and mark == request.known_fingerprint and any(function.suspended for function in seen.functions):
         return Inventory(mode="nvml", presence=seen, fingerprint=mark, unchanged=True)
-    mode, answer = resolved(choices, tree, libraries, not request.gated or may_open_nvml(seen))
+    mode, answer = resolved(choices, seen, libraries, not request.gated or may_open_nvml(seen))
     base = Inventory(mode=mode, presence=seen, fingerprint=mark, hook_path=hook)
     devices = gpus.Devices(choices.dev_root)
     full = PROBES[mode](base._replace(nvml=answer.nvml), choices, libraries, answer, devices)
@@ -65,14 +66,14 @@ def may_open_nvml(seen: Presence) -> bool:
     return not seen.unreadable and (seen.wsl or seen.tegra or (seen.module_loaded and bound))
 
 
-def resolved(choices: Choices, tree: Tree, libraries: Libraries, may_ask: bool) -> tuple[str, Answer]:
+def resolved(choices: Choices, seen: Presence, libraries: Libraries, may_ask: bool) -> tuple[str, Answer]:
     """The mode that `auto` means here, and what NVML said where it was asked."""
-    unasked = Answer(Inventory().nvml)
+    tree, unasked = libraries.tree, Answer(Inventory().nvml)
     if choices.mode not in ("auto", "nvml", "management", "csv") or not may_ask:
         return choices.mode, unasked
     if choices.mode == "auto" and dxcore.can_open(wsl.library(tree)):
         return "wsl", unasked
-    library = libraries.nvml()
+    library = libraries.nvml(seen.module_version)
     if not library and tree.root:
         answer = Answer(unasked.nvml._replace(code=12, message=f"there is no libnvidia-ml.so.1 under {tree.root}"))
     else:
@@ -93,9 +94,20 @@ def nvml_probe(
     base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
 ) -> Inventory:
     if answer.nvml.code != 0:
-        return base._replace(driver=Driver(files_version=versioned(libraries, "", "", False).version))
+        return base._replace(driver=without_nvml(libraries, base.presence.module_version))
     found = with_gpus(base, answer, devices)
     return found._replace(nodes=devices.control(), driver=driver(found, choices, libraries, answer))
+
+
+def without_nvml(libraries: Libraries, module_version: str) -> Driver:
+    """What there is of the driver's libraries where NVML did not answer, for who is to say why."""
+    opened = libraries.nvml(module_version)
+    found = [inspected(libraries.tree, opened)] if opened else []
+    return Driver(
+        files_version=inferred_version(libraries, ""),
+        libraries=tuple(one for one in found if one.flaw),
+        search=libraries.searched(),
+    )
 
 
 def with_gpus(base: Inventory, answer: Answer, devices: gpus.Devices) -> Inventory:
@@ -107,14 +119,9 @@ def with_gpus(base: Inventory, answer: Answer, devices: gpus.Devices) -> Invento
 
 def driver(base: Inventory, choices: Choices, libraries: Libraries, answer: Answer) -> Driver:
     tree = libraries.tree
-    found = versioned(
-        libraries,
-        answer.version,
-        base.presence.module_version,
-        "enable-explicit-driver-libraries" in choices.feature_flags,
-    )
+    found = versioned(libraries, answer.version, base.presence.module_version, choices)
     ipc = "disable-ipc-discoverer" not in choices.feature_flags
-    found = files.beside(tree, found, choices.config_search_paths, procfs.machine(), ipc)
+    found = files.beside(tree, found, choices, procfs.machine(), ipc)
     gsp = files.firmware(tree, found.version, procfs.release(), procfs.firmware_path()) if found.version else ()
     unresolved = (*gsp, *found.xorg, *found.sockets, *found.binaries, *found.graphics_binaries)
     astray = tuple(Link(path, real) for path in unresolved if (real := tree.astray(path)))
@@ -126,7 +133,11 @@ def management_probe(
 ) -> Inventory:
     found = (node for pattern in NODES["management"] for node in char_devices.matching(devices.root + pattern))
     kept = (node for node in found if not node.path.rpartition("/")[2].startswith(NOT_MANAGEMENT))
-    return base._replace(nodes=tuple(dict.fromkeys(kept)), driver=driver(base, choices, libraries, answer))
+    found_driver = driver(base, choices, libraries, answer)
+    if found_driver.library_dirs:
+        for name in found_driver.missing:
+            libraries.tree.note(Finding("degraded", name, "is missing", not_found(found_driver.search)))
+    return base._replace(nodes=tuple(dict.fromkeys(kept)), driver=found_driver)
 
 
 def node_probe(base: Inventory, _: Choices, libraries: Libraries, __: Answer, devices: gpus.Devices) -> Inventory:

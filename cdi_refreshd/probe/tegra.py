@@ -13,8 +13,8 @@ from cdi_refreshd.host import char_devices, procfs, regular_file
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.host.nvml import Answer, RawGpu
 from cdi_refreshd.host.regular_file import NotRegular
+from cdi_refreshd.probe.driver_libraries import inspected
 from cdi_refreshd.probe.gpus import CONTROL
-from cdi_refreshd.probe.libraries import inspected
 
 ORIN = "Orin (nvgpu)"
 

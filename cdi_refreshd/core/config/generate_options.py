@@ -21,6 +21,7 @@ IGNORED_FEATURE_FLAGS = ("disable-nvsandboxutils", "disable-nvsandbox-utils")
 FEATURE_FLAGS = (
     "disable-ipc-discoverer",
     "disable-multiple-csv-devices",
+    "enable-32bit-libraries",
     "enable-coherent-annotations",
     "enable-explicit-driver-libraries",
     "no-additional-gids-for-device-nodes",
@@ -55,6 +56,7 @@ class Choices(NamedTuple):
     csv_compat_root: str = "/usr/local/cuda/compat_orin"
     library_search_paths: tuple[str, ...] = ()
     config_search_paths: tuple[str, ...] = ()
+    program_search_paths: tuple[str, ...] = ()
 
 
 def quoted(word: str) -> str:
@@ -131,4 +133,5 @@ def checked(choices: Choices) -> Choices:
         device_ids=unique(choices.device_ids) or ("all",),
         library_search_paths=tuple(absolute("--library-search-path", p) for p in choices.library_search_paths),
         config_search_paths=tuple(absolute("--config-search-path", p) for p in choices.config_search_paths),
+        program_search_paths=tuple(absolute("--program-search-path", p) for p in choices.program_search_paths),
     )

@@ -193,6 +193,13 @@ KEYS = (
         "config_search_paths",
         "Search the driver's configuration files here and nowhere else. Empty: where they usually are.",
     ),
+    Key(
+        GENERATE,
+        "program-search-path",
+        PATHS,
+        "program_search_paths",
+        "Search nvidia-smi and the driver's other programs here first, then where they usually are.",
+    ),
     Key(OUTPUT, "spec-dir", PATH, "output", "The directory of the spec. Container runtimes must know it."),
     Key(OUTPUT, "file-name", Kind(_file_name), "output", "The spec's name there, with or without .yaml or .json."),
     Key(OUTPUT, "format", _word(FORMATS), "output", f"{' or '.join(FORMATS)}, where file-name does not say it."),
@@ -201,7 +208,7 @@ KEYS = (
         "on-mismatch",
         _word(ON_MISMATCH),
         "on_mismatch",
-        "The spec while module and libraries differ: keep-while-valid (all its paths exist), keep, or withdraw.",
+        "The spec while module and libraries do not fit: keep-while-valid (all its paths exist), keep, or withdraw.",
     ),
     Key(
         HOST,

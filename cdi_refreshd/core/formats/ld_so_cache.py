@@ -10,12 +10,12 @@ OLD_MAGIC, NEW_MAGIC = b"ld.so-1.7.0\0", b"glibc-ld.so.cache1.1"
 OLD_ENTRY_BYTES, NEW_HEAD_BYTES, NEW_ENTRY = 12, 48, struct.Struct("<iIIIQ")
 ELF = (1, 3)
 """A plain ELF library, and one for glibc 2."""
-WIDE = {0x0300, 0x0500, 0x0A00}
-"""x86-64, ppc64le and aarch64. What is 32 bits wide is not for containers."""
+ARCHITECTURES = {64: (0x0300, 0x0500, 0x0A00), 32: (0x0000,)}
+"""x86-64, ppc64le and aarch64; i386."""
 
 
-def libraries(cache: bytes) -> tuple[str, ...]:
-    """Paths of the 64-bit libraries, in the cache's order. ValueError where this is no such cache."""
+def libraries(cache: bytes, bits: int = 64) -> tuple[str, ...]:
+    """Paths of the 64-bit or the 32-bit libraries, in the cache's order. ValueError where this is no such cache."""
     at = 0
     if cache.startswith(OLD_MAGIC):
         (count,) = struct.unpack_from("<I", _part(cache, 12, 4))
@@ -26,7 +26,7 @@ def libraries(cache: bytes) -> tuple[str, ...]:
     table = _part(cache, at + NEW_HEAD_BYTES, count * NEW_ENTRY.size)
     paths: dict[str, None] = {}
     for flags, _, value, _, _ in NEW_ENTRY.iter_unpack(table):
-        if flags & 0xFF in ELF and flags & 0xFF00 in WIDE:
+        if flags & 0xFF in ELF and flags & 0xFF00 in ARCHITECTURES[bits]:
             paths[_string(cache, at + value)] = None
     return tuple(paths)
 

@@ -17,10 +17,28 @@ LIBRARY_DIRS = (
     "/lib/x86_64-linux-gnu/nvidia/current",
     "/lib/aarch64-linux-gnu/nvidia/current",
 )
+LIBRARY_DIRS_32 = (
+    "/usr/lib/i386-linux-gnu",
+    "/usr/lib/i386-linux-gnu/nvidia/current",
+    "/usr/lib32",
+    "/usr/lib",
+    "/lib/i386-linux-gnu",
+    "/lib/i386-linux-gnu/nvidia/current",
+    "/lib32",
+    "/lib",
+)
+"""Of 32-bit libraries. On some distributions /usr/lib is of 64-bit ones: the files tell."""
+ESSENTIAL_LIBRARIES = ("libcuda", "libnvidia-ml", "libnvidia-ptxjitcompiler", "libnvidia-nvvm")
+"""Without which CUDA does not start, or fails at the first kernel that is compiled at run time."""
+NVVM_SINCE = 495
+"""The first driver branch that has libnvidia-nvvm."""
 LOADER_CACHE = "/etc/ld.so.cache"
-PROGRAM_DIRS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+USUAL_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""In which a container finds programs, too."""
+PROGRAM_DIRS = (*USUAL_PATH, "/opt/bin")
+SMI = "nvidia-smi"
 PROGRAMS = (
-    "nvidia-smi",
+    SMI,
     "nvidia-debugdump",
     "nvidia-persistenced",
     "nvidia-cuda-mps-control",
@@ -54,6 +72,7 @@ CONFIGS = (
 VULKAN = ("icd.d/nvidia_icd.json", "icd.d/nvidia_layers.json", "implicit_layer.d/nvidia_layers.json")
 XORG_DIRS = ("/usr/lib/xorg", "/usr/lib64/xorg", "/usr/X11R6/lib", "/usr/X11R6/lib64")
 XORG_MODULES = ("modules/drivers", "modules/extensions", "modules/updates/drivers", "modules/updates/extensions")
+FIRMWARE = ("gsp*.bin", "ucodes_*.bin")
 FIRMWARE_DIRS = ("/lib/firmware/updates", "/lib/firmware")
 TEGRA_RELEASE = "/etc/nv_tegra_release"
 CHANNEL_DIR = "/dev/nvidia-caps-imex-channels"
@@ -73,3 +92,10 @@ NODES = {
         f"{CHANNEL_DIR}/channel*",
     ),
 }
+
+
+def essential_libraries(version: str) -> tuple[str, ...]:
+    """Stems of the essential libraries that a driver of that version has."""
+    branch = version.partition(".")[0]
+    newer = not branch.isdigit() or int(branch) >= NVVM_SINCE
+    return ESSENTIAL_LIBRARIES if newer else tuple(name for name in ESSENTIAL_LIBRARIES if name != "libnvidia-nvvm")

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from cdi_refreshd.core.nvidia.inventory import Search
+
 CAPABILITY = re.compile(r"(config|monitor|gpu\d+/gi\d+/access|gpu\d+/gi\d+/ci\d+/access) (\d{1,7})", re.ASCII)
 VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9})+", re.ASCII)
 
@@ -39,6 +41,14 @@ def highest_version(words: Iterable[str]) -> str:
     """By their numbers: 99.1 before 550.1.2 before 580.95.05. "" where none of the words is a version."""
     versions = filter(VERSION.fullmatch, words)
     return max(versions, key=lambda version: tuple(map(int, version.split("."))), default="")
+
+
+def not_found(search: Search) -> str:
+    """Where libraries were looked for in vain, and what would have them found: they may well be installed."""
+    cache = f"{search.cache}, which {search.cache_trouble}" if search.cache_trouble else search.cache
+    places = [*search.directories, cache] if cache else list(search.directories)
+    looked = f"looked in {' and '.join(filter(None, (', '.join(places[:-1]), places[-1])))}; " if places else ""
+    return f"{looked}install the driver's libraries, run ldconfig, or give --library-search-path"
 
 
 def integrated_name(name: str) -> bool:

@@ -100,6 +100,8 @@ class Library(NamedTuple):
     """Beside it there is a symbolic link by the soname."""
     plain_is_link: bool = False
     """Beside it there is a symbolic link that ends in `.so`."""
+    flaw: str = ""
+    """Why no program can load it: it is empty, cut short, or no library of this machine."""
 
 
 class Config(NamedTuple):
@@ -107,11 +109,22 @@ class Config(NamedTuple):
     container_path: str
 
 
+class Search(NamedTuple):
+    """Where libraries were looked for and not found."""
+
+    directories: tuple[str, ...] = ()
+    """Those that there are."""
+    cache: str = ""
+    """Of the loader, as a host path; "" where nobody asked it."""
+    cache_trouble: str = ""
+    """What keeps it from being of use: `is missing`, `is damaged`."""
+
+
 class Driver(NamedTuple):
     version: str = ""
     """By which the libraries are found: NVML's word, else from file names."""
     files_version: str = ""
-    """The highest version that library names carry, where `version` has no library."""
+    """The highest version that library names carry, where an essential library of `version` is missing."""
     cuda_version: int = 0
     """NVML's number: 13000 is CUDA 13.0. 0 where unknown."""
     library_dirs: tuple[str, ...] = ()
@@ -127,6 +140,10 @@ class Driver(NamedTuple):
     graphics_binaries: tuple[str, ...] = ()
     astray: tuple[Link, ...] = ()
     """Of the paths above: those whose own links lead the host, which knows no driver root, elsewhere; and the file."""
+    missing: tuple[str, ...] = ()
+    """Names of essential libraries that there are none of."""
+    search: Search = Search()
+    """Empty where nothing is missing."""
 
 
 class Nvml(NamedTuple):

@@ -7,7 +7,9 @@ from cdi_refreshd.core.cdi.validate import validate
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.findings import Fault, Finding, UsageFault, alike, together
 from cdi_refreshd.core.nvidia.build.spec import build
-from cdi_refreshd.core.nvidia.inventory import Inventory, Presence
+from cdi_refreshd.core.nvidia.driver_paths import essential_libraries
+from cdi_refreshd.core.nvidia.driver_texts import not_found
+from cdi_refreshd.core.nvidia.inventory import Driver, Inventory, Presence
 
 EXIT_STATUS = {
     "no-gpu": 0,
@@ -69,8 +71,9 @@ def is_given_away(verdict: Verdict) -> bool:
 
 
 def under_policy(verdict: Verdict, on_mismatch: str) -> Verdict:
-    """`on_mismatch` is the configured action for a driver whose module and libraries differ."""
-    return verdict._replace(action=on_mismatch) if verdict.state == "driver-mismatch" else verdict
+    """`on_mismatch` is the configured action for a driver whose module and libraries do not go together."""
+    mismatched = verdict.state in ("driver-mismatch", "waiting-userspace")
+    return verdict._replace(action=on_mismatch) if mismatched else verdict
 
 
 def failed(fault: Fault) -> Verdict:
@@ -132,24 +135,44 @@ def absence(seen: Presence) -> Verdict | None:
 
 def nvml_trouble(inventory: Inventory) -> Verdict | None:
     nvml, driver, seen = inventory.nvml, inventory.driver, inventory.presence
-    if nvml.code == 0 and driver.library_dirs:
-        return None
     module = seen.module_version or "unknown"
-    if nvml.code == NVML_MISMATCH or (nvml.code == 0 and driver.files_version):
-        library = driver.files_version or "unknown"
-        module = module if nvml.code == NVML_MISMATCH else driver.version
-        reason = f"the loaded nvidia module is {module}, the libraries are {library}; reboot, or reload the module"
-        return Verdict("driver-mismatch", reason, KEEP_WHILE_VALID)
-    if nvml.code == NVML_LIBRARY_NOT_FOUND:
-        there = f"version {driver.files_version} is there; run ldconfig" if driver.files_version else "install them"
-        return Verdict(
-            "waiting-userspace", f"libnvidia-ml.so.1 cannot be opened, module {module}; {there}", KEEP_WHILE_VALID
-        )
+    if nvml.code == NVML_MISMATCH:
+        return mismatch(module, f"the libraries are {driver.files_version or 'unknown'}")
+    if nvml.code in (0, NVML_LIBRARY_NOT_FOUND) and (trouble := library_trouble(driver)):
+        return trouble
     if nvml.code == 0:
-        return Verdict("waiting-userspace", f"no driver library of version {driver.version}", KEEP_WHILE_VALID)
+        return None
+    if nvml.code == NVML_LIBRARY_NOT_FOUND:
+        there = f"version {driver.files_version} is there; run ldconfig" if driver.files_version else ""
+        reason = f"libnvidia-ml.so.1 cannot be opened, module {module}; {there or not_found(driver.search)}"
+        return Verdict("waiting-userspace", reason, KEEP_WHILE_VALID)
     if nvml.code == NVML_DRIVER_NOT_LOADED:
         return Verdict("waiting-driver", f"NVML says that the driver is not loaded, module {module}", KEEP)
     return Verdict("failed", f"NVML failed: {nvml.message}; see dmesg for NVRM lines", KEEP)
+
+
+def library_trouble(driver: Driver) -> Verdict | None:
+    """What keeps CUDA from starting in a container that gets these libraries; None where nothing does."""
+    essential = essential_libraries(driver.version)
+    for library in driver.libraries:
+        if library.flaw and library.path.rpartition("/")[2].startswith(tuple(f"{name}.so." for name in essential)):
+            reason = f"{library.path}: {library.flaw}; install the driver's libraries again"
+            return Verdict("waiting-userspace", reason, KEEP_WHILE_VALID)
+    if driver.version and driver.files_version and not driver.library_dirs:
+        return mismatch(driver.version, f"the libraries are {driver.files_version}")
+    if driver.missing and driver.files_version:
+        names = ", ".join(name.partition(".so.")[0] for name in driver.missing)
+        return mismatch(driver.version, f"{names} of the libraries is {driver.files_version}, an upgrade half done")
+    if driver.missing or (driver.version and not driver.library_dirs):
+        what = f"there is no {', '.join(driver.missing)}" if driver.library_dirs else "no driver library"
+        what += "" if driver.library_dirs else f" of version {driver.version}"
+        return Verdict("waiting-userspace", f"{what}; {not_found(driver.search)}", KEEP_WHILE_VALID)
+    return None
+
+
+def mismatch(module: str, libraries: str) -> Verdict:
+    reason = f"the loaded nvidia module is {module}, {libraries}; reboot, or reload the module"
+    return Verdict("driver-mismatch", reason, KEEP_WHILE_VALID)
 
 
 def nothing_to_describe(inventory: Inventory) -> Verdict:

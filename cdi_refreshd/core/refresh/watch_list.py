@@ -81,7 +81,8 @@ def _all(
             yield Watch(f"{root}{path}/nvidia", (), Kind.FIRMWARE)
     yield from _configs(choices, root)
     programs = (*driver_paths.PROGRAMS, *driver_paths.GRAPHICS_PROGRAMS)
-    yield from (Watch(root + directory, programs, Kind.PROGRAM) for directory in driver_paths.PROGRAM_DIRS)
+    places = (*choices.program_search_paths, *(root + directory for directory in driver_paths.PROGRAM_DIRS))
+    yield from (Watch(directory, programs, Kind.PROGRAM) for directory in places)
     yield from _hooks(choices)
     if choices.mode in ("csv", "auto"):
         yield from (_file(path, Kind.CSV_FILE) for path in choices.csv_files)

@@ -13,7 +13,8 @@ FOLDER = Path(__file__).with_name("expected")
 DRIVER_ROOT = "/run/nvidia/driver"
 CSV = "/etc/nvidia-container-runtime/host-files-for-container.d"
 # Only the workstation has all the libraries of a driver: the others would say the same again.
-NAMES = ("libnvidia-[abd-ln-z]*", "libnv[a-hj-z]*", "libGLES*", "libEGL*")
+# Without NVVM and the PTX compiler, CUDA does not start.
+NAMES = ("libnvidia-[abd-loq-z]*", "libnvidia-ng*", "libnvidia-p[kr]*", "libnv[a-hj-z]*", "libGLES*", "libEGL*")
 FEW = [f"/usr/{folder}/{name}" for folder in ("lib/*", "lib64", "lib/*/nvidia/current") for name in NAMES]
 SOCKETS = ["/run/nvidia-persistenced/socket", "/run/nvidia-fabricmanager/socket"]
 MACHINES = {

@@ -115,11 +115,12 @@ def test_without_the_libraries_the_spec_goes(host, published):
     host.become(case(GPU, files=False))
     done = host.oneshot()
     assert (done.returncode, state_of(done)) == (3, "waiting-userspace")
-    assert lines(done)[0].endswith("install them; /var/run/cdi/nvidia.yaml: withdrawn")
+    assert f"looked in /usr/lib64, {LIB} and /etc/ld.so.cache; install the driver's libraries" in lines(done)[0]
+    assert lines(done)[0].endswith("or give --library-search-path; /var/run/cdi/nvidia.yaml: withdrawn")
     assert lines(done)[1].startswith("/var/run/cdi/nvidia.yaml: named /")
     assert lines(done)[1].endswith("which is gone, so it is withdrawn")
     assert host.published() is None
-    assert lines(host.oneshot())[0].endswith("install them; /var/run/cdi/nvidia.yaml: no file")
+    assert lines(host.oneshot())[0].endswith("/var/run/cdi/nvidia.yaml: no file")
 
 
 def test_a_module_of_another_version_is_told_with_both_and_the_spec_stays(host, published):

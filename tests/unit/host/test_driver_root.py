@@ -127,9 +127,14 @@ def test_executables_are_regular_files_that_somebody_may_execute(root):
     assert not tree.is_executable(str(root / "usr"))
 
 
-def test_the_soname_of_what_is_no_library_is_none(root):
+def test_what_is_no_library_has_no_image(root):
     (root / "libmade.so").write_bytes(shared_library("libmade.so.1"))
     os.mkfifo(root / "fifo")
     tree = Tree(str(root))
-    assert tree.soname(str(root / "libmade.so")) == "libmade.so.1"
-    assert [tree.soname(str(root / name)) for name in ("usr/bin/real", "missing", "usr", "fifo")] == [None] * 4
+    assert tree.library(str(root / "libmade.so")).image.soname == "libmade.so.1"
+    assert [tree.library(str(root / name)).image for name in ("usr/bin/real", "missing", "usr", "fifo")] == [None] * 4
+
+
+def test_a_library_that_cannot_be_read_says_why(root):
+    found = Tree(str(root)).library(str(root / "libgone.so"))
+    assert found.flaw("x86_64") == "cannot be read: No such file or directory"

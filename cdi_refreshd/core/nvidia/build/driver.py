@@ -4,6 +4,7 @@ from cdi_refreshd.core.cdi.model import ContainerEdits, Mount
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.nvidia.build.edits import READ_ONLY, SOCKET, below, config_mount, merged, mount
 from cdi_refreshd.core.nvidia.build.hooks import Hooks, graphics_links, library_folders, library_links
+from cdi_refreshd.core.nvidia.driver_paths import USUAL_PATH
 from cdi_refreshd.core.nvidia.inventory import Driver
 
 # The container runtime of NVIDIA would inject GPUs a second time, were this not set.
@@ -23,8 +24,9 @@ def common(driver: Driver, choices: Choices, hooks: Hooks, with_graphics: bool) 
 
 def graphics(driver: Driver, choices: Choices, hooks: Hooks) -> ContainerEdits:
     root = choices.driver_root
-    paths = (*(library.path for library in driver.graphics_libraries), *driver.xorg, *driver.graphics_binaries)
-    mounts = (*(found(driver, root, path) for path in paths), *map(config_mount, driver.configs))
+    paths = (*(library.path for library in driver.graphics_libraries), *driver.xorg)
+    programs = (on_path(found(driver, root, path)) for path in driver.graphics_binaries)
+    mounts = (*(found(driver, root, path) for path in paths), *programs, *map(config_mount, driver.configs))
     return ContainerEdits(mounts=mounts, hooks=hooks.links(graphics_links(driver, root)))
 
 
@@ -48,8 +50,15 @@ def libraries(driver: Driver, choices: Choices, hooks: Hooks) -> ContainerEdits:
 def beside(driver: Driver, choices: Choices) -> ContainerEdits:
     root = choices.driver_root
     sockets = (found(driver, root, path, SOCKET) for path in driver.sockets)
-    files = (found(driver, root, path) for path in (*driver.firmware, *driver.binaries))
-    return ContainerEdits(mounts=(*sockets, *files))
+    firmware = (found(driver, root, path) for path in driver.firmware)
+    programs = (on_path(found(driver, root, path)) for path in driver.binaries)
+    return ContainerEdits(mounts=(*sockets, *firmware, *programs))
+
+
+def on_path(program: Mount) -> Mount:
+    """A program that lies where no container looks for one is given to it in /usr/bin."""
+    directory, _, name = program.container_path.rpartition("/")
+    return program if directory in USUAL_PATH else program._replace(container_path=f"/usr/bin/{name}")
 
 
 def found(driver: Driver, root: str, path: str, options: tuple[str, ...] = READ_ONLY) -> Mount:

@@ -7,6 +7,7 @@ from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia.build import driver, gpus, tegra
 from cdi_refreshd.core.nvidia.build.edits import below, finished, merged, mount, nodes, tidy
 from cdi_refreshd.core.nvidia.build.hooks import Hooks, library_folders
+from cdi_refreshd.core.nvidia.driver_texts import not_found
 from cdi_refreshd.core.nvidia.inventory import Inventory, Link
 
 SINGLE = {
@@ -52,10 +53,12 @@ def no_libraries(inventory: Inventory, choices: Choices) -> Fault:
     version, other = inventory.driver.version, inventory.driver.files_version
     place = f"libraries under {choices.driver_root}"
     if not version:
-        return Fault(place, "there is no libcuda.so.* or libnvidia-ml.so.* with a version", "install the driver's")
+        fact = "there is no libcuda.so.* or libnvidia-ml.so.* with a version"
+        return Fault(place, fact, not_found(inventory.driver.search))
     if other:
         return Fault(place, f"are of version {other}, the loaded module is {version}", "reboot, or reload the module")
-    return Fault(place, f"there is no libcuda.so.{version} or libnvidia-ml.so.{version}", "install the driver's")
+    fact = f"there is no libcuda.so.{version} or libnvidia-ml.so.{version}"
+    return Fault(place, fact, not_found(inventory.driver.search))
 
 
 def management(inventory: Inventory, choices: Choices, hooks: Hooks) -> Parts:

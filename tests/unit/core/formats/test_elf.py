@@ -4,15 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdi_refreshd.core.formats.elf import soname
+from cdi_refreshd.core.formats.elf import flaw, image
 from tests.machine.elf import PHDR, shared_library
 
 LIBRARY = shared_library("libmade.so.1")
 DYNAMIC_ENTRIES_AT = len(LIBRARY) - 7 * 16
 
 
+def read(content):
+    return image(lambda offset, size: content[offset : offset + size])
+
+
 def of(content):
-    return soname(lambda offset, size: content[offset : offset + size])
+    found = read(content)
+    return found.soname if found else None
+
+
+def flaw_of(content, machine="x86_64"):
+    return flaw(read(content), len(content), machine)
+
+
+X86 = shared_library("libmade.so.1", "x86_64")
 
 
 def test_a_library_tells_its_soname():
@@ -63,3 +75,45 @@ def test_no_damage_to_a_library_makes_it_raise(damage):
 @given(st.binary(min_size=64, max_size=128), st.booleans(), st.booleans())
 def test_no_header_makes_it_raise(content, wide, little):
     of(b"\x7fELF" + bytes([1 + wide, 2 - little]) + content)
+
+
+def test_a_whole_library_of_this_machine_has_no_flaw():
+    assert flaw_of(X86) == ""
+    assert flaw_of(shared_library("libmade.so.1", "aarch64"), "aarch64") == ""
+
+
+def test_an_empty_file_is_called_empty():
+    assert flaw_of(b"") == "is empty"
+
+
+@pytest.mark.parametrize("size", [64, 100, 200, len(X86) - 1])
+def test_a_library_that_is_shorter_than_its_headers_say_is_cut_short(size):
+    assert flaw_of(X86[:size]).startswith(f"is cut short: {size} of ")
+
+
+def test_a_library_that_lacks_its_section_headers_is_cut_short():
+    """They are the last thing in a file, so that hardly a byte can be missing without their being so."""
+    sections_at, entry, count = len(X86), 64, 3
+    changed = bytearray(X86)
+    changed[40:48] = sections_at.to_bytes(8, "little")
+    changed[58:62] = entry.to_bytes(2, "little") + count.to_bytes(2, "little")
+    assert flaw_of(bytes(changed)) == f"is cut short: {len(X86)} of {len(X86) + entry * count} bytes"
+    assert flaw_of(bytes(changed) + bytes(entry * count)) == ""
+
+
+def test_text_is_no_elf_file():
+    assert flaw_of(b"GROUP ( libc.so.6 )") == "is no ELF file"
+
+
+def test_a_library_of_another_machine_is_told_by_its_header():
+    assert flaw_of(X86, "aarch64") == "is a 64-bit library for another processor than aarch64"
+    assert flaw_of(shared_library("libmade.so.1", "i386")) == "is a 32-bit library for another processor than x86_64"
+
+
+def test_a_processor_that_nobody_here_knows_is_no_flaw():
+    assert flaw_of(X86, "riscv64") == ""
+
+
+def test_a_32_bit_library_tells_its_soname():
+    assert read(shared_library("libmade.so.1", "i386"))[:2] == (32, 3)
+    assert of(shared_library("libmade.so.1", "i386")) == "libmade.so.1"

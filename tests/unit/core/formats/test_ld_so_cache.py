@@ -34,6 +34,10 @@ def test_64_bit_libraries_are_listed_in_order(old):
     assert libraries(cache(*LISTED, old=old)) == ("/usr/lib64/libcuda.so.1", "/opt/libcuda.so.1")
 
 
+def test_32_bit_libraries_are_listed_for_who_asks_for_them():
+    assert libraries(GOOD, 32) == ("/usr/lib/libcuda.so.1",)
+
+
 @pytest.mark.parametrize(
     "content", [b"", bytes(4096), b"ld.so-1.7.0\0", GOOD[:40], GOOD[:60], GOOD[:-1], b"#!/bin/sh\n"]
 )

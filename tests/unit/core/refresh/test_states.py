@@ -4,7 +4,7 @@ import pytest
 
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.findings import Finding, UsageFault
-from cdi_refreshd.core.nvidia.inventory import Driver, Inventory, Nvml, PciFunction, Presence, Tegra
+from cdi_refreshd.core.nvidia.inventory import Driver, Inventory, Library, Nvml, PciFunction, Presence, Search, Tegra
 from cdi_refreshd.core.refresh.states import (
     KEEP,
     KEEP_WHILE_VALID,
@@ -14,6 +14,7 @@ from cdi_refreshd.core.refresh.states import (
     failed,
     is_settled,
     judge,
+    under_policy,
 )
 from tests.unit.core.inventories import DRIVER, PRESENT, VERSION, gpu, inventory, mig
 
@@ -22,6 +23,13 @@ GRAVE = Finding("degraded", "GPU 1", "does not answer NVML, so it is left out", 
 MINOR = Finding("info", "/dev/nvidia-modeset", "is missing; Vulkan and EGL want it")
 FILES = Driver(files_version="580.95.05")
 VFIO = Presence(functions=(PciFunction("0000:01:00.0", "vfio-pci"),), module_loaded=True)
+
+
+CUDA = f"libcuda.so.{VERSION}"
+
+
+def damaged(stem):
+    return DRIVER._replace(libraries=(Library(f"/usr/lib64/{stem}.so.{VERSION}", flaw="is empty"),))
 
 
 def seen(**change):
@@ -42,7 +50,12 @@ def seen(**change):
         (seen(presence=PRESENT._replace(module_loaded=False)), "waiting-driver", WITHDRAW, "module is not loaded"),
         (seen(presence=VFIO), "waiting-driver", WITHDRAW, "0000:01:00.0 (vfio-pci)"),
         (seen(nvml=Nvml(9, "x"), driver=FILES), "waiting-driver", KEEP, "NVML says that the driver is not loaded"),
-        (seen(nvml=Nvml(12, "x"), driver=Driver()), "waiting-userspace", KEEP_WHILE_VALID, "install them"),
+        (
+            seen(nvml=Nvml(12, "x"), driver=Driver(search=Search(("/usr/lib64",), "/etc/ld.so.cache", "is missing"))),
+            "waiting-userspace",
+            KEEP_WHILE_VALID,
+            "looked in /usr/lib64 and /etc/ld.so.cache, which is missing; install the driver's libraries, run ldconfig",
+        ),
         (seen(nvml=Nvml(12, "x"), driver=FILES), "waiting-userspace", KEEP_WHILE_VALID, "run ldconfig"),
         (
             seen(driver=Driver(VERSION)),
@@ -62,6 +75,21 @@ def seen(**change):
             KEEP_WHILE_VALID,
             "module is 570.1, the libraries are 580.95.05",
         ),
+        (
+            seen(driver=DRIVER._replace(missing=(CUDA,), files_version="580.105.08")),
+            "driver-mismatch",
+            KEEP_WHILE_VALID,
+            "module is 580.95.05, libcuda of the libraries is 580.105.08, an upgrade half done",
+        ),
+        (seen(driver=DRIVER._replace(missing=(CUDA,))), "waiting-userspace", KEEP_WHILE_VALID, f"there is no {CUDA}"),
+        (seen(driver=damaged("libcuda")), "waiting-userspace", KEEP_WHILE_VALID, f"{CUDA}: is empty; install"),
+        (
+            seen(nvml=Nvml(12, "x"), driver=damaged("libnvidia-ml")),
+            "waiting-userspace",
+            KEEP_WHILE_VALID,
+            "libnvidia-ml.so.580.95.05: is empty; install",
+        ),
+        (seen(driver=damaged("libnvidia-encode")), "ready", PUBLISH, "1 GPU"),  # the probe has a finding of its own
         (seen(nvml=Nvml(999, "Unknown Error (NVML error 999)"), driver=FILES), "failed", KEEP, "NVML error 999"),
         (inventory(), "failed", KEEP, "NVML lists no GPU"),
         (inventory(findings=(GRAVE,)), "failed", KEEP, "no GPU can be used: GPU 1: does not answer"),
@@ -157,3 +185,8 @@ def test_nothing_changed_keeps_the_spec_and_names_who_sleeps():
 def test_both_gpus_of_a_tegra_are_counted():
     both = inventory(gpu(), gpu(1), mode="csv", tegra=Tegra(integrated=0), driver=DRIVER)
     assert judge(both, CHOICES).reason.startswith("2 GPUs")
+
+
+@pytest.mark.parametrize("driver", [Driver("570.1", VERSION), damaged("libcuda")], ids=["mismatch", "damaged"])
+def test_what_becomes_of_the_spec_while_libraries_do_not_fit_is_the_owners_choice(driver):
+    assert under_policy(judge(seen(driver=driver), CHOICES), WITHDRAW).action == WITHDRAW

@@ -1,0 +1,140 @@
+"""Drivers whose files are half there, in odd places, or not what they should be."""
+
+import os
+
+import pytest
+
+from tests.machine.driver_files import MULTIARCH as LIB
+from tests.machine.elf import shared_library
+
+from .hosts import GPU, PUBLISHED, VERSION, case, lines, state_of
+
+pytestmark = pytest.mark.root
+
+NEW = "580.105.08"
+CUDA, NVML = f"{LIB}/libcuda.so.{VERSION}", f"{LIB}/libnvidia-ml.so.{VERSION}"
+HERE = case(GPU)
+
+
+@pytest.fixture
+def published(host):
+    host.become(HERE)
+    assert host.oneshot().returncode == 0
+    yield host
+    host.shell(f"rm -f {LIB}/*.{NEW}")
+    host.become(case(files=False))  # what a test did to files of the driver is made anew
+
+
+@pytest.mark.parametrize("stem", ["libcuda", "libnvidia-ptxjitcompiler", "libnvidia-nvvm"])
+def test_an_upgrade_half_done_is_a_mismatch_whichever_file_came_first(published, stem):
+    old = published.path(f"{LIB}/{stem}.so.{VERSION}")
+    old.rename(old.with_name(f"{stem}.so.{NEW}"))
+    done = published.oneshot()
+    assert (done.returncode, state_of(done)) == (4, "driver-mismatch")
+    assert f"module is {VERSION}, {stem} of the libraries is {NEW}, an upgrade half done; reboot" in lines(done)[0]
+    assert published.published() is None  # which named a file that is gone
+
+
+def test_on_mismatch_decides_over_the_spec_of_an_upgrade_half_done(published):
+    published.path("/etc/cdi-refreshd").mkdir(exist_ok=True)
+    published.path("/etc/cdi-refreshd/cdi-refreshd.conf").write_text("[output]\non-mismatch = keep\n")
+    try:
+        published.path(CUDA).unlink()
+        assert state_of(published.oneshot()) == "waiting-userspace"
+        assert published.published()
+    finally:
+        published.shell("rm -r /etc/cdi-refreshd")
+
+
+@pytest.mark.parametrize("path", [CUDA, NVML])
+@pytest.mark.parametrize(("size", "fact"), [(0, "is empty"), (300, "is cut short: 300 of ")])
+def test_an_essential_library_that_is_not_whole_is_named_and_never_ready(published, path, size, fact):
+    os.truncate(published.path(path), size)
+    done = published.oneshot()
+    assert (done.returncode, state_of(done)) == (3, "waiting-userspace")
+    (said,) = lines(done)
+    assert f"{path}: {fact}" in said and "; install the driver's libraries again; " in said
+    assert published.run("generate").returncode == 3
+
+
+def test_another_library_that_is_not_whole_degrades(published):
+    path = f"{LIB}/libnvidia-encode.so.{VERSION}"
+    os.truncate(published.path(path), 0)
+    done = published.oneshot("--strict")
+    assert done.returncode == 5
+    assert f"{path}: is empty; install the driver's libraries again" in lines(done)[0]
+
+
+def test_management_mode_names_a_libcuda_that_is_missing(published):
+    published.path(CUDA).unlink()
+    done = published.run("generate", "--mode", "management", "--strict")
+    assert done.returncode == 5
+    assert f"libcuda.so.{VERSION}: is missing; looked in " in lines(done)[0]
+
+
+def test_libraries_that_only_a_lost_cache_would_name_are_not_called_uninstalled(host):
+    host.become(case(GPU, layout="cache"))
+    host.path("/etc/ld.so.cache").unlink()
+    try:
+        done = host.oneshot()
+    finally:
+        host.machine.ldconfig()
+    assert (done.returncode, state_of(done)) == (3, "waiting-userspace")
+    assert "/etc/ld.so.cache, which is missing; install the driver's libraries, run ldconfig, or give" in lines(done)[0]
+
+
+def test_32_bit_libraries_are_mounted_for_who_asks(host):
+    host.become(HERE)
+    folder = "/usr/lib/i386-linux-gnu"
+    host.path(folder).mkdir(parents=True, exist_ok=True)
+    host.path(f"{folder}/libcuda.so.{VERSION}").write_bytes(shared_library("libcuda.so.1", "i386"))
+    host.path(f"{folder}/libcuda.so.1").symlink_to(f"libcuda.so.{VERSION}")
+    try:
+        assert not any("i386" in path for path in host.generate().mounts())
+        spec = host.generate("--feature-flag", "enable-32bit-libraries")
+        assert f"{folder}/libcuda.so.{VERSION}" in spec.mounts()
+        assert spec.hook("update-ldcache") == ["--folder", LIB, "--folder", f"{LIB}/vdpau", "--folder", folder]
+        words = [word for hook in spec["containerEdits"]["hooks"] for word in hook["args"]]
+        assert f"libcuda.so.{VERSION}::{folder}/libcuda.so.1" in words
+    finally:
+        host.shell(f"rm -r {folder}")
+
+
+def test_firmware_has_its_microcode_beside_it(host):
+    folder = f"/usr/lib/firmware/nvidia/{VERSION}"
+    host.become(HERE | {"add": {f"{folder}/ucodes_ga10x.bin": "u", f"{folder}/other.bin": "x"}})
+    found = sorted(os.path.basename(path) for path in host.generate().mounts() if "/firmware/" in path)
+    assert found == ["gsp_ga10x.bin", "gsp_tu10x.bin", "ucodes_ga10x.bin"]
+
+
+@pytest.mark.parametrize("told", ["/run/nvidia/driver/opt/firmware", "/opt/firmware/", "/opt/firmware"])
+def test_a_firmware_directory_that_lies_below_the_driver_root_already_is_taken_as_it_is(host, told):
+    root = "/run/nvidia/driver"
+    image = f"{root}/opt/firmware/nvidia/{VERSION}/gsp_ga10x.bin"
+    parameter = "/sys/module/firmware_class/parameters/path"
+    host.become(case(GPU, driver_root=root, add={image: "gsp", parameter: f"{told}\n"}))
+    assert image in host.generate("--driver-root", root, "--dev-root", "/").mounts().values()
+
+
+OPT = case(GPU, remove=["/usr/bin/nvidia-*"])
+
+
+def test_programs_in_opt_bin_are_given_to_containers_where_they_find_them(host):
+    host.become(OPT | {"path_bins": [*OPT["path_bins"], "/opt/bin/nvidia-smi"]})
+    assert host.generate().mounts()["/usr/bin/nvidia-smi"] == "/opt/bin/nvidia-smi"
+    assert state_of(host.oneshot()) == "ready"
+
+
+def test_programs_are_looked_for_first_where_the_owner_says(host):
+    host.become(HERE | {"path_bins": [*HERE["path_bins"], "/run/current-system/sw/bin/nvidia-smi"]})
+    spec = host.generate("--program-search-path", "/run/current-system/sw/bin")
+    assert spec.mounts()["/usr/bin/nvidia-smi"] == "/run/current-system/sw/bin/nvidia-smi"
+    assert spec.mounts()["/usr/bin/nvidia-debugdump"] == "/usr/bin/nvidia-debugdump"
+
+
+def test_nvidia_smi_that_is_nowhere_is_named(host):
+    host.become(OPT)
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (0, "degraded")
+    assert "nvidia-smi: is in none of /usr/local/sbin, " in lines(done)[0]
+    assert f"install it, or give --program-search-path; {PUBLISHED}: published" in lines(done)[0]
