@@ -18,7 +18,6 @@ EXPLICIT = (
     *(f"lib{name}.so" for name in ("EGL", "GL", "GLESv1_CM", "GLESv2", "GLX", "GLdispatch", "OpenCL", "OpenGL")),
     *(f"libnvidia-{name}.so" for name in ("api", "egl-xcb", "egl-xlib")),
 )
-REINSTALL = "install the driver's libraries again"
 
 
 def versioned(libraries: Libraries, nvml_version: str, module_version: str, choices: Choices) -> Driver:
@@ -139,7 +138,7 @@ def named(paths: Iterable[str], name: str) -> tuple[str, ...]:
 def report(tree: Tree, found: Iterable[Library]) -> None:
     for one in found:
         if one.flaw:
-            tree.note(Finding("degraded", one.path, one.flaw, REINSTALL))
+            tree.note(driver_texts.flaw(one))
 
 
 def inspected(tree: Tree, path: str, version: str = "") -> Library:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from cdi_refreshd.core.nvidia.inventory import Search
+from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.nvidia.inventory import Library, Search
 
 CAPABILITY = re.compile(r"(config|monitor|gpu\d+/gi\d+/access|gpu\d+/gi\d+/ci\d+/access) (\d{1,7})", re.ASCII)
 VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9})+", re.ASCII)
@@ -49,6 +50,11 @@ def not_found(search: Search) -> str:
     places = [*search.directories, cache] if cache else list(search.directories)
     looked = f"looked in {' and '.join(filter(None, (', '.join(places[:-1]), places[-1])))}; " if places else ""
     return f"{looked}install the driver's libraries, run ldconfig, or give --library-search-path"
+
+
+def flaw(library: Library) -> Finding:
+    """Of a library that has one."""
+    return Finding("degraded", library.path, library.flaw, "install the driver's libraries again")
 
 
 def integrated_name(name: str) -> bool:

@@ -8,7 +8,7 @@ from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.findings import Fault, Finding, UsageFault, alike, together
 from cdi_refreshd.core.nvidia.build.spec import build
 from cdi_refreshd.core.nvidia.driver_paths import essential_libraries
-from cdi_refreshd.core.nvidia.driver_texts import not_found
+from cdi_refreshd.core.nvidia.driver_texts import flaw, not_found
 from cdi_refreshd.core.nvidia.inventory import Driver, Inventory, Presence
 
 EXIT_STATUS = {
@@ -156,8 +156,8 @@ def library_trouble(driver: Driver) -> Verdict | None:
     essential = essential_libraries(driver.version)
     for library in driver.libraries:
         if library.flaw and library.path.rpartition("/")[2].startswith(tuple(f"{name}.so." for name in essential)):
-            reason = f"{library.path}: {library.flaw}; install the driver's libraries again"
-            return Verdict("waiting-userspace", reason, KEEP_WHILE_VALID)
+            found = flaw(library)
+            return Verdict("waiting-userspace", str(found), KEEP_WHILE_VALID, told=(found,))
     if driver.version and driver.files_version and not driver.library_dirs:
         return mismatch(driver.version, f"the libraries are {driver.files_version}")
     if driver.missing and driver.files_version:
