@@ -5,8 +5,8 @@ READY := .venv/.ready
 BECOME_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n env PYTHONDONTWRITEBYTECODE=1)
 
 .NOTPARALLEL:
-.PHONY: help setup run test deb deb-test vm-test lint bench generated clean
-.PHONY: packages-run packages-test packages-deb packages-deb-test packages-vm
+.PHONY: help setup run test deb deb-test rpm rpm-test vm-test lint bench generated clean
+.PHONY: packages-run packages-test packages-deb packages-deb-test packages-rpm packages-rpm-test packages-vm
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 17
@@ -24,6 +24,12 @@ deb: packages-deb ## the Debian package, into dist/
 
 deb-test: packages-deb-test $(READY) ## the package installed, upgraded, removed and purged in a fresh Debian: root
 	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/package/test_deb.py
+
+rpm: packages-rpm ## the rpm for Fedora and its like, into dist/
+	@packaging/rpm/build dist
+
+rpm-test: packages-rpm-test $(READY) ## the rpm: rpmlint, and the same files in it as in the Debian package
+	@$(PYTHON) -m pytest tests/package/test_rpm.py
 
 vm-test: deb packages-vm $(READY) ## the package under a real systemd: a virtual machine, root, half an hour
 	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/vm
@@ -49,7 +55,7 @@ clean: ## away with .venv, caches and builds
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/cdi-refreshd"
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-packages-run packages-test packages-deb packages-deb-test packages-vm:
+packages-run packages-test packages-deb packages-deb-test packages-rpm packages-rpm-test packages-vm:
 	@tests/packages $(@:packages-%=%)
 
 $(READY): pyproject.toml

@@ -20,7 +20,7 @@ from cdi_refreshd.daemon import state_file
 from tests.vm.image import default_cache, digest
 
 TOP = Path(__file__).resolve().parents[2]
-SOURCES = ("cdi_refreshd", "completion", "debian", "docs", "man", "systemd")
+SOURCES = ("cdi_refreshd", "completion", "contrib", "debian", "docs", "man", "systemd")
 SUITES = os.environ.get("DEB_SUITES", "bookworm").split()
 DEPENDENCIES = (
     "init-system-helpers,python3,python3-pyudev,python3-sdnotify,python3-tenacity,python3-tomli,python3-yaml,"
