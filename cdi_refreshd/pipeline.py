@@ -8,7 +8,8 @@ from cdi_refreshd.core.cdi import encode
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.checks import runtime_versions
 from cdi_refreshd.core.checks.container_runtimes import Runtime
-from cdi_refreshd.core.checks.host_rules import GONE, Found, fatal_count
+from cdi_refreshd.core.checks.item_rules import GONE
+from cdi_refreshd.core.checks.registry import RuleFinding, fatal_count
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia.build.coherent import NAMES, parts
 from cdi_refreshd.core.nvidia.inventory import Inventory, from_json
@@ -87,7 +88,7 @@ def _published(verdict: Verdict, spec: Spec, path: str, form: str, ours: bool) -
     return Outcome(degraded(verdict, found), tuple(contents), changed, found, tuple(contents.items()))
 
 
-def _refuse_worse(unborne: list[Found], path: str, ours: bool) -> None:
+def _refuse_worse(unborne: list[RuleFinding], path: str, ours: bool) -> None:
     """Raises Fault where the spec that stands should rather stay: with less that keeps containers from starting."""
     fatal = [one for one in unborne if one.finding.severity == "fatal"]
     if not fatal:

@@ -4,11 +4,11 @@ import sys
 from typing import NamedTuple
 
 from cdi_refreshd import config
-from cdi_refreshd.core.cdi.resolve import DEFAULT_DIRECTORIES
-from cdi_refreshd.core.checks import leftovers
-from cdi_refreshd.core.findings import Fault, UsageFault
+from cdi_refreshd.core.cdi.spec_places import OUR_KIND, SPEC_DIRECTORIES, our_paths
+from cdi_refreshd.core.checks import directory_rules
+from cdi_refreshd.core.findings import Fault, UsageFault, printable
 from cdi_refreshd.host import set_aside, units
-from cdi_refreshd.inspect import published, spec_files
+from cdi_refreshd.inspect import spec_files
 from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Put aside the files in the spec directories that define the same devices as the spec that cdi-refreshd
@@ -27,14 +27,15 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
     parser.add_argument("--spec-dir", metavar="DIR", action="append", help="look here (default: as container runtimes)")
     parsed = parser.parse_args(argv)
-    plan = planned(parsed.spec_dir or list(DEFAULT_DIRECTORIES), config.read().settings.output)
-    for finding in leftovers.rival_units(units.enabled(leftovers.RIVALS), True):
-        print(f"cdi-refreshd: {finding}", file=sys.stderr)
+    plan = planned(parsed.spec_dir or list(SPEC_DIRECTORIES), config.read().settings.output)
+    rivals = units.enabled(directory_rules.RIVALS)
+    if rivals:
+        print(f"cdi-refreshd: {directory_rules.rival_unit(rivals, True).finding}", file=sys.stderr)
     if not plan.paths:
         print("nothing to put aside")
         return 0
     for path in plan.paths:
-        print(f"{path} -> {set_aside.name_for(path)}")
+        print(printable(f"{path} -> {set_aside.name_for(path)}"))
     if parsed.dry_run:
         return 0
     if not parsed.yes and not agreed():
@@ -45,18 +46,19 @@ def run(argv: list[str]) -> int:
 def planned(directories: list[str], ours: str) -> Plan:
     """Raises Fault where our own spec is not there: then the others are all that containers have."""
     loaded = spec_files.load(directories)
-    documents = published.documents(loaded, ours)
-    mine = next((document for document in documents if document.same_as_ours and document.kind), None)
+    documents = loaded.documents(our_paths(ours))
+    mine = next((document for document in documents if document.ours and document.kind), None)
     if mine is None:
-        left = leftovers.leftovers(documents, leftovers.KIND)
+        left = directory_rules.same_kind(documents, OUR_KIND)
         if left:
             fact = f"is not there; without it, containers live by {' and '.join(left)}"
             raise Fault(ours, fact, "cdi-refreshd oneshot, then adopt")
         return Plan(ours, [])
-    for finding in loaded.broken:
-        if finding.place not in loaded.kinds:
-            print(f"cdi-refreshd: {finding}; it stays, since nobody knows what it is", file=sys.stderr)
-    return Plan(ours, leftovers.leftovers(documents, mine.kind))
+    for one in loaded.broken:
+        if one.path not in loaded.kinds:
+            text = f"{one.path}: {one.problem.fact}; it stays, since nobody knows what it is"
+            print(f"cdi-refreshd: {printable(text)}", file=sys.stderr)
+    return Plan(ours, directory_rules.same_kind(documents, mine.kind))
 
 
 def agreed() -> bool:
@@ -73,5 +75,5 @@ def put(path: str) -> int:
     except Fault as fault:
         print(f"cdi-refreshd: {fault}", file=sys.stderr)
         return 1
-    print(f"{path} is now {name}", file=sys.stderr)
+    print(printable(f"{path} is now {name}"), file=sys.stderr)
     return 0

@@ -1,13 +1,13 @@
-"""`cdi-refreshd check`: do the published specs still say the truth about this host? Anybody's, for anybody."""
+"""`cdi-refreshd check`: are the published specs up to date with this host? Anybody's, for anybody."""
 
 import sys
 
-from cdi_refreshd.core.cdi.resolve import DEFAULT_DIRECTORIES, definitions
-from cdi_refreshd.core.checks import collect
-from cdi_refreshd.core.checks.collect import Group
-from cdi_refreshd.core.checks.nvidia_rules import counted
-from cdi_refreshd.core.findings import SEVERITIES
-from cdi_refreshd.inspect import published, spec_files
+from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
+from cdi_refreshd.core.checks import report
+from cdi_refreshd.core.checks.report import Group
+from cdi_refreshd.core.checks.subject import counted, listed
+from cdi_refreshd.core.findings import SEVERITIES, printable
+from cdi_refreshd.inspect import container_runtimes, published, spec_directories
 from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Say whether the CDI specs of this host, of any vendor, still say the truth: device nodes and their
@@ -27,35 +27,34 @@ def run(argv: list[str]) -> int:
         "--spec-dir",
         metavar="DIR",
         action="append",
-        help=f"look here; give it again for more, the last one wins (default: {', '.join(DEFAULT_DIRECTORIES)})",
+        help=f"look here; give it again for more, the last one wins (default: {', '.join(SPEC_DIRECTORIES)})",
     )
     options = parser.parse_args(argv)
-    asked = published.ask()  # they answer while we read specs
-    directories = [] if options.files else list(options.spec_dir or DEFAULT_DIRECTORIES)
-    loaded = spec_files.load(directories)
-    for file in options.files:
-        spec_files.read(file, 0, loaded)
-    found = published.everything(loaded, directories, asked)
-    told = collect.at_least(options.level, found)
-    blind = [finding for finding in loaded.broken if finding.place in loaded.unreadable]
+    asked = container_runtimes.ask()  # they answer while we read specs
+    directories = [] if options.files else list(options.spec_dir or SPEC_DIRECTORIES)
+    seen = spec_directories.gathered(directories, options.files)
+    found, host = published.findings(seen)
+    found += container_runtimes.findings(seen, host, asked)
+    told = report.at_least(options.level, found)
+    blind = any(one.unreadable for one in seen.broken)
     status = BLIND if blind and (options.files or not told) else FINDINGS if told else CLEAN
-    files = [file.path for file in loaded.files]
-    devices = sum(one.state == "ok" for one in definitions(loaded.files))
+    files = [file.path for file in seen.files]
+    devices = sum(one.state == "ok" for one in seen.definitions)
     if options.json:
         import json  # noqa: PLC0415 - only here
 
-        json.dump(collect.as_json(found, files, devices, options.level, status), sys.stdout, indent=2)
+        json.dump(report.as_json(found, files, devices, options.level, status), sys.stdout, indent=2)
         print()
         return status
-    groups = collect.grouped(told)
+    groups = report.grouped(told)
     for group in groups:
-        print(collect.line(group))
-    print(summary(groups, len(collect.grouped(found)) - len(groups), files, devices))
+        print(report.line(group))
+    print(summary(groups, len(report.grouped(found)) - len(groups), files, devices))
     return status
 
 
 def summary(told: list[Group], notes: int, files: list[str], devices: int) -> str:
-    where = f"{counted(devices, 'device')} in {', '.join(files)}" if files else "no CDI spec"
+    where = f"{counted(devices, 'device')} in {printable(listed(files))}" if files else "no CDI spec"
     more = f" ({counted(notes, 'note')}: --level info)" if notes else ""
     if not told:
         return f"ok: {where}{more}"

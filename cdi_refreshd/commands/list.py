@@ -3,9 +3,13 @@
 import argparse
 import sys
 
-from cdi_refreshd.core.cdi.resolve import DEFAULT_DIRECTORIES, Definition, definitions, findings, resolved
-from cdi_refreshd.core.findings import Finding
-from cdi_refreshd.inspect import spec_files
+from cdi_refreshd.core.cdi.resolve import resolved
+from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
+from cdi_refreshd.core.checks import directory_rules, report
+from cdi_refreshd.core.checks.host_facts import Host
+from cdi_refreshd.core.checks.published import Published
+from cdi_refreshd.core.findings import printable
+from cdi_refreshd.inspect import spec_directories
 
 JSON_VERSION = 1
 
@@ -21,28 +25,28 @@ def run(argv: list[str]) -> int:
         "--spec-dir",
         metavar="DIRECTORY",
         action="append",
-        help=f"look here; give it again for more, the last one wins (default: {', '.join(DEFAULT_DIRECTORIES)})",
+        help=f"look here; give it again for more, the last one wins (default: {', '.join(SPEC_DIRECTORIES)})",
     )
     parser.add_argument("--json", action="store_true", help="every definition, also what is shadowed or in conflict")
     options = parser.parse_args(argv)
-    loaded = spec_files.load(options.spec_dir or DEFAULT_DIRECTORIES)
-    found, broken = definitions(loaded.files), loaded.broken
+    seen = spec_directories.gathered(options.spec_dir or SPEC_DIRECTORIES)
     if options.json:
-        _print_json(found, broken)
+        _print_json(seen)
     else:
-        for name, file in resolved(found).items():
-            print(f"{name}\t{file}")
-    for finding in [*broken, *findings(found)]:
-        print(finding, file=sys.stderr)
+        for name, file in resolved(seen.definitions).items():
+            print(printable(name) + "\t" + printable(file))
+    found = [one for rule in directory_rules.IN_LIST for one in rule(seen, Host({}))]
+    for group in report.grouped(found):
+        print(report.line(group), file=sys.stderr)
     return 0
 
 
-def _print_json(found: list[Definition], broken: list[Finding]) -> None:
+def _print_json(seen: Published) -> None:
     import json  # noqa: PLC0415 - only here
 
     document = {
         "version": JSON_VERSION,
-        "devices": [definition._asdict() for definition in found],
-        "errors": [{"file": finding.place, "fact": finding.fact, "hint": finding.hint} for finding in broken],
+        "devices": [definition._asdict() for definition in seen.definitions],
+        "errors": [{"file": one.path, "fact": one.problem.fact, "hint": one.problem.hint} for one in seen.broken],
     }
     print(json.dumps(document, indent=2))

@@ -6,7 +6,7 @@ In a child, since other people's specs take a parser and memory that the daemon 
 import json
 from collections.abc import Container, Iterable
 
-from cdi_refreshd.core.cdi.resolve import DEFAULT_DIRECTORIES, definitions
+from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia.inventory import freeze, to_json
 from cdi_refreshd.core.refresh.event import Event, Kind, Source
@@ -50,14 +50,6 @@ def findings() -> tuple[Finding, ...]:
 
 
 def _probe() -> bytes:
-    from cdi_refreshd.core.checks import collect  # noqa: PLC0415
-    from cdi_refreshd.inspect import host_facts, published, spec_files  # noqa: PLC0415 - the parent is to stay small
+    from cdi_refreshd.inspect import published, spec_directories  # noqa: PLC0415 - the parent is to stay small
 
-    directories = list(DEFAULT_DIRECTORIES)
-    loaded = spec_files.load(directories)
-    known = definitions(loaded.files)
-    ours = published.our_path()
-    # Other vendors' conflicts among themselves are none of our state.
-    mine = [one for one in known if any(host_facts.same_file(path, ours) for path in one.because_of)]
-    found = [*collect.conflicts(mine), *published.one_place(loaded, known, directories)]
-    return to_json(tuple(one.finding for one in found))
+    return to_json(tuple(one.finding for one in published.neighbours(spec_directories.gathered(SPEC_DIRECTORIES))))

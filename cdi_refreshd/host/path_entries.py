@@ -116,3 +116,15 @@ def library_target(directories: Iterable[str], name: str) -> str:
 def real(paths: Iterable[str]) -> dict[str, str]:
     """Each path without a slash at its end, to where it leads."""
     return {path.rstrip("/"): os.path.realpath(path) for path in paths}
+
+
+def same_as(path: str, others: Iterable[str]) -> bool:
+    """Whether a path is one of the others, by name or by a link."""
+    return any(_same(path, other) for other in others)
+
+
+def _same(path: str, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False

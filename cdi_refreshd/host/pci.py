@@ -37,6 +37,11 @@ def functions(sysfs: str = "/sys") -> tuple[PciFunction, ...]:
     return tuple(found)
 
 
+def is_virtual(address: str, sysfs: str = "/sys") -> bool:
+    """Whether a function is one of SR-IOV, which is a virtual machine's GPU, and none of this host's."""
+    return os.path.lexists(f"{sysfs}/bus/pci/devices/{address}/physfn")
+
+
 def drm_names(address: str, sysfs: str = "/sys") -> tuple[str, ...]:
     """Names under /dev/dri that belong to the function at `address`, such as card1 and renderD128. Raises Fault."""
     return tuple(_names(f"{sysfs}/bus/pci/devices/{address}/drm"))

@@ -102,3 +102,13 @@ def capability_files() -> Iterator[str]:
 def _refuse(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise unseen(str(error.filename), error)
+
+
+def mig_capable() -> frozenset[int]:
+    """Minors of the GPUs for which the driver has a directory of MIG slices, cut or not."""
+    try:
+        names = os.listdir(CAPABILITIES)
+    except OSError:
+        return frozenset()
+    capable = (name[3:] for name in names if name.startswith("gpu") and os.path.isdir(f"{CAPABILITIES}/{name}/mig"))
+    return frozenset(int(number) for number in capable if number.isascii() and number.isdigit())

@@ -9,7 +9,7 @@ import os
 from typing import Any, NamedTuple
 
 from cdi_refreshd.core.cdi.scalars import key_of, resolve
-from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.host import regular_file
 from cdi_refreshd.host.regular_file import NotRegular, TooLarge
 
@@ -61,23 +61,24 @@ def bounded(data: bytes, place: str) -> bytes:
     return data
 
 
-def spec_files(directory: str) -> tuple[list[str], list[Finding]]:
-    """The paths in a spec directory that runtimes load, sorted. A missing directory has none, which is fine."""
+def spec_files(directory: str) -> list[str]:
+    """The paths in a spec directory that runtimes load, sorted. A missing directory has none, which is fine.
+
+    Raises Unreadable; Fault where runtimes find nothing in it, whatever it has.
+    """
     try:
         if os.path.islink(directory):
             # Go's filepath.Walk does not follow its starting point.
             hint = "name the directory that it leads to, or make it a directory"
-            return [], [
-                Finding("degraded", directory, "is a symbolic link: container runtimes find nothing in it", hint)
-            ]
+            raise Fault(directory, "is a symbolic link: container runtimes find nothing in it", hint)
         with os.scandir(directory) as entries:
             names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
-        return [], []
+        return []
     except (OSError, ValueError) as error:
         told = getattr(error, "strerror", None) or error
-        return [], [Finding("degraded", directory, f"cannot be read: {told}", "probe as root")]
-    return [os.path.join(directory, name) for name in sorted(names, key=os.fsencode) if name.endswith(EXTENSIONS)], []
+        raise Unreadable(directory, f"cannot be read: {told}", "probe as root") from None
+    return [os.path.join(directory, name) for name in sorted(names, key=os.fsencode) if name.endswith(EXTENSIONS)]
 
 
 def parse(data: bytes, place: str) -> Any:

@@ -1,4 +1,4 @@
-"""A spec held against this host: what line does before it publishes, and check with whatever is published.
+"""A spec held against this host by the rules about single items: before it is published, or whether it still holds.
 
 `generate` comes here, too, on its short time: little is imported, and nothing of NVIDIA's rules.
 """
@@ -6,25 +6,26 @@
 from collections.abc import Iterable
 
 from cdi_refreshd.core.cdi.model import Spec
-from cdi_refreshd.core.checks import host_facts, host_rules
+from cdi_refreshd.core.checks import host_facts, item_rules
 from cdi_refreshd.core.checks.host_facts import BLOCK, CHARACTER, Entry, Host
-from cdi_refreshd.core.checks.host_rules import Found, Subject
+from cdi_refreshd.core.checks.registry import RuleFinding
+from cdi_refreshd.core.checks.subject import Subject, every_edits, host_path, subject
 from cdi_refreshd.host import path_entries
 
 
-def alone(spec: Spec, file: str) -> list[Found]:
-    """What the host does not bear out of a spec, published or not: its nodes, mounts and hooks."""
-    of = host_rules.subject(file, spec)
-    return host_rules.verify(of, plain_host([of]))
+def alone(spec: Spec, file: str) -> list[RuleFinding]:
+    """What the host does not bear out of a spec of ours, published or not: its nodes, mounts and hooks."""
+    of = subject(file, spec, ours=True)
+    return item_rules.verify(of, plain_host([of]))
 
 
 def plain_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
     """What any vendor's spec is held against. `more` are paths to look at besides those that the specs name."""
     subjects = tuple(subjects)
-    wanted = {path for of in subjects for path in host_rules.paths(of)}
+    wanted = {path for of in subjects for path in item_rules.paths(of)}
     seen = path_entries.entries(wanted.union(more))
     characters, blocks = host_facts.registered(path_entries.registered_drivers(), path_entries.nvidia_loaded())
-    networked = any(edits.net_devices for of in subjects for _, edits in host_rules.every_edits(of))
+    networked = any(edits.net_devices for of in subjects for _, edits in every_edits(of))
     return Host(
         entries=seen,
         characters=characters,
@@ -40,11 +41,11 @@ def unexplained(
     """Numbers that no driver in /proc/devices has, and sysfs knows all the same."""
     numbers = set()
     for of in subjects:
-        for _, edits in host_rules.every_edits(of):
+        for _, edits in every_edits(of):
             for node in edits.device_nodes:
-                entry = seen[host_rules.host_path(node)]
+                entry = seen[host_path(node)]
                 number = (node.major, node.minor) if node.major else (entry.major, entry.minor)
-                kind = BLOCK if BLOCK in (entry.kind, host_rules.TYPES.get(node.type)) else CHARACTER
+                kind = BLOCK if BLOCK in (entry.real, item_rules.TYPES.get(node.type)) else CHARACTER
                 if number[0] not in tables[kind]:
                     numbers.add((kind, *number))
     return frozenset(number for number in numbers if path_entries.known_to_sysfs(*number))

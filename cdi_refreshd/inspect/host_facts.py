@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 from cdi_refreshd.core.checks import nvidia_rules
 from cdi_refreshd.core.checks.host_facts import BoundGpu, Host, Instance
-from cdi_refreshd.core.checks.host_rules import Subject
+from cdi_refreshd.core.checks.subject import TEGRA, WSL, Subject
+from cdi_refreshd.core.nvidia.control_nodes import GPU_INFORMATION
+from cdi_refreshd.core.nvidia.device_node_plan import gpu_minor
 from cdi_refreshd.core.nvidia.driver_paths import LIBRARY_DIRS
 from cdi_refreshd.core.nvidia.driver_texts import VERSION
 from cdi_refreshd.core.nvidia.inventory import PciFunction
@@ -14,24 +16,30 @@ from cdi_refreshd.inspect import candidate
 
 LIBRARIES = ("libcuda.so.1", "libnvidia-ml.so.1")
 MODULES = ("nvidia", "nvidia_uvm", "nvidia_modeset")
+WSL_DRIVER = ("/usr/lib/wsl/lib/libnvidia-ml.so.1", "/usr/lib/wsl/lib/libcuda.so.1")
+"""What Windows' NVIDIA driver lays there; /dev/dxg is there for everybody's GPUs."""
 
 
-def full_host(subjects: Iterable[Subject]) -> Host:
+def full_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
     """The same, and what there is of NVIDIA's GPUs and driver."""
     subjects = tuple(subjects)
-    functions = pci.functions()
-    instances = mig_instances() if any(function.driver == "nvidia" for function in functions) else ()
-    more = {path for of in subjects for path in nvidia_rules.paths(of)}
-    roots = {seen.dev_root for of in subjects if (seen := nvidia_rules.gpus(of))}
-    more |= {f"{root}/dev/nvidia-caps/nvidia-cap{one.minor}" for one in instances for root in roots}
-    directories = {seen.library_dir for of in subjects if (seen := nvidia_rules.gpus(of))} - {""}
-    return candidate.plain_host(subjects, more)._replace(
+    functions = [function for function in pci.functions() if not pci.is_virtual(function.address)]
+    bound = [function for function in functions if function.driver == "nvidia"]
+    instances = mig_instances() if bound else ()
+    found = [of.gpus for of in subjects if of.gpus]
+    paths = {path for of in subjects for path in nvidia_rules.paths(of)}
+    paths |= {f"{gpus.dev_root}/dev/nvidia-caps/nvidia-cap{one.minor}" for one in instances for gpus in found}
+    directories = sorted({gpus.library_dir for gpus in found} - {""})
+    return candidate.plain_host(subjects, paths.union(more))._replace(
         drm=path_entries.drm_owners(),
         modules=frozenset(filter(procfs.module_present, MODULES)),
         module_version=procfs.module_version(),
-        library_version=library_version((*sorted(directories), *LIBRARY_DIRS[1:])),
-        gpus=tuple(map(bound_gpu, (function for function in functions if function.driver == "nvidia"))),
+        library_version=library_version((*directories, *LIBRARY_DIRS[1:])),
+        gpus=tuple(bound_gpu(function) for function in bound if os.path.isdir(procfs_of(function))),
+        without_driver=tuple(function.address for function in functions if not function.driver) if bound else (),
         instances=instances,
+        mig_capable=procfs.mig_capable() if bound else frozenset(),
+        platform="" if functions else platform(),
     )
 
 
@@ -46,16 +54,29 @@ def library_version(directories: Iterable[str]) -> str:
     return ""
 
 
+def procfs_of(function: PciFunction) -> str:
+    """The driver's directory of a GPU. A container that was not given the GPU may see its function, and not this."""
+    return f"{GPU_INFORMATION}/{function.address}"
+
+
 def bound_gpu(function: PciFunction) -> BoundGpu:
     """A GPU that sleeps is not even asked for its minor: nobody promises that this lets it sleep."""
     if function.suspended:
         return BoundGpu(function.address)
-    said = procfs.told(f"/proc/driver/nvidia/gpus/{function.address}/information")
-    values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in said.splitlines())}
-    minor = values.get("Device Minor", "")
-    return BoundGpu(
-        function.address, int(minor) if minor.isascii() and minor.isdigit() else -1, values.get("Model", "")
-    )
+    text = procfs.told(f"{procfs_of(function)}/information")
+    minor = gpu_minor(text)
+    model = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("Model:")), "")
+    return BoundGpu(function.address, -1 if minor is None else minor, model)
+
+
+def platform() -> str:
+    """Where no PCI function tells of a GPU."""
+    if os.path.exists("/dev/dxg"):
+        return WSL if any(map(os.path.exists, WSL_DRIVER)) else ""
+    from cdi_refreshd.host.driver_root import Tree  # noqa: PLC0415 - hosts without a PCI GPU come here alone
+    from cdi_refreshd.probe.tegra import is_tegra  # noqa: PLC0415
+
+    return TEGRA if is_tegra(Tree("/")) else ""
 
 
 def mig_instances() -> tuple[Instance, ...]:
@@ -81,10 +102,3 @@ def instance_numbers(path: str) -> tuple[int, int, int] | None:
         return gpu, gi, int(parts[3][2:]) if len(parts) == 4 else -1
     except ValueError:
         return None
-
-
-def same_file(path: str, other: str) -> bool:
-    try:
-        return os.path.samefile(path, other)
-    except OSError:
-        return False

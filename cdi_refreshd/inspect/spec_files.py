@@ -1,34 +1,49 @@
 """The spec files of a host, read as container runtimes read them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.decode import decode_valid
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.reread import own
 from cdi_refreshd.core.cdi.resolve import SpecFile
+from cdi_refreshd.core.checks.published import Broken, Document
 from cdi_refreshd.core.findings import Fault, Finding
-from cdi_refreshd.host import yaml_file
+from cdi_refreshd.host import path_entries, yaml_file
 
 
 class Loaded(NamedTuple):
+    """What was read so far."""
+
     files: list[SpecFile]
-    broken: list[Finding]
-    """What keeps other files, or a directory, from being read."""
+    broken: list[Broken]
     kinds: dict[str, str]
     """Of every file that could be parsed, valid or not."""
-    unreadable: list[str]
-    """Paths of which nobody could say what is in them."""
+
+    def documents(self, ours: Iterable[str]) -> tuple[Document, ...]:
+        """`ours`: the paths that we publish to."""
+        ours = tuple(ours)
+        return tuple(Document(path, kind, path_entries.same_as(path, ours)) for path, kind in self.kinds.items())
 
 
-def load(directories: Sequence[str]) -> Loaded:
-    loaded = Loaded([], [], {}, [])
+def nothing() -> Loaded:
+    return Loaded([], [], {})
+
+
+def load(directories: Sequence[str], but: Iterable[str] = ()) -> Loaded:
+    """`but`: paths that are not read."""
+    loaded, but = nothing(), frozenset(but)
     for priority, directory in enumerate(directories):
-        paths, told = yaml_file.spec_files(directory)
-        loaded.broken.extend(told)
-        loaded.unreadable.extend(finding.place for finding in told if finding.fact.startswith("cannot"))
-        for path in paths:
-            read(path, priority, loaded)
+        try:
+            paths = yaml_file.spec_files(directory)
+        except yaml_file.Unreadable as fault:
+            loaded.broken.append(Broken(directory, fault.finding, True, True))
+        except Fault as fault:
+            loaded.broken.append(Broken(directory, fault.finding, True))
+        else:
+            for path in paths:
+                if path not in but:
+                    read(path, priority, loaded)
     return loaded
 
 
@@ -43,23 +58,21 @@ def read(path: str, priority: int, into: Loaded) -> None:
         data = yaml_file.parse(content, path)
         into.kinds[path] = str(data.get("kind") or "") if isinstance(data, dict) else ""
         spec, problems = decode_valid(data)
-    except yaml_file.Unreadable as fault:
-        into.unreadable.append(path)
-        spec, problems = None, [fault.finding._replace(place="")]
     except Fault as fault:
-        spec, problems = None, [fault.finding._replace(place="")]
+        into.broken.append(Broken(path, fault.finding, unreadable=isinstance(fault, yaml_file.Unreadable)))
+        return
     if spec is not None:
         into.files.append(SpecFile(path, priority, spec))
-    into.broken.extend(of_file(path, problem) for problem in problems)
+    into.broken.extend(Broken(path, of_document(problem)) for problem in problems)
+
+
+def of_document(problem: Finding) -> Finding:
+    """A place in a document, as part of what is said of its file."""
+    return problem._replace(place="", fact=f"{problem.place}: {problem.fact}" if problem.place else problem.fact)
 
 
 def spec_at(path: str) -> Spec | None:
     """None where there is no document that runtimes would take."""
-    loaded = Loaded([], [], {}, [])
+    loaded = nothing()
     read(path, 0, loaded)
     return loaded.files[0].spec if loaded.files else None
-
-
-def of_file(path: str, problem: Finding) -> Finding:
-    """A place in a document, as something about its file."""
-    return Finding("degraded", path, f"{problem.place}: {problem.fact}".removeprefix(": "), problem.hint)

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from cdi_refreshd.core.findings import LEFT_OUT, Finding
 from cdi_refreshd.core.nvidia import driver_texts as texts
+from cdi_refreshd.core.nvidia.control_nodes import CONTROL_NODES
 from cdi_refreshd.core.nvidia.inventory import Gpu, Link, MigDevice, Node
 from cdi_refreshd.host import char_devices, pci, procfs
 from cdi_refreshd.host.nvml import RawGpu, RawMig
 
-CONTROL = ("/dev/nvidia-modeset", "/dev/nvidia-uvm-tools", "/dev/nvidia-uvm", "/dev/nvidiactl")
+CONTROL = tuple(f"/dev/{node.name}" for node in reversed(CONTROL_NODES))
 
 
 class Devices:
@@ -20,17 +21,12 @@ class Devices:
         self._minors: dict[str, int] | None = None
 
     def control(self) -> tuple[Node, ...]:
-        for name, module, severity, matters in (
-            ("nvidiactl", "nvidia", "degraded", "nothing of NVIDIA's works without it"),
-            ("nvidia-uvm", "nvidia_uvm", "degraded", "CUDA does not start without it"),
-            ("nvidia-uvm-tools", "nvidia_uvm", "info", "profilers want it"),
-            ("nvidia-modeset", "nvidia_modeset", "info", "Vulkan and EGL want it"),
-        ):
-            if char_devices.node(path := f"{self.root}/dev/{name}") is None:
-                loaded = procfs.module_present(module)
-                hint = "nvidia-modprobe makes it" if loaded else f"modprobe {module.replace('_', '-')}"
-                grave = "degraded" if loaded else severity
-                self.findings.append(Finding(grave, path, f"{char_devices.problem(path)}; {matters}", hint))
+        for node in CONTROL_NODES:
+            if char_devices.node(path := f"{self.root}/dev/{node.name}") is None:
+                loaded = procfs.module_present(node.module)
+                hint = "nvidia-modprobe makes it" if loaded else f"modprobe {node.module.replace('_', '-')}"
+                severity = node.severity if loaded or node.severity == "fatal" else "info"
+                self.findings.append(Finding(severity, path, f"{char_devices.problem(path)}; {node.use}", hint))
         return char_devices.present(self.root + path for path in CONTROL)
 
     def gpu(self, raw: RawGpu) -> Gpu | None:

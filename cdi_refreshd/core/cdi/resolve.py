@@ -9,11 +9,6 @@ from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.names import QualifiedName
-from cdi_refreshd.core.findings import Finding
-
-DEFAULT_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
-"""Lowest priority first."""
-NAMES_TOLD = 4
 
 
 class SpecFile(NamedTuple):
@@ -47,29 +42,6 @@ def definitions(files: Iterable[SpecFile]) -> list[Definition]:
 def resolved(found: Iterable[Definition]) -> dict[str, str]:
     """Name -> the file that it comes from, of what can be had."""
     return {definition.name: definition.file for definition in found if definition.state == "ok"}
-
-
-def findings(found: Iterable[Definition]) -> list[Finding]:
-    """What a person should know of them: one line for all that the same files do to each other."""
-    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for state, file, because_of, name in ((d.state, d.file, d.because_of, d.name) for d in found):
-        if state == "shadowed":
-            groups.setdefault((state, (file, *because_of)), []).append(name)
-        elif state == "conflict" and file == because_of[0]:
-            groups.setdefault((state, because_of), []).append(name)
-    return [_told(state, files, names) for (state, files), names in groups.items()]
-
-
-def _told(state: str, files: tuple[str, ...], names: list[str]) -> Finding:
-    listed = ", ".join(names[:NAMES_TOLD])
-    if len(names) > NAMES_TOLD:
-        listed += f" and {len(names) - NAMES_TOLD} more"
-    if state == "shadowed":
-        return Finding("info", files[0], f"{files[1]} wins for {listed}", "remove the file that is not wanted")
-    others = " and ".join(files[1:])
-    return Finding(
-        "degraded", files[0], f"{others} has the same devices, so nobody gets {listed}", "remove one of the files"
-    )
 
 
 def _judged(name: str, files: list[SpecFile]) -> Iterable[Definition]:

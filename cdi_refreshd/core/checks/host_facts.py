@@ -23,7 +23,7 @@ class Entry(NamedTuple):
 
 
 class BoundGpu(NamedTuple):
-    """A display function that is bound to the nvidia driver."""
+    """A display function that is bound to the nvidia driver, and that the driver lists in procfs."""
 
     address: str
     minor: int = -1
@@ -60,7 +60,17 @@ class Host(NamedTuple):
     library_version: str = ""
     """Which driver libraries a program of this host would get, "" for none or unknown."""
     gpus: tuple[BoundGpu, ...] = ()
+    without_driver: tuple[str, ...] = ()
+    """Addresses of display functions that no driver at all has, though NVIDIA's has others."""
     instances: tuple[Instance, ...] = ()
+    mig_capable: frozenset[int] = frozenset()
+    """Minors of GPUs that can be cut into MIG slices."""
+    platform: str = ""
+    """What has a GPU without a PCI function of NVIDIA's: WSL or Tegra."""
+    units: tuple[str, ...] = ()
+    """Enabled units that write specs, ours among them."""
+    two_runs: bool = False
+    """/run/cdi has files, and is not /var/run/cdi."""
 
     def entry(self, path: str) -> Entry:
         return self.entries.get(path, UNSEEN)

@@ -6,13 +6,14 @@ What each release does where nothing is configured is from its source, or was me
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
 from cdi_refreshd.core.checks.container_runtimes import CARRIERS, INSTALLATIONS, Documents, Release, Runtime
 from cdi_refreshd.core.checks.runtime_versions import first_release, reads_none
 from cdi_refreshd.core.findings import Finding
 
 CRI_TABLES = ("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime")
 """Of containerd 1.7 and 2.x; 2.x reads both."""
-DEFAULTS = ("/etc/cdi", "/var/run/cdi")
+DEFAULTS = SPEC_DIRECTORIES
 PODMAN_KNOWS_THE_KEY, PODMAN_READS_BOTH, PODMAN_BUILDS_WITH_CDI = (5, 5), (5, 6), (5, 1)
 BUILD_UNREAD = "podman build --device before 5.5 reads /etc/cdi alone"
 

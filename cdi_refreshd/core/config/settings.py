@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from cdi_refreshd.core.cdi.spec_places import OUR_SPEC
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.findings import UsageFault
 
@@ -18,7 +19,7 @@ class BrokenConfiguration(UsageFault):
 class Settings(NamedTuple):
     choices: Choices = Choices(driver_root="", dev_root="")
     """An empty root: no file says one. It is then the container toolkit's, or /; options.choices decides."""
-    output: str = "/var/run/cdi/nvidia.yaml"
+    output: str = OUR_SPEC
     format: str = "yaml"
     on_mismatch: str = KEEP_WHILE_VALID
     """What becomes of the spec while the loaded module and the libraries are of different versions."""

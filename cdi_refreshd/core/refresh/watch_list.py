@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.nvidia import driver_paths
 from cdi_refreshd.core.refresh.event import Kind
 
-SPEC_DIRS = ("/etc/cdi", "/var/run/cdi")
 LEFTOVERS = ("nvidia*.yaml", "nvidia*.json")
 """Of NVIDIA's own generator: other vendors' specs come and go with every container on some hosts."""
 LIBRARIES = ("*nvidia*", "libcuda.so*", "libcudadebugger.so*", "libnvcuvid.so*", "libnvoptix.so*")
@@ -100,8 +100,8 @@ def _specs(output_path: str) -> Iterator[Watch]:
     directory, _, name = output_path.rpartition("/")
     stem, _, ending = (re.sub(r"([*?[])", r"[\1]", part) for part in name.rpartition("."))
     own = (f"{stem}.{ending}", f"{stem}.*.{ending}")  # coherent GPUs have files of their own
-    yield Watch(directory or "/", (*own, *(LEFTOVERS if directory in SPEC_DIRS else ())), Kind.SPEC, EACH)
-    yield from (Watch(other, LEFTOVERS, Kind.SPEC, EACH) for other in SPEC_DIRS if other != directory)
+    yield Watch(directory or "/", (*own, *(LEFTOVERS if directory in SPEC_DIRECTORIES else ())), Kind.SPEC, EACH)
+    yield from (Watch(other, LEFTOVERS, Kind.SPEC, EACH) for other in SPEC_DIRECTORIES if other != directory)
 
 
 def _libraries(choices: Choices, root: str, library_dirs: tuple[str, ...]) -> Iterator[Watch]:

@@ -25,7 +25,7 @@ def test_a_leftover_below_is_told_with_who_wins(host):
     assert host.one_fault() == (
         "degraded",
         OLD,
-        f"defines the same devices as {SPEC}, which wins; what only it has stays, old; "
+        f"defines devices of nvidia.com/gpu beside {SPEC}; what only it has stays, old; "
         "cdi-refreshd adopt puts it aside",
     )
 
@@ -49,7 +49,7 @@ def test_two_files_of_one_directory_take_the_devices_from_everybody_hidden_ones_
     assert lines[0].startswith("fatal     /var/run/cdi/")
     assert other in lines[0] and SPEC in lines[0]
     assert "so nobody gets nvidia.com/gpu=0, nvidia.com/gpu=1, nvidia.com/gpu=GPU-" in lines[0]
-    assert lines[0].endswith("remove one of the files, or cdi-refreshd adopt")
+    assert lines[0].endswith("; cdi-refreshd adopt puts aside what is not ours")
 
 
 def test_a_conflict_below_hides_our_good_spec_above(host):
@@ -57,7 +57,7 @@ def test_a_conflict_below_hides_our_good_spec_above(host):
     copy(host, "/etc/cdi/b.yaml")
     status, lines = host.said()
     assert status == 1
-    assert lines[0].startswith("fatal     /etc/cdi/a.yaml: and /etc/cdi/b.yaml define the same devices, so nobody")
+    assert lines[0].startswith("fatal     /etc/cdi/a.yaml: defines the same devices as /etc/cdi/b.yaml, so nobody")
     assert host.run("list").stdout == ""
     assert host.run("adopt", "--yes").returncode == 0
     host.clean_line()

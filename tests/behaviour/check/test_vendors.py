@@ -120,7 +120,7 @@ FAULTS = [
         "/dev/infiniband/uverbs0",
         "is 231:193, and the spec says 231:192",
     ),
-    ("rm /dev/xfpga0", "node-missing", "/dev/xfpga0", "is missing; the runtime makes one from the numbers"),
+    ("rm /dev/xfpga0", "node-from-numbers", "/dev/xfpga0", "is missing; the runtime makes one from the numbers"),
     ("rmdir /sys/class/net/enp3s0", "interface-missing", "enp3s0", "there is no such network interface"),
     ("rm /opt/fpga/lib/libfpga.so.2.1", "mount-missing", "/opt/fpga/lib/libfpga.so.2", "leads nowhere"),
     (
@@ -132,7 +132,7 @@ FAULTS = [
     ("rm /dev/dri/by-path/*", "mount-missing", "/dev/dri/by-path/pci-0000:03:00.0-card", "is missing"),
     ("chmod -x /opt/fpga/bin/program-card", "hook-runs", "/opt/fpga/bin/program-card", "cannot be run"),
     ("rm /opt/fpga/bin/program-card", "hook-runs", "/opt/fpga/bin/program-card", "cannot be run"),
-    ("cp /etc/cdi/amd.json /etc/cdi/amd2.json", "conflict", "/etc/cdi/amd.json", "define the same devices"),
+    ("cp /etc/cdi/amd.json /etc/cdi/amd2.json", "conflict", "/etc/cdi/amd.json", "defines the same devices"),
     ("sed -i s/1.1.0/0.5.0/ /etc/cdi/card.json", "spec-invalid", "/etc/cdi/card.json", "0.5.0 is too old"),
     ("sed -i 's/.name.: .0.,/&\"x\": 1,/' /etc/cdi/amd.json", "spec-invalid", "/etc/cdi/amd.json", "unknown key"),
     ("chmod 600 /etc/cdi/amd.json", "file-mode", "/etc/cdi/amd.json", "is not readable for everybody"),

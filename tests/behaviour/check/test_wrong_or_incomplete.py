@@ -191,7 +191,7 @@ def test_a_spec_without_libcuda(host):
     assert (severity, place, said) == (
         "fatal",
         SPEC,
-        f"mounts no libcuda.so: nvidia-smi may work, CUDA does not; {AGAIN}",
+        f"mounts libraries of the driver and no libcuda.so: nvidia-smi may work, CUDA does not; {AGAIN}",
     )
 
 
@@ -260,7 +260,7 @@ def test_a_directory_where_a_socket_was(host):
     host.shell("rm /run/nvidia-persistenced/socket; mkdir /run/nvidia-persistenced/socket")
     severity, place, said = host.one_fault()
     assert (severity, place) == ("fatal", "/run/nvidia-persistenced/socket")
-    assert said == f"is a directory where a file was; remove it; {AGAIN}"
+    assert said == f"is a directory where a file was; rmdir /run/nvidia-persistenced/socket; {AGAIN}"
     host.shell("rmdir /run/nvidia-persistenced/socket")
 
 

@@ -53,7 +53,7 @@ def test_the_later_directory_wins_and_what_only_the_earlier_has_stays(machine, c
     high = machine.put(machine.high, "y.json", "0")
     found, err = listed(machine, capsys)
     assert found == {"example.org/card=0": high, "example.org/card=old": low}
-    assert err == f"{low}: {high} wins for example.org/card=0; remove the file that is not wanted\n"
+    assert err == f"info      {low}: {high} wins for example.org/card=0; remove the file that is not wanted\n"
     assert states(machine, capsys) == {("0", low): "shadowed", ("0", high): "ok", ("old", low): "ok"}
 
 
@@ -62,7 +62,8 @@ def test_two_files_of_one_directory_take_a_device_from_everybody(machine, capsys
     b = machine.put(machine.high, "b.yaml", "0")
     found, err = listed(machine, capsys)
     assert found == {"example.org/card=only": a}
-    assert err == f"{a}: {b} has the same devices, so nobody gets example.org/card=0; remove one of the files\n"
+    fact = f"defines the same devices as {b}, so nobody gets example.org/card=0"
+    assert err == f"fatal     {a}: {fact}; remove one of the files\n"
     assert states(machine, capsys) == {("0", a): "conflict", ("0", b): "conflict", ("only", a): "ok"}
 
 
@@ -78,7 +79,7 @@ def test_many_devices_of_the_same_two_files_are_one_line(machine, capsys):
         machine.put(directory, "a.json", *map(str, range(9)))
     err = listed(machine, capsys)[1]
     assert err.count("\n") == 1
-    assert "and 5 more" in err
+    assert "and 6 more" in err
 
 
 def test_only_the_two_extensions_count_and_dot_files_do(machine, capsys):

@@ -1,0 +1,124 @@
+"""Rules about the files of the spec directories beside each other: broken ones, conflicts, who else is at work here."""
+
+from collections.abc import Iterable, Iterator
+
+from cdi_refreshd.core.checks.hints import CLUSTER_VENDORS
+from cdi_refreshd.core.checks.host_facts import UNKNOWN, Host
+from cdi_refreshd.core.checks.published import Document, Published
+from cdi_refreshd.core.checks.registry import RuleFinding, found
+from cdi_refreshd.core.checks.subject import listed
+
+OUR_UNIT = "cdi-refreshd.service"
+RIVALS = (
+    "nvidia-cdi-refresh.path",
+    "nvidia-cdi-refresh.service",
+    "nvidia-container-toolkit-cdi-generator.service",
+    "ublue-nvctk-cdi.service",
+    "nvidia-toolkit-firstboot.service",
+)
+"""Units of others that write a spec of NVIDIA's GPUs."""
+ADOPT = "cdi-refreshd adopt puts it aside"
+FILE_BITS, DIRECTORY_BITS = 0o004, 0o005
+
+
+def broken(of: Published, _: Host) -> Iterator[RuleFinding]:
+    """A document that runtimes drop takes all its devices with it; one that nobody can read as well."""
+    for one in of.broken:
+        fact, hint = one.problem.fact, one.problem.hint
+        if one.is_directory:
+            yield found("spec-directory", one.path, fact, hint, one.path)
+        else:
+            yield found(
+                "spec-invalid", one.path, fact, hint or "correct it, or have its generator make it again", one.path
+            )
+
+
+def conflicts(of: Published, _: Host) -> Iterator[RuleFinding]:
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for one in of.definitions:
+        if one.state == "conflict" and one.file == one.because_of[0]:
+            groups.setdefault(one.because_of, []).append(one.name)
+    for files, names in groups.items():
+        fact = f"defines the same devices as {listed(files[1:])}, so nobody gets {listed(names)}"
+        adopted = of.ours is not None and all(name.startswith(f"{of.ours.kind}=") for name in names)
+        hint = "cdi-refreshd adopt puts aside what is not ours" if adopted else "remove one of the files"
+        yield found("conflict", files[0], fact, hint, files[0], devices=names)
+
+
+def leftovers(of: Published, _: Host) -> Iterator[RuleFinding]:
+    """Others with our kind. Where our own spec is not there, they are no leftovers, but what this host lives by."""
+    if of.ours is None or not of.directories:
+        return
+    conflicting = {path for one in of.definitions if one.state == "conflict" for path in one.because_of}
+    for path in same_kind(of.documents, of.ours.kind):
+        if path in conflicting:
+            continue
+        fact = f"defines devices of {of.ours.kind} beside {of.ours.path}; what only it has stays, old"
+        yield found("leftover", path, fact, ADOPT, path)
+
+
+def same_kind(documents: Iterable[Document], kind: str) -> list[str]:
+    """Paths of the files that define devices of our kind and are not ours."""
+    return [document.path for document in documents if document.kind == kind and not document.ours]
+
+
+def shadowed(of: Published, _: Host) -> Iterator[RuleFinding]:
+    """That a file hides itself, by another path, is nothing to report; nor is a leftover, which is reported."""
+    told = set(same_kind(of.documents, of.ours.kind)) if of.ours and of.directories else set()
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in of.definitions:
+        if one.state == "shadowed" and one.file not in told and (one.file, one.because_of[0]) not in of.aliases:
+            groups.setdefault((one.file, one.because_of[0]), []).append(one.name)
+    for (file, winner), names in groups.items():
+        fact = f"{winner} wins for {listed(names)}"
+        yield found("shadowed", file, fact, "remove the file that is not wanted", file, devices=names)
+
+
+def rival_units(of: Published, host: Host) -> Iterator[RuleFinding]:
+    """Without our own unit, theirs are what this host lives by."""
+    rivals = [unit for unit in host.units if unit != OUR_UNIT]
+    if rivals and of.directories:
+        yield rival_unit(rivals, OUR_UNIT in host.units)
+
+
+def rival_unit(enabled: list[str], ours_enabled: bool) -> RuleFinding:
+    fact = "is enabled and writes the spec, too" if len(enabled) == 1 else "are enabled and write the spec, too"
+    hint = f"systemctl disable --now {' '.join(enabled)}"
+    return found("rival-unit" if ours_enabled else "other-unit", " and ".join(enabled), fact, hint)
+
+
+def file_modes(of: Published, host: Host) -> Iterator[RuleFinding]:
+    """Podman reads as the user who runs it."""
+    told: set[str] = set()
+    for file in of.files:
+        cluster = file.spec.vendor.startswith(CLUSTER_VENDORS)
+        for path, bits, how, rule in (
+            (file.path, FILE_BITS, "0644", "file-mode-cluster" if cluster else "file-mode"),
+            (file.path.rpartition("/")[0] or ".", DIRECTORY_BITS, "0755", "file-mode"),
+        ):
+            entry = host.entry(path)
+            if entry.real == UNKNOWN or entry.mode & bits == bits or path in told:
+                continue
+            told.add(path)
+            fact = f"is not readable for everybody (mode {entry.mode:04o}): without root, podman finds no devices in it"
+            yield found(rule, path, fact, f"chmod {how} {path}", path)
+
+
+def names_unread(of: Published, _: Host) -> Iterator[RuleFinding]:
+    """What looks like a spec, and is passed over by every runtime."""
+    for path in of.unread:
+        yield found("name-unread", path, "is read by no runtime", "call it .yaml or .json", path)
+
+
+def two_runs(of: Published, host: Host) -> Iterator[RuleFinding]:
+    """/var/run is a link to /run, or runtimes and generators mean different directories."""
+    if host.two_runs and "/var/run/cdi" in of.directories:
+        fact = "is not /run/cdi, where there are files, too: runtimes differ in which they read"
+        yield found("two-runs", "/var/run/cdi", fact, "make /var/run a symbolic link to /run")
+
+
+RULES = (broken, conflicts, leftovers, shadowed, rival_units, file_modes, names_unread, two_runs)
+IN_LIST = (broken, conflicts, shadowed)
+"""What concerns who asks only which devices there are."""
+NEIGHBOURS = (leftovers, shadowed, rival_units, names_unread, two_runs)
+"""What concerns who has published, besides conflicts."""

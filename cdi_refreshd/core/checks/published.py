@@ -1,0 +1,73 @@
+"""Everything that stands in the spec directories of a host, as runtimes resolve it: what rules are held to."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from cdi_refreshd.core.cdi.names import QualifiedName
+from cdi_refreshd.core.cdi.resolve import Definition, SpecFile, definitions
+from cdi_refreshd.core.checks.subject import Subject, subject
+from cdi_refreshd.core.findings import Finding
+
+
+class Document(NamedTuple):
+    """A file of a spec directory, valid or not."""
+
+    path: str
+    kind: str = ""
+    """"" where it has none that can be read."""
+    ours: bool = False
+    """It is our own file, by this name or by a link."""
+
+
+class Broken(NamedTuple):
+    """A file or a directory of which runtimes, or we, get nothing."""
+
+    path: str
+    problem: Finding
+    is_directory: bool = False
+    unreadable: bool = False
+    """Nobody could say what is in it."""
+
+
+class Published(NamedTuple):
+    directories: tuple[str, ...] = ()
+    """() where files were named: each is then judged as if it were the only one."""
+    files: tuple[SpecFile, ...] = ()
+    """The valid ones, those of lower priority first."""
+    documents: tuple[Document, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    definitions: tuple[Definition, ...] = ()
+    subjects: tuple[Subject, ...] = ()
+    aliases: frozenset[tuple[str, str]] = frozenset()
+    """Pairs of paths that are one file."""
+    unread: tuple[str, ...] = ()
+    """Files that look like specs, by names that no runtime reads."""
+
+    @property
+    def ours(self) -> Document | None:
+        return next((document for document in self.documents if document.ours and document.kind), None)
+
+
+def published(
+    directories: Iterable[str], files: Iterable[SpecFile], documents: Iterable[Document], broken: Iterable[Broken] = ()
+) -> Published:
+    """`directories` empty: each file on its own."""
+    directories, files, documents = tuple(directories), tuple(files), tuple(documents)
+    known = definitions(files) if directories else [one for file in files for one in definitions([file])]
+    ours = frozenset(document.path for document in documents if document.ours)
+    seen = tuple(_subjects(files, known, ours))
+    return Published(directories, files, documents, tuple(broken), tuple(known), seen)
+
+
+def _subjects(files: Iterable[SpecFile], known: Iterable[Definition], ours: frozenset[str]) -> Iterable[Subject]:
+    """Of each file what containers get from it; a file of which they get nothing is none."""
+    resolved = {(one.file, one.name) for one in known if one.state == "ok"}
+    for file in files:
+        spec = file.spec
+        devices = tuple(
+            device
+            for device in spec.devices
+            if (file.path, str(QualifiedName(spec.vendor, spec.class_name, device.name))) in resolved
+        )
+        if devices:
+            yield subject(file.path, spec, file.path in ours, devices)

@@ -1,0 +1,29 @@
+"""The driver's control nodes, which every container with a GPU gets: the one table of them."""
+
+from typing import NamedTuple
+
+
+class ControlNode(NamedTuple):
+    name: str
+    """Below /dev."""
+    module: str
+    """That makes it work, by its name in sysfs."""
+    severity: str
+    """Of its absence."""
+    use: str
+    """What does without it, for messages."""
+    maker: str
+    """The command that makes it."""
+
+
+CONTROL_NODES = (
+    ControlNode("nvidiactl", "nvidia", "fatal", "nothing of NVIDIA's works without it", "nvidia-modprobe -c 0"),
+    ControlNode("nvidia-uvm", "nvidia_uvm", "fatal", "CUDA does not start without it", "nvidia-modprobe -c 0 -u"),
+    ControlNode(
+        "nvidia-uvm-tools", "nvidia_uvm", "degraded", "profilers and debuggers want it", "nvidia-modprobe -c 0 -u"
+    ),
+    ControlNode("nvidia-modeset", "nvidia_modeset", "degraded", "Vulkan and EGL want it", "nvidia-modprobe -m"),
+)
+"""One of severity degraded is missed only where its module is loaded."""
+GPU_INFORMATION = "/proc/driver/nvidia/gpus"
+"""The driver's directory for each GPU that it drives, by PCI address; `information` in it tells minor and model."""

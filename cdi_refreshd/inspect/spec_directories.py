@@ -1,0 +1,37 @@
+"""The spec directories of a host, gathered as the rules want them. Of the host itself nothing is asked."""
+
+from collections.abc import Iterable, Iterator
+
+from cdi_refreshd.core.cdi.spec_places import OUR_SPEC, our_paths
+from cdi_refreshd.core.checks.published import Published, published
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.host import path_entries
+from cdi_refreshd.inspect import spec_files
+
+
+def our_path() -> str:
+    from cdi_refreshd import config  # noqa: PLC0415 - who publishes knows it already
+
+    try:
+        return config.read().settings.output
+    except Fault:  # run and config tell what is wrong with it
+        return OUR_SPEC
+
+
+def gathered(directories: Iterable[str], files: Iterable[str] = ()) -> Published:
+    """What stands in the directories, or, without any, each of the files on its own."""
+    directories = list(directories)
+    loaded = spec_files.load(directories)
+    for file in files:
+        spec_files.read(file, 0, loaded)
+    seen = published(directories, loaded.files, loaded.documents(our_paths(our_path())), loaded.broken)
+    hidden = {(one.file, one.because_of[0]) for one in seen.definitions if one.state == "shadowed"}
+    aliases = frozenset((one, other) for one, other in hidden if path_entries.same_as(one, (other,)))
+    return seen._replace(aliases=aliases, unread=tuple(unread_names(directories)))
+
+
+def unread_names(directories: Iterable[str]) -> Iterator[str]:
+    for directory in directories:
+        for name in path_entries.names(directory):
+            if name.lower().endswith((".yml", ".yaml", ".json")) and not name.endswith((".yaml", ".json")):
+                yield f"{directory}/{name}"
