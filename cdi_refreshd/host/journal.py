@@ -1,4 +1,4 @@
-"""Lines for the journal, with fields where journald listens, with `<N>` before them where something else reads.
+"""Lines for the journal: with fields where journald listens, else on stderr in one of three forms.
 
 Source: journald's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): a datagram of NAME=VALUE lines, or of NAME, a
 line end, the length as 64 bits and the value where that has line ends itself.
@@ -8,8 +8,10 @@ import os
 import socket
 import struct
 import sys
+import time
 
-from cdi_refreshd.core.report.lines import MESSAGE_IDS, Line
+from cdi_refreshd.core.config.settings import AUTO, JOURNAL, JSON, PLAIN
+from cdi_refreshd.core.report.lines import LEVELS, MESSAGE_IDS, Line
 
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "cdi-refreshd"
@@ -25,11 +27,11 @@ class Journal:
     or not at all, until it has taken one.
     """
 
-    def __init__(self, priority_at_most: int = 6) -> None:
-        self.priority_at_most = priority_at_most
+    def __init__(self, priority_at_most: int = 6, form: str = AUTO) -> None:
+        self.priority_at_most, self.form = priority_at_most, form
         self._socket: socket.socket | None = None
         self._hangs = False
-        if _stderr_is_journal():
+        if form == JOURNAL or (form == AUTO and _stderr_is_journal()):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             # Not settimeout(): poll(2) tells of our own queue alone, and would spin while journald's is full.
             limit = struct.pack("@ll", TAKEN_WITHIN_S, 0)
@@ -40,16 +42,22 @@ class Journal:
             return
         if self._socket and self._send(self._socket, line):
             return
-        prefix = "cdi-refreshd: " if sys.stderr.isatty() else f"<{line.priority}>"
-        text = line.text.replace("\n", " ")
         try:
-            print(f"{prefix}{text}", file=sys.stderr, flush=True)
+            print(self._text(line), file=sys.stderr, flush=True)
         except OSError:
             return  # nobody reads any more, and the spec matters more than the line
 
     def close(self) -> None:
         if self._socket:
             self._socket.close()
+
+    def _text(self, line: Line) -> str:
+        if self.form == JSON:
+            return _object(line)
+        text = line.text.replace("\n", " ")
+        if self.form == PLAIN:
+            return f"{LEVELS[line.priority]}: {text}"
+        return f"cdi-refreshd: {text}" if sys.stderr.isatty() else f"<{line.priority}>{text}"
 
     def _send(self, journal: socket.socket, line: Line) -> bool:
         """False where the line is to go the second way, by stderr."""
@@ -69,6 +77,21 @@ def datagram(line: Line) -> bytes:
     if line.kind:
         fields.append(("MESSAGE_ID", MESSAGE_IDS[line.kind]))
     return b"".join(_field(name, value) for name, value in (*fields, *line.fields))
+
+
+def _object(line: Line) -> str:
+    """One line of JSON. A field that comes more than once is a list."""
+    import json  # noqa: PLC0415 - only here
+
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    document: dict[str, object] = {"time": at, "level": LEVELS[line.priority], "message": line.text}
+    if line.kind:
+        document["message_id"] = MESSAGE_IDS[line.kind]
+    values: dict[str, list[str]] = {}
+    for name, value in line.fields:
+        values.setdefault(name.lower(), []).append(value)
+    lists = ("cdi_trigger", "cdi_device", "gpu_uuid")
+    return json.dumps({**document, **{name: all_ if name in lists else all_[0] for name, all_ in values.items()}})
 
 
 def _field(name: str, value: str) -> bytes:

@@ -11,6 +11,11 @@ ON_MISMATCH = (KEEP_WHILE_VALID, KEEP, WITHDRAW)
 LOG_LEVELS = {"error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
 """Each with its priority in syslog."""
 
+AUTO, PLAIN, JSON, JOURNAL = LOG_FORMATS = ("auto", "plain", "json", "journal")
+"""How `run` logs. auto: to journald where stderr is the journal, else to stderr, with `<N>` before each line, or the
+program's name on a terminal. plain: the level's name before it. json: one object for each line. journal: to journald,
+whatever stderr is."""
+
 
 class BrokenConfiguration(UsageFault):
     """Its place is `file:line`, or a file or directory: exit status 78."""

@@ -10,6 +10,7 @@ from cdi_refreshd.core.report.wording import sentence
 
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 """Priorities of syslog."""
+LEVELS = {ERROR: "error", WARNING: "warning", NOTICE: "notice", INFO: "info", DEBUG: "debug"}
 
 PRIORITY = {
     "no-gpu": INFO,

@@ -1,12 +1,14 @@
 """Lines for the journal: they arrive where journald takes them, and hold nobody up where it does not."""
 
+import json
 import os
+import re
 import signal
 import socket
 
 import pytest
 
-from cdi_refreshd.core.report.lines import INFO, Line
+from cdi_refreshd.core.report.lines import INFO, MESSAGE_IDS, WARNING, Line
 from cdi_refreshd.host import journal
 from cdi_refreshd.host.journal import Journal
 
@@ -104,3 +106,33 @@ def test_lesser_lines_are_dropped(journald, ours):
     ours.priority_at_most = INFO - 1
     write(ours, "nobody's business")
     assert messages(journald) == []
+
+
+def test_where_nobody_reads_priorities_a_line_has_its_levels_name(capfd):
+    Journal(form="plain").write(Line(WARNING, "two\nlines"))
+    assert capfd.readouterr().err == "warning: two lines\n"
+
+
+def test_as_json_a_line_is_one_object_with_its_fields(capfd):
+    fields = (("CDI_STATE", "ready"), ("GPU_UUID", "GPU-1"), ("GPU_UUID", "GPU-2"), ("CDI_DEVICE", "0"))
+    Journal(form="json").write(Line(INFO, "two\nlines", "published", fields))
+    (line,) = capfd.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told.pop("time"))
+    assert told == {
+        "level": "info",
+        "message": "two\nlines",
+        "message_id": MESSAGE_IDS["published"],
+        "cdi_state": "ready",
+        "gpu_uuid": ["GPU-1", "GPU-2"],
+        "cdi_device": ["0"],
+    }
+
+
+def test_asked_to_it_writes_to_journald_whatever_stderr_is(journald, monkeypatch, capfd):
+    monkeypatch.delenv("JOURNAL_STREAM")
+    made = Journal(form="journal")
+    made.write(Line(INFO, "hello"))
+    made.close()
+    assert messages(journald) == ["hello"]
+    assert capfd.readouterr().err == ""
