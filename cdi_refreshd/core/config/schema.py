@@ -60,8 +60,8 @@ def _text(text: str) -> str:
 
 def _path(text: str) -> str:
     path = absolute("", text)
-    if path != path.strip():
-        raise UsageFault("", f"{quoted(text)} ends in a blank", "that is hardly what is meant")
+    if path != path.strip() or path.endswith("\\"):
+        raise UsageFault("", f"{quoted(text)} ends in a blank or a backslash", "that is hardly what is meant")
     return path
 
 

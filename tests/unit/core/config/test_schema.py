@@ -55,6 +55,11 @@ def test_a_list_grows_over_lines_and_files_and_an_empty_value_is_the_default_aga
     assert (origins["feature-flag"], origins["csv.file"]) == ("/2.conf:3", "default")
 
 
+def test_a_path_that_would_end_in_a_backslash_is_refused():
+    with pytest.raises(BrokenConfiguration, match="backslash"):
+        settings("[generate]\ndriver-root = /\\/")
+
+
 def test_a_first_word_replaces_the_default_of_a_list():
     assert settings("[generate]\ndevice-name-strategy = uuid").choices.name_strategies == ("uuid",)
 
