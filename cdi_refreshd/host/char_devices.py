@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from cdi_refreshd.core.absence import ABSENT, unseen
+from cdi_refreshd.core.formats.globs import WILDCARD
 from cdi_refreshd.core.formats.globs import matching as matching_names
 from cdi_refreshd.core.nvidia.inventory import Link, Node
 
@@ -41,20 +42,30 @@ def present(paths: Iterable[str]) -> tuple[Node, ...]:
 
 
 def matching(pattern: str) -> Iterator[Node]:
-    """Character devices whose path matches, in order; only the last part of the pattern may have wildcards.
-
-    Raises Fault.
-    """
+    """Character devices whose path matches, in order; every part of the pattern may have wildcards. Raises Fault."""
     directory, _, name = pattern.rpartition("/")
+    for path in _directories(directory):
+        yield from present(f"{path}/{entry}" for entry in _names(path, name))
+
+
+def _directories(pattern: str) -> Iterator[str]:
+    if not WILDCARD.search(pattern):
+        yield pattern
+        return
+    above, _, name = pattern.rpartition("/")
+    for path in _directories(above):
+        yield from (f"{path}/{entry}" for entry in _names(path, name))
+
+
+def _names(directory: str, pattern: str) -> list[str]:
+    """A name that is not printable cannot be written into a spec, and no driver gives one."""
     try:
-        names = matching_names(sorted(os.listdir(directory or "/")), (name,))
+        names = matching_names(sorted(os.listdir(directory or "/")), (pattern,))
     except OSError as error:
         if error.errno not in ABSENT:
             raise unseen(directory, error) from None
-        return
-    # A name that is not printable cannot be written into a spec, and no driver gives one.
-    found = (entry for entry in names if entry.isprintable())
-    yield from present(f"{directory}/{entry}" for entry in found)
+        return []
+    return [name for name in names if name.isprintable()]
 
 
 def links(paths: Iterable[str]) -> tuple[Link, ...]:

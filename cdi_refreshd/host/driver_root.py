@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cdi_refreshd.core.absence import ABSENT, unseen
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.formats import elf
-from cdi_refreshd.core.formats.globs import matching
+from cdi_refreshd.core.formats.globs import WILDCARD, matching
 from cdi_refreshd.host import regular_file
 from cdi_refreshd.host.regular_file import NotRegular
 
@@ -83,6 +83,18 @@ class Tree:
             for name in matching(self.names(directory), patterns):
                 if self.is_file(path := f"{directory.rstrip('/')}/{name}") and self._sane(path):
                     yield path
+
+    def expanded(self, base: str, pattern: str) -> list[str]:
+        """Paths below the host directory `base`, of which every part but the wildcards is taken as it is: the last may
+        not be there. Sorted at each wildcard."""
+        found = [base.rstrip("/")]
+        for part in pattern.split("/"):
+            if WILDCARD.search(part):
+                listed = ((path, self.names(self.resolve(path))) for path in found)
+                found = [f"{path}/{name}" for path, names in listed for name in matching(names, (part,))]
+            elif part not in ("", "."):
+                found = [f"{path}/{part}" for path in found]
+        return [path for path in found if self._sane(path)]
 
     def first(self, paths: Iterable[str], condition: Callable[[str], bool] | None = None) -> str:
         return next((path for path in paths if (condition or self.is_file)(path) and self._sane(path)), "")

@@ -7,7 +7,7 @@ from cdi_refreshd.core.findings import Fault, Finding, UsageFault
 from cdi_refreshd.core.nvidia.driver_paths import CHANNEL_DIR, HOOK, NODES
 from cdi_refreshd.core.nvidia.driver_texts import integrated_name, not_found
 from cdi_refreshd.core.nvidia.inventory import Channel, Driver, Gpu, Inventory, Link, Node, Presence
-from cdi_refreshd.host import char_devices, dxcore, nvml, pci, procfs
+from cdi_refreshd.host import char_devices, nvml, pci, procfs
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.host.nvml import Answer
 from cdi_refreshd.probe import files, gpus, tegra, wsl
@@ -71,7 +71,7 @@ def resolved(choices: Choices, seen: Presence, libraries: Libraries, may_ask: bo
     tree, unasked = libraries.tree, Answer(Inventory().nvml)
     if choices.mode not in ("auto", "nvml", "management", "csv") or not may_ask:
         return choices.mode, unasked
-    if choices.mode == "auto" and dxcore.can_open(wsl.library(tree)):
+    if choices.mode == "auto" and wsl.is_wsl(tree, seen):
         return "wsl", unasked
     library = libraries.nvml(seen.module_version)
     if not library and tree.root:
@@ -176,7 +176,7 @@ def wsl_probe(
     base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
 ) -> Inventory:
     base = node_probe(base, choices, libraries, answer, devices)
-    return base._replace(wsl=wsl.probe(libraries.tree))
+    return base._replace(wsl=wsl.probe(libraries.tree, base.presence))
 
 
 def csv_probe(

@@ -1,6 +1,8 @@
 """Tegra systems: CSV files name the nodes, directories, libraries and links, and NVML, where it works, the GPUs."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 from cdi_refreshd.core.absence import unseen
 from cdi_refreshd.core.config.generate_options import CSV_FILES, Choices
@@ -8,7 +10,7 @@ from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia import csv_files
 from cdi_refreshd.core.nvidia.driver_paths import TEGRA_RELEASE
 from cdi_refreshd.core.nvidia.driver_texts import integrated_name
-from cdi_refreshd.core.nvidia.inventory import Link, Node, Tegra
+from cdi_refreshd.core.nvidia.inventory import Link, Tegra
 from cdi_refreshd.host import char_devices, procfs, regular_file
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.host.nvml import Answer, RawGpu
@@ -17,6 +19,8 @@ from cdi_refreshd.probe.driver_libraries import inspected
 from cdi_refreshd.probe.gpus import CONTROL
 
 ORIN = "Orin (nvgpu)"
+
+T = TypeVar("T")
 
 
 def is_tegra(tree: Tree) -> bool:
@@ -42,22 +46,21 @@ def integrated(gpu: RawGpu) -> bool:
 def probe(tree: Tree, choices: Choices, answer: Answer) -> Tegra:
     entries = csv_files.parse(_texts(tree, choices.csv_files))
     dev_root = "" if choices.dev_root == "/" else choices.dev_root
-    directories = [tree.host(path) for path in (*choices.library_search_paths, "")]
-    libraries = [path for entry in entries.lib for path in _located(tree, directories, entry)]
-    links = [
-        path
-        for entry in entries.sym
-        if not csv_files.ignored(entry, choices.csv_ignore_patterns)
-        for path in tree.find([tree.host(entry.rpartition("/")[0])], entry.rpartition("/")[2])
-    ]
-    chains = [link for path in links for link in _chain(tree, path)]
+    places = [tree.host(path) for path in (*choices.library_search_paths, "")]
+    nodes = {entry: tuple(char_devices.matching(dev_root + entry)) for entry in entries.dev}
+    folders = {entry: _there(tree, places[-1:], entry, tree.is_directory) for entry in entries.dir}
+    files = {entry: _there(tree, places, entry, tree.is_file) for entry in entries.lib}
+    wanted = (entry for entry in entries.sym if not csv_files.ignored(entry, choices.csv_ignore_patterns))
+    links = {entry: _there(tree, places[-1:], entry, tree.is_file) for entry in wanted}
+    for entries_of_kind in (nodes, folders, files, links):
+        _report_unmatched(tree, entries_of_kind)
     works = answer.nvml.code == 0
     return Tegra(
-        nodes=_nodes(dev_root, entries.dev),
-        directories=tuple(p for entry in entries.dir if (p := tree.first([tree.host(entry)], tree.is_directory))),
-        libraries=tuple(inspected(tree, path) for path in tree.real(libraries)),
-        symlinks=tuple(inspected(tree, path) for path in tree.real(links)),
-        chains=tuple(dict.fromkeys(chains)),
+        nodes=tuple(dict.fromkeys(_flat(nodes))),
+        directories=tuple(_flat(folders)),
+        libraries=tuple(inspected(tree, path) for path in tree.real(_flat(files))),
+        symlinks=tuple(inspected(tree, path) for path in tree.real(_flat(links))),
+        chains=tuple(dict.fromkeys(link for path in _flat(links) for link in _chain(tree, path))),
         files=tuple(path for path in [tree.host(TEGRA_RELEASE)] if tree.is_file(path)),
         nvml_works=works,
         orin=works and any(ORIN in gpu.name for gpu in answer.gpus),
@@ -82,14 +85,20 @@ def _texts(tree: Tree, files: tuple[str, ...]) -> Iterator[str]:
         raise Fault(", ".join(files) or "--csv.file", "no CSV file can be read", "name the right ones with --csv.file")
 
 
-def _nodes(dev_root: str, patterns: tuple[str, ...]) -> tuple[Node, ...]:
-    found = (node for pattern in patterns for node in char_devices.matching(dev_root + pattern))
-    return tuple(dict.fromkeys(found))
+def _there(tree: Tree, places: list[str], entry: str, condition: Callable[[str], bool]) -> tuple[str, ...]:
+    """Host paths of what an entry means, in each of the places that it may be below."""
+    return tuple(path for place in places for path in tree.expanded(place, entry) if condition(path))
 
 
-def _located(tree: Tree, directories: list[str], entry: str) -> Iterator[str]:
-    directory, _, name = entry.rpartition("/")
-    yield from tree.find((f"{base}{directory}" for base in directories), name)
+def _flat(found: Mapping[str, tuple[T, ...]]) -> Iterator[T]:
+    return itertools.chain.from_iterable(found.values())
+
+
+def _report_unmatched(tree: Tree, found: Mapping[str, tuple[T, ...]]) -> None:
+    """Worth knowing and no more: one list serves several models, and few have all that it names."""
+    for entry, matched in found.items():
+        if not matched:
+            tree.note(Finding("info", entry, "is in a CSV file, and nothing here matches it"))
 
 
 def _chain(tree: Tree, path: str) -> Iterator[Link]:

@@ -1,13 +1,14 @@
 """WSL: the driver's files lie in a store that Windows keeps, and libdxcore.so knows where."""
 
-from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.nvidia.inventory import Wsl
+from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.nvidia.inventory import Presence, Wsl
 from cdi_refreshd.host import dxcore
 from cdi_refreshd.host.driver_root import Tree
 
 DXCORE_DIR = "/usr/lib/wsl/lib"
+CUDA = "libcuda.so.1.1"
 REQUIRED = (
-    "libcuda.so.1.1",
+    CUDA,
     "libcuda_loader.so",
     "libnvidia-ptxjitcompiler.so.1",
     "libnvidia-ml.so.1",
@@ -16,25 +17,62 @@ REQUIRED = (
     "nvcubins.bin",
     "nvidia-smi",
 )
+MISSED = ("libnvidia-ptxjitcompiler.so.1", "libnvidia-ml.so.1", "nvidia-smi")
+"""Of these: every Windows driver has them. Whether it has the others depends on its age."""
 OTHERS = ("*.so*", "*.bin", "*.dll")
+THIS = "this is WSL (/dev/dxg is there)"
+
+
+def is_wsl(tree: Tree, seen: Presence) -> bool:
+    """A Linux driver that somebody installed inside WSL has no GPU to be bound to: it leads nowhere else."""
+    if seen.wsl and not any(function.driver == "nvidia" for function in seen.functions):
+        return True
+    return dxcore.can_open(dxcore.LIBRARY if not tree.root else usual(tree))
+
+
+def usual(tree: Tree) -> str:
+    return tree.host(f"{DXCORE_DIR}/{dxcore.LIBRARY}")
 
 
 def library(tree: Tree) -> str:
-    """libdxcore.so as it is to be opened: the host's by its name, another root's by its path."""
-    return dxcore.LIBRARY if not tree.root else tree.host(f"{DXCORE_DIR}/{dxcore.LIBRARY}")
+    """libdxcore.so as it is to be opened: another root's by its path, the host's as its loader knows it.
+
+    Many a distribution's loader does not know WSL's directory: then by the path at which WSL itself puts it.
+    """
+    found = tree.is_file(usual(tree))
+    if tree.root or (found and not dxcore.can_open(dxcore.LIBRARY)):
+        return usual(tree)
+    return dxcore.LIBRARY
 
 
-def probe(tree: Tree) -> Wsl:
-    stores = [tree.host(path) for path in dxcore.driver_stores(library(tree))]
-    store = next((path for path in stores if tree.is_file(f"{path}/libcuda.so.1.1")), "")
+def probe(tree: Tree, seen: Presence) -> Wsl:
+    """Raises Fault where CUDA's library is not to be found."""
+    opened = library(tree)
+    if opened == usual(tree) and not tree.is_file(opened):
+        raise missing(opened, seen)
+    if opened == dxcore.LIBRARY and not dxcore.can_open(opened):
+        raise missing(usual(tree), seen)
+    stores = [tree.host(path) for path in dxcore.driver_stores(opened)]
+    store = next((path for path in stores if tree.is_file(f"{path}/{CUDA}")), "")
     if not store:
         where = ", ".join(stores) or "none"
-        raise Fault("driver store", f"none of Windows' ({where}) has libcuda.so.1.1", "install NVIDIA's Windows driver")
-    ours = tree.first([tree.host(f"{DXCORE_DIR}/{dxcore.LIBRARY}")])
+        fact = f"{THIS}, and none of Windows' ({where}) has {CUDA}"
+        raise Fault("driver store", fact, "install NVIDIA's driver for Windows; none inside WSL")
+    ours = tree.first([usual(tree)])
     required = [path for name in REQUIRED if tree.is_file(path := f"{store}/{name}")]
     others = [path for path in tree.find([store], *OTHERS) if path not in required]
+    for name in MISSED:
+        if f"{store}/{name}" not in required:
+            tree.note(Finding("degraded", f"{store}/{name}", f"is missing, and {THIS}", "update the driver in Windows"))
+    if not ours:
+        fact = f"is missing, and {THIS}: CUDA does not start in containers"
+        tree.note(Finding("degraded", usual(tree), fact, "update WSL: wsl --update"))
     return Wsl(
         libraries=tuple(path for path in (ours, *required) if ".so" in path),
         files=tuple(path for path in (ours, *required, *others) if path),
         smi=tree.first([f"{store}/nvidia-smi"]),
     )
+
+
+def missing(path: str, seen: Presence) -> Fault:
+    return Fault(path, f"is missing{', and ' + THIS if seen.wsl else ''}", "update WSL: wsl --update")

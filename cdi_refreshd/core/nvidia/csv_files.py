@@ -1,10 +1,13 @@
 """The CSV files by which a Tegra system names what its containers need."""
 
 import fnmatch
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 TYPES = ("dev", "dir", "lib", "sym")
+GPU_NODE = re.compile(r"/dev/(nvidia\d+|nvgpu/.+|nvhost-(\w+-)*gpu)", re.ASCII)
+"""Of an integrated GPU, whichever driver it has. The other nodes of a Tegra, such as nvmap, are of no use alone."""
 
 
 class Entries(NamedTuple):

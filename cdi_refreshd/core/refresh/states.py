@@ -6,7 +6,9 @@ from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.validate import validate
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.findings import Fault, Finding, UsageFault, alike, together
+from cdi_refreshd.core.nvidia.build.edits import below
 from cdi_refreshd.core.nvidia.build.spec import build
+from cdi_refreshd.core.nvidia.csv_files import GPU_NODE
 from cdi_refreshd.core.nvidia.driver_paths import essential_libraries
 from cdi_refreshd.core.nvidia.driver_texts import flaw, not_found
 from cdi_refreshd.core.nvidia.inventory import Driver, Inventory, Presence
@@ -92,6 +94,7 @@ def _judge(inventory: Inventory, choices: Choices, gated: bool) -> Verdict:
         return Verdict("ready", f"nothing changed, and {', '.join(asleep)} sleeps", KEEP)
     early = (absence(inventory.presence) if gated else None) if inventory.mode == "nvml" else None
     early = early or (nvml_trouble(inventory) if inventory.mode == "nvml" else None)
+    early = early or (csv_trouble(inventory, choices) if inventory.mode == "csv" else None)
     if early:
         return early._replace(findings=inventory.findings)
     try:
@@ -168,6 +171,15 @@ def library_trouble(driver: Driver) -> Verdict | None:
         what += "" if driver.library_dirs else f" of version {driver.version}"
         return Verdict("waiting-userspace", f"{what}; {not_found(driver.search)}", KEEP_WHILE_VALID)
     return None
+
+
+def csv_trouble(inventory: Inventory, choices: Choices) -> Verdict | None:
+    """The GPU's driver makes its nodes some seconds after the boot, and a list may be another model's."""
+    found = (*inventory.tegra.nodes, *(node for gpu in inventory.gpus for node in gpu.nodes))
+    if any(GPU_NODE.fullmatch(below(choices.dev_root, node.path)) for node in found):
+        return None
+    reason = f"none of the GPU's device nodes that {', '.join(choices.csv_files)} name is there"
+    return Verdict("waiting-driver", reason, KEEP_WHILE_VALID)
 
 
 def mismatch(module: str, libraries: str) -> Verdict:

@@ -21,6 +21,7 @@ NODES = (
     "/dev/nvgpu*",
     "/dev/nvhost*",
     "/dev/nvmap",
+    "/dev/nvgpu/*",
     "/dev/nvgpu/igpu0/*",
     "/dev/nvidia-caps/nvidia-cap*",
     f"{driver_paths.CHANNEL_DIR}/channel*",

@@ -6,7 +6,7 @@ from tests.machine.driver_files import MULTIARCH as LIB
 from tests.machine.elf import shared_library
 from tests.unit.host.dxcore import build
 
-from .hosts import GPU, UUID, VERSION, case, lines
+from .hosts import GPU, UUID, VERSION, case, lines, state_of
 
 pytestmark = pytest.mark.root
 
@@ -177,9 +177,45 @@ def test_no_list_at_all_is_a_failure(host, make):
 
 
 def test_a_relative_list_is_the_one_in_the_working_directory(host):
-    host.become(TEGRA | {"add": LISTS | {"/run/here/my.csv": "dev,/dev/nvmap\n", "/my.csv": "dev,/dev/nvidia0\n"}})
+    host.become(TEGRA | {"add": LISTS | {"/run/here/my.csv": "dev,/dev/nvhost-gpu\n", "/my.csv": "dev,/dev/nvidia0\n"}})
     spec = host.generate("--mode", "csv", "--csv.file", "my.csv", cwd="/run/here", env={"PYTHONPATH": str(host.top)})
-    assert spec.nodes("0") == ["/dev/nvmap"]
+    assert spec.nodes("0") == ["/dev/nvhost-gpu"]
+
+
+def listed(lists, **more):
+    """A Tegra whose only list names these."""
+    return TEGRA | {"add": {"/etc/nv_tegra_release": "# R38\n", f"{CSV}/devices.csv": lists}} | more
+
+
+def test_every_part_of_an_entry_may_have_wildcards(host):
+    nodes = {"nvgpu/igpu-0000:01:00.0/ctrl": [235, 1], "nvgpu/igpu-0000:01:00.0/as": [235, 2], "nvgpu/other/x": [9, 9]}
+    made = listed("dev, /dev/nvgpu/igpu*/*\nlib, /opt/*/lib/lib[ab].so\nsym, /opt/?/s*/l\ndir, /opt/*/etc\n")
+    made["extra_nodes"] = nodes
+    made["add"] |= {f"/opt/{name}": "" for name in ("x/lib/liba.so", "y/lib/libb.so", "y/lib/libc.so", "y/etc/z")}
+    made["links"] = {"/opt/y/sym/l": "../lib/libc.so"}
+    host.become(made)
+    spec = host.generate()
+    assert spec.nodes("0") == ["/dev/nvgpu/igpu-0000:01:00.0/as", "/dev/nvgpu/igpu-0000:01:00.0/ctrl"]
+    mounts = {path for path in spec.mounts() if path.startswith("/opt")}
+    assert mounts == {"/opt/x/lib/liba.so", "/opt/y/lib/libb.so", "/opt/y/lib/libc.so", "/opt/y/etc"}
+    words = [word for hook in spec["containerEdits"]["hooks"] for word in hook["args"]]
+    assert "../lib/libc.so::/opt/y/sym/l" in words
+
+
+def test_an_entry_that_matches_nothing_is_worth_knowing(host):
+    host.become(TEGRA)
+    said = host.run("generate", "--debug").stderr
+    for entry in ("/dev/nvidia1", f"{TEGRA_LIB}/gone.so"):
+        assert f"{entry}: is in a CSV file, and nothing here matches it" in said
+
+
+@pytest.mark.parametrize("words", [[], ["--mode", "csv"]], ids=["auto", "csv"])
+def test_a_tegra_whose_gpu_has_no_node_yet_is_never_ready(host, words):
+    host.become(listed("dev, /dev/nvgpu/igpu*/*\ndev, /dev/nvmap\n"))
+    done = host.oneshot(*words)
+    assert (done.returncode, state_of(done)) == (3, "waiting-driver")
+    assert f"none of the GPU's device nodes that {CSV}/devices.csv, " in lines(done)[0]
+    assert host.published() is None
 
 
 def test_an_orin_whose_nvml_works_gets_its_compat_libraries(host):
@@ -233,6 +269,7 @@ def wsl(host, tmp_path):
     names = (
         "libcuda.so.1.1",
         "libnvidia-ml.so.1",
+        "libnvidia-ptxjitcompiler.so.1",
         "nvcubins.bin",
         "nvidia-smi",
         "libnvwgf2umx.so",
@@ -262,8 +299,8 @@ def test_wsl_mounts_the_driver_store_that_has_cuda(wsl, words):
         path: path
         for path in (
             DXCORE,
-            *(f"{STORE}/{n}" for n in ("libcuda.so.1.1", "libnvidia-ml.so.1", "nvcubins.bin", "nvidia-smi")),
-            *(f"{STORE}/{n}" for n in ("libnvwgf2umx.so", "nvapi.dll")),
+            *(f"{STORE}/{n}" for n in ("libcuda.so.1.1", "libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1")),
+            *(f"{STORE}/{n}" for n in ("nvcubins.bin", "nvidia-smi", "libnvwgf2umx.so", "nvapi.dll")),
         )
     }
     assert spec.hook("create-symlinks") == ["--link", f"{STORE}/nvidia-smi::/usr/bin/nvidia-smi"]
@@ -272,19 +309,47 @@ def test_wsl_mounts_the_driver_store_that_has_cuda(wsl, words):
 
 
 def test_the_oneshot_of_a_wsl_is_ready_without_any_pci_function(wsl):
-    assert wsl.oneshot(env=LOADER).returncode == 0
+    assert state_of(wsl.oneshot(env=LOADER)) == "ready"
     assert wsl.published().nodes("all") == ["/dev/dxg"]
+
+
+@pytest.mark.parametrize("words", [[], ["--mode", "wsl"]], ids=["auto", "wsl"])
+def test_wsls_library_is_found_in_its_own_place_though_the_loader_does_not_know_it(wsl, words):
+    assert wsl.generate(*words) == wsl.generate(*words, env=LOADER)
+
+
+def test_a_linux_driver_inside_wsl_leads_nowhere_else(wsl):
+    there = wsl.generate()
+    wsl.become(wsl.machine.case | {"files": True})
+    assert wsl.generate() == there
+
+
+@pytest.mark.parametrize("driver", [False, True], ids=["clean", "with a Linux driver"])
+def test_a_wsl_without_its_library_is_called_a_wsl_and_the_library_named(host, driver):
+    host.become(with_nodes("dxg", files=driver))
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (1, "failed")
+    assert f"{DXCORE}: is missing, and this is WSL (/dev/dxg is there); update WSL: wsl --update" in lines(done)[0]
+
+
+@pytest.mark.parametrize("name", ["libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1", "nvidia-smi"])
+def test_what_windows_driver_lacks_is_named(wsl, name):
+    wsl.shell(f"rm {STORE}/{name}")
+    done = wsl.oneshot()
+    assert (done.returncode, state_of(done)) == (0, "degraded")
+    assert f"{STORE}/{name}: is missing, and this is WSL" in lines(done)[0]
 
 
 def test_a_store_without_cuda_is_told(wsl):
     wsl.shell(f"rm {STORE}/libcuda.so.1.1")
     said = wsl.refused("--mode", "wsl", env=LOADER)[0]
-    assert said.startswith("driver store: none of Windows' (/0sr/lib/wsl") and "has libcuda.so.1.1; install" in said
+    assert said.startswith("driver store: this is WSL (/dev/dxg is there), and none of Windows' (/0sr/lib/wsl")
+    assert "has libcuda.so.1.1; install NVIDIA's driver for Windows; none inside WSL" in said
 
 
 def test_wsl_mode_without_its_library_is_told(host):
     (said,) = host.refused("--mode", "wsl")
-    assert said.startswith("libdxcore.so: does not tell where the driver is")
+    assert said == f"{DXCORE}: is missing; update WSL: wsl --update"
 
 
 @pytest.mark.parametrize(
