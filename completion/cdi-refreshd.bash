@@ -76,7 +76,7 @@ _cdi_refreshd() {
     validate) options="-h --help" ;;
     list) options="-h --help --spec-dir --json" ;;
     adopt) options="-h --help --dry-run -n --yes -y --spec-dir" ;;
-    status) options="-h --help --json" ;;
+    status) options="-h --help --json --check --alive --watch" ;;
     host-nodes) options="-h --help --dry-run -n --config-file" ;;
     refresh) options="-h --help --no-block --quiet --timeout" ;;
     hold) options="-h --help" ;;

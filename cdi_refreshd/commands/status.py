@@ -2,33 +2,97 @@
 
 import json
 import os
+import select
 import sys
+from collections.abc import Callable
 
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.refresh import states
-from cdi_refreshd.core.report import state_document
-from cdi_refreshd.daemon import state_file
+from cdi_refreshd.core.report import health, state_document
+from cdi_refreshd.daemon import health_file, state_file
 from cdi_refreshd.options import Parser
 
-DESCRIPTION = """Tell the daemon's state, and why. Exit status: that of the state, as for oneshot (0 ready, degraded, no
-GPU; 3 waiting; 4 driver and libraries differ; 1 failed), or 1 where the daemon does not run."""
+DESCRIPTION = """Print the daemon's state, and why. Exit status: that of the state, as for oneshot (0 ready, degraded,
+no GPU; 3 waiting; 4 driver and libraries differ; 1 failed), or 1 where the daemon does not run."""
+CHECK = "one line, and the exit status of a Nagios plugin: 0 good, 1 a problem, 2 unknown"
+ALIVE = "only whether the daemon lives, by its heartbeat: 0 it does, 1 it does not"
+WATCH_EVERY_S = 1.0
+CLEAR = "\033[H\033[2J"
 
 
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd status", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--json", action="store_true", help="state.json as it is")
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--json", action="store_true", help="state.json as it is")
+    one.add_argument("--check", action="store_true", help=CHECK)
+    one.add_argument("--alive", action="store_true", help=ALIVE)
+    one.add_argument("--watch", action="store_true", help="print it again whenever it changes")
     parsed = parser.parse_args(argv)
+    if parsed.check:
+        return check()
+    if parsed.alive:
+        return alive()
+    if parsed.watch:
+        return watch()
     told = state_file.read()
-    alive = state_file.is_daemon(told.get("pid"))
+    running = state_file.is_running(told.get("pid"))
     if parsed.json:
-        json.dump({**told, "running": alive}, sys.stdout, indent=2)
+        json.dump({**told, "running": running}, sys.stdout, indent=2)
         print()
     else:
-        try:
-            print(state_document.worded(told, alive))
-        except (KeyError, TypeError, ValueError) as error:
-            raise Fault(state_file.PATH, f"is of another version, or damaged ({error!r})", "restart it") from None
-    if not alive:
+        print(worded(told, running))
+    if not running:
         print(f"cdi-refreshd: {os.path.basename(state_file.PATH)} is of a daemon that does not run", file=sys.stderr)
         return 1
     return states.EXIT_STATUS.get(str(told.get("state")), 1)
+
+
+def worded(told: dict[str, object], running: bool) -> str:
+    try:
+        text = state_document.worded(told, running)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Fault(state_file.PATH, f"is of another version, or damaged ({error!r})", "restart it") from None
+    return state_document.coloured(text) if has_colours() else text
+
+
+def has_colours() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def check() -> int:
+    said = health_file.read()
+    if said.status != health.UNKNOWN and not state_file.is_running(_pid()):
+        said = health.NO_DAEMON
+    print(health.shown(said))
+    return said.status
+
+
+def _pid() -> object:
+    try:
+        return state_file.read().get("pid")
+    except Fault:
+        return None
+
+
+def alive() -> int:
+    """A daemon whose heartbeat has stopped hangs, whoever has its lock."""
+    age_s = health_file.age_s()
+    lives = age_s is not None and age_s <= health.STALE_S
+    heartbeat = f"its last heartbeat is {age_s:.0f} s old" if age_s is not None else "it has no heartbeat"
+    print(f"{'alive' if lives else 'not alive'}: {heartbeat}")
+    return 0 if lives else 1
+
+
+def watch(pause: Callable[[], object] = lambda: select.select([], [], [], WATCH_EVERY_S)) -> int:
+    """Until somebody interrupts it. `pause` is between two looks at the file."""
+    before = ""
+    while True:
+        try:
+            told = state_file.read()
+            text = worded(told, state_file.is_running(told.get("pid")))
+        except Fault as fault:
+            text = str(fault)
+        if text != before:
+            print(f"{CLEAR}{text}" if sys.stdout.isatty() else f"{text}\n", flush=True)
+        before = text
+        pause()

@@ -32,6 +32,7 @@ class Health(NamedTuple):
 
 NOT_PROBED = Health(UNKNOWN, "Unknown", "the first probe has not ended")
 NO_DAEMON = Health(UNKNOWN, "Unknown", "cdi-refreshd does not run here")
+UNREADABLE = Health(UNKNOWN, "Unknown", "the health file cannot be read, or is of another version")
 STALE = Health(UNKNOWN, "Unknown", f"cdi-refreshd has said nothing for {STALE_S / 60:.0f} minutes")
 
 

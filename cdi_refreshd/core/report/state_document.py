@@ -105,3 +105,20 @@ def worded(told: dict[str, Any], alive: bool) -> str:
     lines += [f"  held     no probe until {told['held']}; cdi-refreshd refresh ends it"] if told.get("held") else []
     lines += [f"  note     {told['note']}"] if told["note"] else []
     return "\n".join(lines)
+
+
+GREEN, YELLOW, RED, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[0m"
+COLOURS = {"ready": GREEN, "no-gpu": GREEN, "failed": RED}
+"""By state; the others are yellow."""
+
+
+def coloured(text: str) -> str:
+    """What `worded` made, for a terminal: the state, findings by their severity, and a daemon that does not run."""
+    first, *rest = text.split("\n")
+    state, colon, reason = first.partition(":")
+    lines = [f"{COLOURS.get(state, YELLOW)}{state}{PLAIN}{colon}{reason}"]
+    for line in rest:
+        word = line.split()[0] if line.strip() else ""
+        colour = RED if word == "fatal" or line.endswith(" NOT RUNNING") else YELLOW if word == "degraded" else ""
+        lines.append(f"{colour}{line}{PLAIN}" if colour else line)
+    return "\n".join(lines)
