@@ -1,11 +1,13 @@
 """WSL: the driver's files lie in a store that Windows keeps, and libdxcore.so knows where."""
 
+import os
+
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia.inventory import Presence, Wsl
 from cdi_refreshd.host import dxcore
 from cdi_refreshd.host.driver_root import Tree
 
-DXCORE_DIR = "/usr/lib/wsl/lib"
+DXCORE_DIR, STORES = "/usr/lib/wsl/lib", "/usr/lib/wsl/drivers"
 CUDA = "libcuda.so.1.1"
 REQUIRED = (
     CUDA,
@@ -52,12 +54,7 @@ def probe(tree: Tree, seen: Presence) -> Wsl:
         raise missing(opened, seen)
     if opened == dxcore.LIBRARY and not dxcore.can_open(opened):
         raise missing(usual(tree), seen)
-    stores = [tree.host(path) for path in dxcore.driver_stores(opened)]
-    store = next((path for path in stores if tree.is_file(f"{path}/{CUDA}")), "")
-    if not store:
-        where = ", ".join(stores) or "none"
-        fact = f"{THIS}, and none of Windows' ({where}) has {CUDA}"
-        raise Fault("driver store", fact, "install NVIDIA's driver for Windows; none inside WSL")
+    store = driver_store(tree, [tree.host(path) for path in dxcore.driver_stores(opened)])
     ours = tree.first([usual(tree)])
     required = [path for name in REQUIRED if tree.is_file(path := f"{store}/{name}")]
     others = [path for path in tree.find([store], *OTHERS) if path not in required]
@@ -72,6 +69,22 @@ def probe(tree: Tree, seen: Presence) -> Wsl:
         files=tuple(path for path in (ours, *required, *others) if path),
         smi=tree.first([f"{store}/nvidia-smi"]),
     )
+
+
+def driver_store(tree: Tree, told: list[str]) -> str:
+    """The first that has CUDA of those that libdxcore.so told; else of those that are there, the newest."""
+    for path in told:
+        if tree.is_file(f"{path}/{CUDA}"):
+            return path
+    there = [path for path in tree.expanded(tree.host(STORES), "nv*") if tree.is_file(f"{path}/{CUDA}")]
+    where = ", ".join(told) or "none"
+    if not there:
+        fact = f"{THIS}, and none of Windows' ({where}) has {CUDA}"
+        raise Fault("driver store", fact, "install NVIDIA's driver for Windows; none inside WSL")
+    newest = max(there, key=lambda path: os.stat(f"{path}/{CUDA}").st_mtime_ns)
+    fact = f"is taken, since what {dxcore.LIBRARY} names ({where}) has no {CUDA}"
+    tree.note(Finding("info" if len(there) == 1 else "degraded", newest, fact, "restart WSL: wsl --shutdown"))
+    return newest
 
 
 def missing(path: str, seen: Presence) -> Fault:

@@ -340,6 +340,18 @@ def test_what_windows_driver_lacks_is_named(wsl, name):
     assert f"{STORE}/{name}: is missing, and this is WSL" in lines(done)[0]
 
 
+def test_a_store_that_the_library_does_not_name_is_found_where_stores_are(wsl, tmp_path):
+    there = wsl.generate()
+    with open(build(tmp_path / "libdxcore.so", store=STORE), "rb") as file:  # the first adapter's is nowhere
+        wsl.path(DXCORE).write_bytes(file.read())
+    assert wsl.generate() == there
+    old = STORE.replace("_0", "_1")
+    wsl.shell(f"cp -r {STORE} {old}; touch -d 2001-01-01 {old}/libcuda.so.1.1")
+    done = wsl.oneshot()
+    assert f"{STORE}: is taken, since what libdxcore.so names (/0sr" in lines(done)[0]
+    assert state_of(done) == "degraded"
+
+
 def test_a_store_without_cuda_is_told(wsl):
     wsl.shell(f"rm {STORE}/libcuda.so.1.1")
     said = wsl.refused("--mode", "wsl", env=LOADER)[0]
