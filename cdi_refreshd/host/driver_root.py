@@ -29,8 +29,12 @@ class LibraryFile(NamedTuple):
     """Why it cannot be read."""
 
     def flaw(self, machine: str) -> str:
-        """Why no program of such a machine can load it, "" where one can; `machine` as for core.formats.elf.flaw."""
-        return self.trouble or elf.flaw(self.image, self.size_bytes, machine)
+        """Why no program of such a machine can load it, "" where one can; `machine` as for core.formats.elf.flaw.
+
+        A 32-bit library is one for 32-bit programs.
+        """
+        narrow = self.image is not None and self.image.bits == 32
+        return self.trouble or elf.flaw(self.image, self.size_bytes, "i386" if narrow else machine)
 
 
 class Tree:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 
-from cdi_refreshd.core.checks import nvidia_rules
+from cdi_refreshd.core.checks import library_rules, nvidia_rules
 from cdi_refreshd.core.checks.host_facts import BoundGpu, Host, Instance
 from cdi_refreshd.core.checks.subject import TEGRA, WSL, Subject
 from cdi_refreshd.core.nvidia.control_nodes import GPU_INFORMATION
@@ -40,7 +40,19 @@ def full_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
         instances=instances,
         mig_capable=procfs.mig_capable() if bound else frozenset(),
         platform="" if functions else platform(),
+        flaws=flaws(path for of in subjects for path in library_rules.paths(of)),
     )
+
+
+def flaws(libraries: Iterable[str]) -> dict[str, str]:
+    """Those that are not there are missed by others, and what is a link leads to the file that counts."""
+    from cdi_refreshd.host.driver_root import Tree  # noqa: PLC0415 - few specs name libraries
+
+    tree, machine = Tree("/"), procfs.machine()
+    files = {path: tree.library(path) for path in libraries if tree.is_file(path)}
+    # What this user may not read, those who start containers may.
+    found = {path: file.flaw(machine) for path, file in files.items() if not file.trouble}
+    return {path: flaw for path, flaw in found.items() if flaw}
 
 
 def library_version(directories: Iterable[str]) -> str:

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.resolve import SpecFile
 from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
-from cdi_refreshd.core.checks import coverage_rules, device_rules, directory_rules, item_rules, nvidia_rules
+from cdi_refreshd.core.checks import (
+    coverage_rules,
+    device_rules,
+    directory_rules,
+    item_rules,
+    library_rules,
+    nvidia_rules,
+)
 from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.published import Document, Published, published
 from cdi_refreshd.core.checks.registry import RuleFinding
@@ -14,7 +21,7 @@ from cdi_refreshd.core.checks.subject import Subject
 from cdi_refreshd.host import path_entries
 from cdi_refreshd.inspect import host_facts, spec_files
 
-SPEC_RULES = (*item_rules.RULES, *device_rules.RULES, *nvidia_rules.RULES)
+SPEC_RULES = (*item_rules.RULES, *device_rules.RULES, *nvidia_rules.RULES, *library_rules.RULES)
 PUBLISHED_RULES = (*directory_rules.RULES, *coverage_rules.RULES)
 
 

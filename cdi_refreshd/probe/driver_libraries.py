@@ -145,8 +145,7 @@ def inspected(tree: Tree, path: str, version: str = "") -> Library:
     """The library with its soname and the links beside it."""
     directory, _, name = path.rpartition("/")
     file = tree.library(path)
-    bits = file.image.bits if file.image else 0
-    flaw = file.flaw("i386" if bits == 32 else procfs.machine())
+    flaw = file.flaw(procfs.machine())
     soname = (file.image.soname if file.image else None) if name.count(".") > 1 else name
     if soname is None:
         if not flaw:

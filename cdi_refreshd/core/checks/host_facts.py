@@ -69,6 +69,8 @@ class Host(NamedTuple):
     """What has a GPU without a PCI function of NVIDIA's: WSL or Tegra."""
     units: tuple[str, ...] = ()
     """Enabled units that write specs, ours among them."""
+    flaws: Mapping[str, str] = {}
+    """Of libraries that no program of this host can load: what is wrong with them."""
     two_runs: bool = False
     """/run/cdi has files, and is not /var/run/cdi."""
 

@@ -11,9 +11,9 @@ from cdi_refreshd.core.checks.host_facts import DIRECTORY, NOTHING, SOCKET, UNKN
 from cdi_refreshd.core.checks.registry import RuleFinding, found
 from cdi_refreshd.core.checks.subject import VERSIONED, Gpus, Subject, counted, every_edits, is_bound, listed, name_of
 from cdi_refreshd.core.nvidia.control_nodes import CONTROL_NODES
+from cdi_refreshd.core.nvidia.driver_paths import ESSENTIAL_LIBRARIES as ESSENTIAL
 from cdi_refreshd.core.nvidia.driver_paths import SOCKET_DIRS, SOCKETS
 
-ESSENTIAL = ("libcuda", "libnvidia-ml", "libnvidia-ptxjitcompiler", "libnvidia-nvvm")
 GRAPHICS = ("libGLX_nvidia", "libEGL_nvidia", "libnvidia-eglcore", "libnvidia-glcore", "libnvidia-glsi",
             "libnvidia-tls", "libnvidia-glvkspirv", "libnvidia-rtcore", "libnvidia-gpucomp")  # fmt: skip
 # What graphics is looked up by: how it is called in the container, and where it may lie on the host.

@@ -47,6 +47,8 @@ RULES: dict[str, Rule] = {
     "control-node": Rule("fatal", "the spec lacks a control node without which CUDA does not start"),
     "control-node-optional": Rule("degraded", "the spec lacks a control node that graphics or tools want"),
     "library-left-out": Rule("fatal", "the host has a library that CUDA needs, and the spec lacks it"),
+    "library-unusable": Rule("fatal", "a library that CUDA needs is empty, cut short, or no library of this machine"),
+    "library-damaged": Rule("degraded", "the same of another library of the driver"),
     "graphics-left-out": Rule("degraded", "the host has a library or file that graphics needs, and the spec lacks it"),
     "socket-left-out": Rule("degraded", "a daemon of NVIDIA's has a socket that the spec lacks"),
     "mig-access": Rule("fatal", "a device of a GPU that is cut into MIG slices has no slice"),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Mount, Spec
+from cdi_refreshd.core.nvidia.driver_paths import LIBRARY_DIRS_32
 
 GPU_NODE = re.compile(r"/dev/nvidia(\d{1,4})", re.ASCII)
 INTEGRATED = ("/dev/nvmap", "/dev/nvhost", "/dev/nvgpu")
@@ -66,7 +67,9 @@ def subject(file: str, spec: Spec, ours: bool = False, devices: tuple[Device, ..
 
 def _gpus(of: Subject, nodes: frozenset[str], first: DeviceNode) -> Gpus:
     mounts = tuple(mount for _, edits in every_edits(of) for mount in edits.mounts)
-    cuda = next((mount for mount in mounts if CUDA.search(mount.host_path)), None)
+    # 32-bit libraries may stand beside the others, and are not those that the rules are about.
+    cudas = [mount for mount in mounts if CUDA.search(mount.host_path)]
+    cuda = min(cudas, key=lambda mount: mount.container_path.rpartition("/")[0] in LIBRARY_DIRS_32, default=None)
     directory, _, name = cuda.host_path.rpartition("/") if cuda else ("", "", "")
     root = cuda.host_path.removesuffix(cuda.container_path) if cuda else ""
     root = "" if cuda and root == cuda.host_path else root

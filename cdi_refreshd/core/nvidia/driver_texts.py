@@ -7,6 +7,7 @@ from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.nvidia.inventory import Library, Search
 
 CAPABILITY = re.compile(r"(config|monitor|gpu\d+/gi\d+/access|gpu\d+/gi\d+/ci\d+/access) (\d{1,7})", re.ASCII)
+REINSTALL = "install the driver's libraries again"
 VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9})+", re.ASCII)
 
 
@@ -54,7 +55,7 @@ def not_found(search: Search) -> str:
 
 def flaw(library: Library) -> Finding:
     """Of a library that has one."""
-    return Finding("degraded", library.path, library.flaw, "install the driver's libraries again")
+    return Finding("degraded", library.path, library.flaw, REINSTALL)
 
 
 def integrated_name(name: str) -> bool:
