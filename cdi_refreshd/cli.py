@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn
@@ -30,6 +31,9 @@ FAILED, USAGE, BROKEN_CONFIGURATION = 1, 2, 78
 def main() -> NoReturn:
     """Ends the process: neither collecting garbage nor taking the interpreter apart is worth the time."""
     gc.disable()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a file's name ends nothing
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()

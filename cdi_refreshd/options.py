@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from cdi_refreshd.core.config.generate_options import FORMATS, Choices, absolute, checked, nearest, printable, quoted
 from cdi_refreshd.core.findings import UsageFault
+from cdi_refreshd.core.findings import printable as on_one_line
 
 TOOLKIT_CONFIG = "/etc/nvidia-container-runtime/config.toml"
 TOOLKIT_LIMIT_BYTES = 1 << 20
@@ -94,7 +95,7 @@ class Parser(argparse.ArgumentParser):
             known = [flag for action in self._actions for flag in action.option_strings]
             hint = f"; {nearest(word, known)}" if word.startswith("-") else ""
             message = f"there is no {quoted(word)} here{hint}"
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {on_one_line(message)}; see {self.prog} --help\n")
 
 
 def parser(verb: str, description: str) -> Parser:

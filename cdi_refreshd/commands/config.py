@@ -4,6 +4,7 @@ import sys
 
 from cdi_refreshd import config
 from cdi_refreshd.core.config.schema import KEYS, SECTIONS, shown, value_of
+from cdi_refreshd.core.findings import printable_lines
 from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Print the configuration that is in force, in the syntax of its files, each value with the file and line
@@ -19,7 +20,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="for programs")
     parsed = parser.parse_args(argv)
     loaded = config.load(parsed.config_file)
-    print(_json(loaded) if parsed.json else text(loaded))
+    print(_json(loaded) if parsed.json else printable_lines(text(loaded)))
     for finding in loaded.findings:
         print(f"cdi-refreshd: {finding}", file=sys.stderr)
     return 0

@@ -7,6 +7,7 @@ import sys
 from cdi_refreshd import config, last_pass, options, pipeline
 from cdi_refreshd.core.cdi.diff import differences
 from cdi_refreshd.core.cdi.model import Spec
+from cdi_refreshd.core.findings import printable
 from cdi_refreshd.core.nvidia.build.coherent import parts
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.inspect import spec_files
@@ -34,7 +35,7 @@ def run(argv: list[str]) -> int:
     verdict = pipeline.judged(runner.start(request), request, settings.probe_limit_s)
     verdict = states.under_policy(last_pass.recalled(verdict, known), settings.on_mismatch)
     if verdict.state == "failed":
-        print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
+        print(f"cdi-refreshd: {printable(verdict.reason)}", file=sys.stderr)
         return BLIND
     told = would_change(verdict, path)
     status = DIFFERENT if told else SAME
@@ -43,9 +44,9 @@ def run(argv: list[str]) -> int:
         print(json.dumps({**document, "path": path, "changes": told}, indent=2))
         return status
     for text in told:
-        print(text)
+        print(printable(text))
     if not told:
-        print(f"nothing would change: {verdict.state}: {verdict.reason}")
+        print(printable(f"nothing would change: {verdict.state}: {verdict.reason}"))
     return status
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterable
 
-from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.findings import Fault, Finding, printable
 from cdi_refreshd.probe import runner
 
 DESCRIPTION = """Print a CDI spec of this machine. The options are those of nvidia-ctk cdi generate.
@@ -40,7 +40,7 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
     verdict = pipeline.judged(asked, request)
     told = [f for f in verdict.findings if f.severity != "info" or parsed.debug]
     if verdict.spec is None:
-        print(f"cdi-refreshd: {verdict.reason}", file=sys.stderr)
+        print(f"cdi-refreshd: {printable(verdict.reason)}", file=sys.stderr)
         tell(() if parsed.quiet else [finding for finding in told if finding not in verdict.told])
         # Without a document the status is never 0: scripts redirect the output into a spec file.
         return states.USAGE if verdict.usage else states.exit_status(verdict.state) or states.EXIT_STATUS["failed"]
@@ -50,7 +50,7 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
         write(content for _, content in pipeline.documents(verdict.spec, path, form))
     else:
         if warning and not parsed.quiet:
-            print(f"cdi-refreshd: {warning}", file=sys.stderr)
+            print(f"cdi-refreshd: {printable(warning)}", file=sys.stderr)
         outcome = pipeline.carried_out(verdict, path, form)
         if outcome.verdict.state == "failed":
             raise Fault(*outcome.verdict.findings[0][1:4])

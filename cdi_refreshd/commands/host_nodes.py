@@ -3,6 +3,7 @@
 import sys
 
 from cdi_refreshd import config
+from cdi_refreshd.core.findings import printable
 from cdi_refreshd.core.nvidia.device_node_plan import LEAVE
 from cdi_refreshd.options import Parser
 from cdi_refreshd.probe import device_node_setup
@@ -23,12 +24,12 @@ def run(argv: list[str]) -> int:
     if parsed.dry_run:
         actions = device_node_setup.planned(dev_root, True, True)
         for action in actions:
-            print(action)
+            print(printable(str(action)))
         return FAILED if any(action.do == LEAVE for action in actions) else 0
     done = device_node_setup.ordered(dev_root, True, True)
     for one in done:
         if one.fault or one.action.do == LEAVE:
             print(f"cdi-refreshd: {device_node_setup.finding(one)}", file=sys.stderr)
         else:
-            print(one.action)
+            print(printable(f"{one.action.path}: {one.action.past()}"))
     return FAILED if any(one.fault or one.action.do == LEAVE for one in done) else 0

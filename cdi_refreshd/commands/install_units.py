@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import NamedTuple
 
-from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.findings import Fault, printable, printable_lines
 from cdi_refreshd.host import atomic_file, regular_file
 from cdi_refreshd.options import Parser
 
@@ -53,11 +53,12 @@ def run(argv: list[str]) -> int:
     program = startable(running(sys.argv[0]), root)
     for unit in units(source(SOURCES), root, program):
         if parsed.dry_run:
-            print(f"{unit.path}: would be written")
+            print(printable(f"{unit.path}: would be written"))
         else:
-            print(f"{unit.path}: {'written' if atomic_file.publish(unit.path, unit.content) else 'unchanged'}")
+            became = "written" if atomic_file.publish(unit.path, unit.content) else "unchanged"
+            print(printable(f"{unit.path}: {became}"))
     if not parsed.dry_run:
-        print(next_steps(root), file=sys.stderr)
+        print(printable_lines(next_steps(root)), file=sys.stderr)
     return 0
 
 

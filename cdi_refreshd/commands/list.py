@@ -1,6 +1,5 @@
 """`cdi-refreshd list`: the devices that a container can be given, and the file that each comes from."""
 
-import argparse
 import sys
 
 from cdi_refreshd.core.cdi.resolve import resolved
@@ -10,12 +9,13 @@ from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.published import Published
 from cdi_refreshd.core.findings import printable
 from cdi_refreshd.inspect import spec_directories
+from cdi_refreshd.options import Parser
 
 JSON_VERSION = 1
 
 
 def run(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cdi-refreshd list",
         description="List the fully-qualified CDI devices that a container runtime would resolve.",
         epilog="Exit status: 0 listed, whatever was found; 2 wrong usage.",

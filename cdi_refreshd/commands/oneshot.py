@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cdi_refreshd import config, last_pass, options
 from cdi_refreshd.core.config.generate_options import quoted
 from cdi_refreshd.core.config.settings import Settings
-from cdi_refreshd.core.findings import UsageFault
+from cdi_refreshd.core.findings import UsageFault, printable
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.pipeline import Outcome
 from cdi_refreshd.probe.request import Request
@@ -102,4 +102,4 @@ def seconds(option: str, word: str | None) -> float:
 
 
 def tell(text: str) -> None:
-    print(f"cdi-refreshd: {text}", file=sys.stderr)
+    print(f"cdi-refreshd: {printable(text)}", file=sys.stderr)

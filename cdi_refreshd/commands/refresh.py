@@ -7,7 +7,7 @@ import sys
 import time
 
 from cdi_refreshd.commands.oneshot import seconds
-from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.findings import Fault, printable
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.daemon import state_file
 from cdi_refreshd.options import Parser
@@ -42,7 +42,7 @@ def run(argv: list[str]) -> int:
         if told["counters"]["reloads"] > before["counters"]["reloads"] or told["pid"] != pid:
             if parsed.quiet:
                 return 0
-            print(f"cdi-refreshd: {told['state']}: {told['reason']}", file=sys.stderr)
+            print(printable(f"cdi-refreshd: {told['state']}: {told['reason']}"), file=sys.stderr)
             return states.EXIT_STATUS.get(told["state"], 1)
         select.select([], [], [], POLL_S)
     raise Fault(f"daemon (pid {pid})", f"has not probed within {limit_s:g} s", "see cdi-refreshd status")

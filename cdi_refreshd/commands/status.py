@@ -6,7 +6,7 @@ import select
 import sys
 from collections.abc import Callable
 
-from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.findings import Fault, printable_lines
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.core.report import health, state_document
 from cdi_refreshd.daemon import health_file, state_file
@@ -40,7 +40,7 @@ def run(argv: list[str]) -> int:
         json.dump({**told, "running": running}, sys.stdout, indent=2)
         print()
     else:
-        print(worded(told, running))
+        print(printable_lines(worded(told, running)))
     if not running:
         print(f"cdi-refreshd: {os.path.basename(state_file.PATH)} is of a daemon that does not run", file=sys.stderr)
         return 1

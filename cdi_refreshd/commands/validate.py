@@ -1,19 +1,20 @@
 """`cdi-refreshd validate FILE...`: is each file a valid CDI document, by the rules that container runtimes apply?"""
 
-import argparse
 import sys
 
 from cdi_refreshd.core.cdi.decode import decode_valid
 from cdi_refreshd.core.cdi.model import Spec
-from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.checks.subject import counted
+from cdi_refreshd.core.findings import Fault, printable
 from cdi_refreshd.host import yaml_file
+from cdi_refreshd.options import Parser
 
 STDIN = "-"
 VALID, INVALID, UNREADABLE = 0, 1, 2
 
 
 def run(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cdi-refreshd validate",
         description="Say whether each file is a valid CDI document, as strictly as container runtimes do.",
         epilog="Exit status: 0 all are valid, 1 one is not, 2 one could not be read.",
@@ -24,32 +25,30 @@ def run(argv: list[str]) -> int:
 
 
 def _one(file: str) -> int:
+    place = printable(file)
     try:
-        spec, findings = decode_valid(_data(file))
+        document = yaml_file.document(_bytes(file), file)
+        spec, findings = decode_valid(document.value)
     except yaml_file.Unreadable as fault:
         print(fault, file=sys.stderr)
         return UNREADABLE
     except Fault as fault:
-        spec, findings = None, [fault.finding._replace(place="")]
+        print(fault, file=sys.stderr)
+        return INVALID
     if spec is not None:
-        print(f"{file}: {_told(spec)}")
+        print(f"{place}: {_valid(spec, document.unread_line)}")
         return VALID
     for finding in findings:
-        print(f"{file}: {_line(finding)}", file=sys.stderr)
+        print(f"{place}: {finding}", file=sys.stderr)
     return INVALID
 
 
-def _data(file: str) -> object:
+def _bytes(file: str) -> bytes:
     if file == STDIN:
-        data = sys.stdin.buffer.read(yaml_file.SIZE_LIMIT_BYTES + 1)
-        return yaml_file.parse(yaml_file.bounded(data, STDIN), STDIN)
-    return yaml_file.read(file)
+        return yaml_file.bounded(sys.stdin.buffer.read(yaml_file.SIZE_LIMIT_BYTES + 1), STDIN)
+    return yaml_file.read_bytes(file)
 
 
-def _told(spec: Spec) -> str:
-    count = len(spec.devices)
-    return f"valid, cdiVersion {spec.cdi_version.removeprefix('v')}, {count} device{'s' if count != 1 else ''}"
-
-
-def _line(finding: Finding) -> str:
-    return str(finding) if finding.place else str(finding).removeprefix(": ")
+def _valid(spec: Spec, unread_line: int) -> str:
+    text = f"valid, cdiVersion {spec.cdi_version.removeprefix('v')}, {counted(len(spec.devices), 'device')}"
+    return f"{text}; what stands from line {unread_line} on is read by nobody" if unread_line else text

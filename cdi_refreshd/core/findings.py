@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 SEVERITIES = ("fatal", "degraded", "info")
 """fatal: a container would not start, or would lose CUDA. degraded: something is left out. info: worth knowing."""
+SHOWN_AT_MOST = 64
+"""Characters of somebody else's text, such as a key of a document, in a message."""
 LEFT_OUT = ", so it is left out"
 
 
@@ -19,7 +21,7 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.fact}"
-        return f"{text}; {self.hint}" if self.hint else text
+        return printable(f"{text}; {self.hint}" if self.hint else text)
 
 
 class Fault(Exception):
@@ -52,9 +54,24 @@ def reported(finding: Finding) -> dict[str, str]:
     return {"severity": finding.severity, "place": finding.place, "fact": finding.fact, "hint": finding.hint}
 
 
+def quoted(text: str) -> str:
+    """A text of somebody else's, in quotes: ASCII, on one line, and not longer than a line has room for."""
+    return ascii(text if len(text) <= SHOWN_AT_MOST else f"{text[:SHOWN_AT_MOST]}...")
+
+
+def shown(text: str) -> str:
+    """The same without quotes."""
+    return quoted(text)[1:-1]
+
+
 def printable(text: str) -> str:
     """One line that does nothing to a terminal, whatever stands in a spec."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same of a text of several lines."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def worst(findings: Iterable[Finding]) -> str:

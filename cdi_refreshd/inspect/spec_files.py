@@ -55,14 +55,15 @@ def read(path: str, priority: int, into: Loaded) -> None:
             into.kinds[path] = ours.kind
             into.files.append(SpecFile(path, priority, ours))
             return
-        data = yaml_file.parse(content, path)
+        document = yaml_file.document(content, path)
+        data = document.value
         into.kinds[path] = str(data.get("kind") or "") if isinstance(data, dict) else ""
         spec, problems = decode_valid(data)
     except Fault as fault:
         into.broken.append(Broken(path, fault.finding, unreadable=isinstance(fault, yaml_file.Unreadable)))
         return
     if spec is not None:
-        into.files.append(SpecFile(path, priority, spec))
+        into.files.append(SpecFile(path, priority, spec, document.unread_line))
     into.broken.extend(Broken(path, of_document(problem)) for problem in problems)
 
 

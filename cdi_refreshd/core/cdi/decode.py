@@ -9,29 +9,51 @@ from typing import Any
 from cdi_refreshd.core.cdi.model import KEYS, Device, IntelRdt, Key, Spec
 from cdi_refreshd.core.cdi.scalars import key_of, text_of
 from cdi_refreshd.core.cdi.validate import validate
-from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.findings import SHOWN_AT_MOST as KEY_AT_MOST
+from cdi_refreshd.core.findings import Finding, quoted, shown
 
 _RANGES = {"int64": (-(2**63), 2**63 - 1), "int": (-(2**63), 2**63 - 1), "uint32": (0, 2**32 - 1)}
 _REMOVED = ("enableCMT", "enableMBM")
 
 Problems = list[Finding]
+NOT_CDI = "is no CDI document", "a CDI document has cdiVersion, kind and devices"
+"""Of what is something else nothing is repeated: it may be a file of secrets."""
+FINDINGS_AT_MOST = 20
+"""Of one document: who wrote more has one mistake in many places."""
 
 
 def decode(data: object) -> tuple[Spec | None, list[Finding]]:
     """The Spec and nothing, or None and all that keeps it from being one. What it means is validate's matter."""
     problems: Problems = []
     if data is None:
-        return None, [Finding("fatal", "document", "holds nothing", "a CDI document has cdiVersion, kind and devices")]
+        return None, [Finding("fatal", "document", "holds nothing", NOT_CDI[1])]
     spec = _record(Spec, data, "", problems)
-    return (None, problems) if problems else (spec, [])
+    return (None, few(problems)) if problems else (spec, [])
 
 
 def decode_valid(data: object) -> tuple[Spec | None, list[Finding]]:
-    """The same, and validated: a Spec comes with no findings, and findings without a Spec."""
+    """The same, and validated: a Spec comes with no findings, and findings without a Spec. For files of anybody's."""
+    if data is not None and not _is_cdi(data):
+        return None, [Finding("fatal", "document", *NOT_CDI)]
     spec, problems = decode(data)
     if spec is not None:
-        problems = validate(spec)
+        problems = few(validate(spec))
     return (None if problems else spec), problems
+
+
+def few(problems: Problems) -> Problems:
+    more = len(problems) - FINDINGS_AT_MOST
+    if more <= 0:
+        return problems
+    return [*problems[:FINDINGS_AT_MOST], Finding("fatal", "document", f"has {more} more such mistakes")]
+
+
+def _is_cdi(data: object) -> bool:
+    """A mapping with cdiVersion and kind; that one of them was forgotten is told of what has devices."""
+    if not isinstance(data, dict):
+        return False
+    keys = {_folded(name) for name in data if isinstance(name, str)}
+    return len(keys & {"cdiversion", "kind", "devices"}) >= 2 and not keys.isdisjoint({"cdiversion", "kind"})
 
 
 def _wrong(problems: Problems, place: str, fact: str, hint: str = "") -> None:
@@ -84,8 +106,10 @@ def _unknown(of: type, name: str, place: str, problems: Problems) -> None:
         return
     from difflib import get_close_matches  # noqa: PLC0415 - only for a document with a mistake in it
 
-    close = get_close_matches(name, [key.key for key in KEYS[of]], n=1)
-    _wrong(problems, ascii(place)[1:-1], "unknown key", f"did you mean {close[0]}?" if close else "")
+    known = [key.key for key in KEYS[of]]
+    close = get_close_matches(name, known, n=1) if len(problems) < FINDINGS_AT_MOST and len(name) < KEY_AT_MOST else []
+    head = place[: len(place) - len(name)]
+    _wrong(problems, head + shown(name), "unknown key", f"did you mean {close[0]}?" if close else "")
 
 
 def _zero(key: Key, problems: Problems) -> object:
@@ -101,7 +125,7 @@ def _value(holds: Any, value: object, place: str, problems: Problems) -> object:
         return _text(value, place, problems)
     if holds == "map":
         pairs = _items(value, place, problems)
-        return tuple((name, _text(item, f"{place}[{name!a}]", problems)) for name, item in dict(pairs).items())
+        return tuple((name, _text(item, f"{place}[{quoted(name)}]", problems)) for name, item in dict(pairs).items())
     if holds == "bool":
         if not isinstance(value, bool):
             _wrong(problems, place, f"must be true or false, not {_told(value)}")
@@ -165,5 +189,5 @@ def _told(value: object) -> str:
         return "a list"
     if value is None:
         return "null"
-    text = ascii(value) if isinstance(value, str) else text_of(value) if isinstance(value, int | float) else "that"
+    text = quoted(value) if isinstance(value, str) else text_of(value) if isinstance(value, int | float) else "that"
     return text if len(text) <= 60 else f"{text[:57]}..."

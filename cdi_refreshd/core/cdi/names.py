@@ -7,7 +7,7 @@ applies (pkg/parser, pkg/cdi), which are not always those of SPEC.md: no length 
 import re
 from typing import NamedTuple
 
-from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.findings import Fault, quoted
 
 ANNOTATION_PREFIX = "cdi.k8s.io/"
 """Of the container annotations that ask for devices."""
@@ -32,9 +32,10 @@ def label_problem(label: str) -> str:
     if not label:
         return "must not be empty"
     if not _LABEL.fullmatch(label):
-        return f"{label!a} must begin with a letter, end with a letter or digit, and have only these and _ - . between"
+        text = quoted(label)
+        return f"{text} must begin with a letter, end with a letter or digit, and have only these and _ - . between"
     if len(label) == 1:
-        return f"{label!a} has one character, which crashes container runtimes (CDI library 1.1.0 and older)"
+        return f"{quoted(label)} has one character, which crashes container runtimes (CDI library 1.1.0 and older)"
     return ""
 
 
@@ -42,7 +43,7 @@ def device_problem(name: str) -> str:
     if not name:
         return "must not be empty"
     if not _DEVICE.fullmatch(name):
-        return f"{name!a} must begin and end with a letter or digit, and have only these and _ - . : between"
+        return f"{quoted(name)} must begin and end with a letter or digit, and have only these and _ - . : between"
     return ""
 
 
@@ -57,28 +58,29 @@ def qualified(text: str) -> QualifiedName:
     kind, _, device = text.partition("=")
     vendor, class_name = split_kind(kind)
     if not (vendor and device):
-        raise Fault(ascii(text), "is not a qualified device name", "write vendor/class=device, as in nvidia.com/gpu=0")
+        raise Fault(quoted(text), "is not a qualified device name", "write vendor/class=device, as in nvidia.com/gpu=0")
     for what, problem in (
         ("vendor", label_problem(vendor)),
         ("class", label_problem(class_name)),
         ("device", device_problem(device)),
     ):
         if problem:
-            raise Fault(ascii(text), f"{what} {problem}")
+            raise Fault(quoted(text), f"{what} {problem}")
     return QualifiedName(vendor, class_name, device)
 
 
 def env_problem(entry: str) -> str:
     """Of an entry of `env`."""
-    return "" if entry.find("=") > 0 else f"{entry!a} must be NAME=value"
+    return "" if entry.find("=") > 0 else f"{quoted(entry)} must be NAME=value"
 
 
 def annotation_key_problem(key: str) -> str:
     """By the rules of Kubernetes. Libraries up to 1.1.0 do not look (the check is there, but never runs)."""
     prefix, slash, name = key.rpartition("/")
     if len(name) > 63 or not _ANNOTATION_NAME.fullmatch(name):
-        return f"{key!a}: the name must have 1 to 63 letters, digits, _ - . and begin and end with a letter or digit"
+        rule = "the name must have 1 to 63 letters, digits, _ - . and begin and end with a letter or digit"
+        return f"{quoted(key)}: {rule}"
     labels = prefix.lower().split(".")
     if slash and (len(prefix) > 253 or not all(_DNS_LABEL.fullmatch(label) for label in labels)):
-        return f"{key!a}: the part before the / must be a DNS name"
+        return f"{quoted(key)}: the part before the / must be a DNS name"
     return ""

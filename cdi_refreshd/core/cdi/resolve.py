@@ -16,6 +16,8 @@ class SpecFile(NamedTuple):
     priority: int
     """Index of its directory: the highest wins."""
     spec: Spec
+    unread_line: int = 0
+    """From which line on there is something behind the first document, which nobody reads; 0: there is nothing."""
 
 
 class Definition(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Hook, IntelRdt, NetDevice, Spec
 from cdi_refreshd.core.cdi.names import device_problem, env_problem, label_problem, split_kind
 from cdi_refreshd.core.cdi.version import KNOWN_VERSIONS, rank, requirement
-from cdi_refreshd.core.findings import Finding
+from cdi_refreshd.core.findings import Finding, quoted, shown
 
 HOOK_NAMES = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 NODE_TYPES = ("", "b", "c", "u", "p")
@@ -39,7 +39,7 @@ def _version(spec: Spec) -> Iterator[Finding]:
         yield _fatal("cdiVersion", EMPTY, f"write cdiVersion: {minimum}")
     elif known is None:
         hint = f"the versions are {', '.join(KNOWN_VERSIONS[2:])}"
-        yield _fatal("cdiVersion", f"{spec.cdi_version!a} is not a version of CDI", hint)
+        yield _fatal("cdiVersion", f"{quoted(spec.cdi_version)} is not a version of CDI", hint)
     elif known < KNOWN_VERSIONS.index(minimum):
         reason = f"{asks} is not in {spec.cdi_version}" if asks else "older documents are not read"
         yield _fatal("cdiVersion", f"{spec.cdi_version} is too old", f"needs cdiVersion {minimum} or later: {reason}")
@@ -48,7 +48,7 @@ def _version(spec: Spec) -> Iterator[Finding]:
 def _kind(kind: str) -> Iterator[Finding]:
     vendor, class_name = split_kind(kind)
     if not vendor:
-        fact = f"{kind!a} is not vendor/class" if kind else EMPTY
+        fact = f"{quoted(kind)} is not vendor/class" if kind else EMPTY
         yield _fatal("kind", fact, "write vendor/class, as in nvidia.com/gpu")
         return
     for what, label in (("vendor", vendor), ("class", class_name)):
@@ -65,7 +65,7 @@ def _devices(devices: tuple[Device, ...]) -> Iterator[Finding]:
         if problem := device_problem(device.name):
             yield _fatal(f"{place}.name", problem)
         elif device.name in first:
-            yield _fatal(f"{place}.name", f"{device.name} is the name of devices[{first[device.name]}] already")
+            yield _fatal(f"{place}.name", f"{shown(device.name)} is the name of devices[{first[device.name]}] already")
         first.setdefault(device.name, index)
         if device.container_edits == ContainerEdits():
             yield _fatal(f"{place}.containerEdits", EMPTY, "a device must change something in the container")
@@ -99,15 +99,16 @@ def _node(node: DeviceNode, place: str) -> Iterator[Finding]:
     if not node.path:
         yield _fatal(f"{place}.path", EMPTY)
     if node.type not in NODE_TYPES:
-        yield _fatal(f"{place}.type", f"{node.type!a} is not a type of device node", "b, c, u or p, or leave it out")
+        fact = f"{quoted(node.type)} is not a type of device node"
+        yield _fatal(f"{place}.type", fact, "b, c, u or p, or leave it out")
     # The library trims r, w and m from both ends and wants nothing left: order and repeats do not matter.
     if node.permissions.strip("rwm"):
-        yield _fatal(f"{place}.permissions", f"{node.permissions!a} has more than r, w and m")
+        yield _fatal(f"{place}.permissions", f"{quoted(node.permissions)} has more than r, w and m")
 
 
 def _hook(hook: Hook, place: str) -> Iterator[Finding]:
     if hook.hook_name not in HOOK_NAMES:
-        fact = f"{hook.hook_name!a} is not a hook" if hook.hook_name else EMPTY
+        fact = f"{quoted(hook.hook_name)} is not a hook" if hook.hook_name else EMPTY
         yield _fatal(f"{place}.hookName", fact, f"one of {', '.join(HOOK_NAMES)}")
     if not hook.path:
         yield _fatal(f"{place}.path", EMPTY)
@@ -121,7 +122,7 @@ def _rdt(rdt: IntelRdt, place: str) -> Iterator[Finding]:
     if len(clos_id.encode(errors="surrogatepass")) >= CLOS_ID_BYTES:
         yield _fatal(f"{place}.closID", f"must be shorter than {CLOS_ID_BYTES} bytes")
     elif clos_id in (".", "..") or "/" in clos_id or "\n" in clos_id:
-        yield _fatal(f"{place}.closID", f"{clos_id!a} must be a file name", "or / for the root class of service")
+        yield _fatal(f"{place}.closID", f"{quoted(clos_id)} must be a file name", "or / for the root class of service")
 
 
 def _net_devices(devices: tuple[NetDevice, ...], place: str) -> Iterator[Finding]:
@@ -132,5 +133,5 @@ def _net_devices(devices: tuple[NetDevice, ...], place: str) -> Iterator[Finding
             if not name:
                 yield _fatal(f"{place}[{index}].{key}", EMPTY)
             elif name in first:
-                yield _fatal(f"{place}[{index}].{key}", f"{name!a} stands in [{first[name]}] already")
+                yield _fatal(f"{place}[{index}].{key}", f"{quoted(name)} stands in [{first[name]}] already")
             first.setdefault(name, index)

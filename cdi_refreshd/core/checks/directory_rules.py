@@ -33,6 +33,14 @@ def broken(of: Published, _: Host) -> Iterator[RuleFinding]:
             )
 
 
+def unread_text(of: Published, _: Host) -> Iterator[RuleFinding]:
+    """Behind `...`, a second `---`, or the closing brace of JSON."""
+    for file in of.files:
+        if file.unread_line:
+            fact = f"from line {file.unread_line} on it is read by nobody: a CDI file is one document"
+            yield found("text-unread", file.path, fact, "put what stands there into a file of its own", file.path)
+
+
 def conflicts(of: Published, _: Host) -> Iterator[RuleFinding]:
     groups: dict[tuple[str, ...], list[str]] = {}
     for one in of.definitions:
@@ -117,7 +125,7 @@ def two_runs(of: Published, host: Host) -> Iterator[RuleFinding]:
         yield found("two-runs", "/var/run/cdi", fact, "make /var/run a symbolic link to /run")
 
 
-RULES = (broken, conflicts, leftovers, shadowed, rival_units, file_modes, names_unread, two_runs)
+RULES = (broken, conflicts, unread_text, leftovers, shadowed, rival_units, file_modes, names_unread, two_runs)
 IN_LIST = (broken, conflicts, shadowed)
 """What concerns who asks only which devices there are."""
 NEIGHBOURS = (leftovers, shadowed, rival_units, names_unread, two_runs)

@@ -14,6 +14,9 @@ class Rule(NamedTuple):
 RULES: dict[str, Rule] = {
     "spec-invalid": Rule("fatal", "a document is one that runtimes drop, with all its devices"),
     "spec-directory": Rule("degraded", "runtimes find nothing in a spec directory, or it cannot be read"),
+    "text-unread": Rule(
+        "degraded", "something stands behind the first YAML document of a file, which runtimes do not read"
+    ),
     "conflict": Rule("fatal", "two files of one directory define the same devices, so nobody gets them"),
     "shadowed": Rule("info", "a file of a later directory wins"),
     "leftover": Rule(

@@ -1,6 +1,7 @@
 """The verb, the oneshot and the daemon in made-up machines."""
 
 import os
+import re
 import stat
 import sys
 
@@ -222,3 +223,13 @@ def test_the_daemon_makes_a_gpus_node_and_respects_that_somebody_takes_it_away()
             daemon.until_devices("0", "1")
         finally:
             daemon.close()
+
+
+def test_what_was_made_is_reported_as_made_and_not_as_missing(machine):
+    machine.path("/dev/nvidia-uvm").unlink(missing_ok=True)
+    planned = host_nodes(machine, "--dry-run").stdout
+    done = host_nodes(machine)
+    assert done.returncode == 0
+    line = next(line for line in done.stdout.splitlines() if line.startswith("/dev/nvidia-uvm:"))
+    assert re.fullmatch(r"/dev/nvidia-uvm: made as c \d+:0, mode 0666, owner 0:0", line)
+    assert "is missing" in planned and "is missing" not in done.stdout

@@ -247,7 +247,7 @@ def test_what_cannot_be_read_is_told_with_its_hint(tmp_path, monkeypatch):
     big = tmp_path / "big.yaml"
     big.write_bytes(b"")
     os.truncate(big, yaml_file.SIZE_LIMIT_BYTES + 1)
-    with pytest.raises(yaml_file.Unreadable, match="larger than 16777216 bytes"):
+    with pytest.raises(yaml_file.Unreadable, match="larger than 2097152 bytes"):
         yaml_file.read(str(big))
 
     def refuse(*_args, **_more):
