@@ -17,6 +17,7 @@ from cdi_refreshd.inspect import candidate
 LIBRARIES = ("libcuda.so.1", "libnvidia-ml.so.1")
 MODULES = ("nvidia", "nvidia_uvm", "nvidia_modeset")
 WSL_DRIVER = ("/usr/lib/wsl/lib/libnvidia-ml.so.1", "/usr/lib/wsl/lib/libcuda.so.1")
+WSL_STORES, WSL_CUDA = "/usr/lib/wsl/drivers", "libcuda.so.1.1"
 """What Windows' NVIDIA driver lays there; /dev/dxg is there for everybody's GPUs."""
 
 
@@ -36,7 +37,7 @@ def full_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
         module_version=procfs.module_version(),
         library_version=library_version((*directories, *LIBRARY_DIRS[1:])),
         gpus=tuple(bound_gpu(function) for function in bound if os.path.isdir(procfs_of(function))),
-        without_driver=tuple(function.address for function in functions if not function.driver) if bound else (),
+        without_driver=tuple(function.address for function in functions if not function.driver),
         instances=instances,
         mig_capable=procfs.mig_capable() if bound else frozenset(),
         platform="" if functions else platform(),
@@ -84,7 +85,8 @@ def bound_gpu(function: PciFunction) -> BoundGpu:
 def platform() -> str:
     """Where no PCI function tells of a GPU."""
     if os.path.exists("/dev/dxg"):
-        return WSL if any(map(os.path.exists, WSL_DRIVER)) else ""
+        stores = (f"{WSL_STORES}/{name}/{WSL_CUDA}" for name in path_entries.names(WSL_STORES))
+        return WSL if any(map(os.path.exists, (*WSL_DRIVER, *stores))) else ""
     from cdi_refreshd.host.driver_root import Tree  # noqa: PLC0415 - hosts without a PCI GPU come here alone
     from cdi_refreshd.probe.tegra import is_tegra  # noqa: PLC0415
 

@@ -18,6 +18,9 @@ def coverage(of: Published, host: Host) -> Iterator[RuleFinding]:
     if not of.directories or of.broken or any(one.state == "conflict" for one in of.definitions):
         return
     if not host.gpus and not host.platform:
+        for address in host.without_driver:
+            fact = "has no driver, so that there is no spec for it"
+            yield found("gpu-without-driver", f"GPU {address}", fact, "modprobe nvidia; else see dmesg for NVRM")
         return
     ours = [one for one in of.subjects if is_for_everybody(one)]
     if ours:

@@ -61,7 +61,7 @@ class Host(NamedTuple):
     """Which driver libraries a program of this host would get, "" for none or unknown."""
     gpus: tuple[BoundGpu, ...] = ()
     without_driver: tuple[str, ...] = ()
-    """Addresses of display functions that no driver at all has, though NVIDIA's has others."""
+    """Addresses of display functions that no driver at all has."""
     instances: tuple[Instance, ...] = ()
     mig_capable: frozenset[int] = frozenset()
     """Minors of GPUs that can be cut into MIG slices."""
