@@ -3,8 +3,12 @@
 It is forked and not executed: a fresh interpreter costs as much as the whole probe. It has its own session, so that a
 terminal's signals miss it and a kill takes what it started along; it dies with its parent; it keeps no descriptor but
 the one it answers by. What NVML prints goes nowhere.
+
+Its whole answer and its own end are enough. What it started and left behind is killed: its process group, and whoever
+else has the pipe open by which it answered. See `left`.
 """
 
+import contextlib
 import os
 import resource
 import select
@@ -15,10 +19,17 @@ from collections.abc import Callable
 from cdi_refreshd.core.findings import Fault, UsageFault
 
 ANSWER_AT_MOST_BYTES = 16 << 20
+FAULT_AT_MOST_BYTES = 1 << 16
+HEAD_AT_MOST_BYTES = 64
 GRACE_S = 1.0
 """How long a killed child may take to go. One that does not is stuck in the kernel, where no signal reaches it."""
 ANSWERS_BY = 3
 PR_SET_PDEATHSIG = 1
+FAULT_WORDS = 3
+"""Place, fact, hint."""
+BLIND_S = 0.05
+"""How often the end of a child is looked for where nothing tells."""
+_ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 Work = Callable[[], bytes]
 
@@ -40,29 +51,43 @@ class Child:
             _live(work, writer, stdin, parent)
         os.close(writer)
         os.set_blocking(reader, False)
-        self._reader, self._parts, self._size = reader, [b""], 0
+        self._reader, self._parts, self._head, self._size, self._at_end = reader, [b""], b"", 0, False
         self._status: int | None = None
         self._killed = ""
+        self.left: tuple[int, ...] = ()
+        """Processes that it had started and left behind, and that have been killed."""
 
     def fileno(self) -> int:
         return self._reader
 
     def read(self) -> bool:
-        """True when there is nothing more to come."""
+        """True when there is nothing more to come: the answer is whole, or the child has ended, whoever else may have
+        the pipe."""
+        ended = self._has_ended()  # before reading, so that nothing of its is missed
         while self._size <= ANSWER_AT_MOST_BYTES:
             try:
                 part = os.read(self._reader, 1 << 18)
             except BlockingIOError:
-                return False
+                return ended or self._is_whole()
             if not part:
+                self._at_end = True
                 return True
             self._parts.append(part)
+            self._head = (self._head + part[:HEAD_AT_MOST_BYTES])[:HEAD_AT_MOST_BYTES]
             self._size += len(part)
         self.kill(f"answered more than {ANSWER_AT_MOST_BYTES >> 20} MiB")
         return True
 
+    def _is_whole(self) -> bool:
+        head, newline, _ = self._head.partition(b"\n")
+        size = head.partition(b" ")[2]
+        announced = int(size) if newline and size.isdigit() else -1
+        return announced >= 0 and self._size - len(head) - 1 >= announced
+
     def kill(self, why: str) -> None:
         self._killed = self._killed or why
+        if self._status is not None:
+            return  # its number may be another's by now
         for kill in (os.killpg, os.kill):
             try:
                 kill(self.pid, signal.SIGKILL)
@@ -71,15 +96,28 @@ class Child:
                 continue  # it had no session yet, or is gone
 
     def gone(self) -> bool:
-        """Reaps the child without waiting; True when it is no more."""
-        if self._status is None:
+        """Reaps the child without waiting, and kills what it left behind; True when it is no more."""
+        if self._status is None and self._has_ended():
+            self._kill_what_is_left()
             try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                self._status = os.waitpid(self.pid, os.WNOHANG)[1]
             except ChildProcessError:
-                pid, status = self.pid, 0
-            if pid:
-                self._status = status
+                self._status = 0
         return self._status is not None
+
+    def _has_ended(self) -> bool:
+        """Without reaping it: until then no other process gets its number."""
+        try:
+            return self._status is not None or os.waitid(os.P_PID, self.pid, _ENDED) is not None
+        except ChildProcessError:  # somebody else waits for every child of this process
+            return True
+
+    def _kill_what_is_left(self) -> None:
+        """Its process group, and those that have its pipe: once the child is gone, they are of its making."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if not self._at_end and self._reader >= 0:
+            self.left = _kill_holders(os.fstat(self._reader).st_ino)
 
     def close(self) -> None:
         """Ends the conversation whatever its state. A child that is still there is killed, not waited for."""
@@ -96,32 +134,40 @@ class Child:
             stuck = "" if self.gone() else " and does not die: it hangs in the kernel"
             raise Fault("probe", f"the child (pid {self.pid}) {self._killed}{stuck}", "see dmesg for NVRM lines")
         answer = b"".join(self._parts)
-        kind, newline, rest = answer.partition(b"\n")
-        head, _, size = kind.partition(b" ")
-        if newline and head in (b"answer", b"fault", b"usage") and size == str(len(rest)).encode():
-            if head == b"answer":
-                return rest
-            import json  # noqa: PLC0415 - most answers need none
-
-            place, fact, hint = json.loads(rest)
-            raise (UsageFault if head == b"usage" else Fault)(place, fact, hint)
-        raise Fault("probe", f"the child {self._end(answer)}", "see dmesg for NVRM lines")
+        understood = _understood(answer)
+        if isinstance(understood, Fault):
+            raise understood
+        if understood is None:
+            raise Fault("probe", f"the child {self._end(answer)}", "see dmesg for NVRM lines")
+        return understood
 
     def answer(self, limit_s: float) -> bytes:
         """Waits. Raises Fault after `limit_s`, and as `result` does."""
         try:
-            poll = select.poll()
-            poll.register(self, select.POLLIN)
-            ends_at = time.monotonic() + limit_s
-            while (left_s := ends_at - time.monotonic()) > 0:
-                if poll.poll(left_s * 1000) and self.read():
-                    break
-            else:
-                self.kill(f"did not answer within {limit_s:g} s")
+            self._await_answer(limit_s)
             self._await_end()
             return self.result()
         finally:
             self.close()
+
+    def _await_answer(self, limit_s: float) -> None:
+        poll = select.poll()
+        poll.register(self, select.POLLIN)
+        try:
+            end = os.pidfd_open(self.pid)
+            poll.register(end, select.POLLIN)
+        except OSError:  # a kernel before 5.3
+            end = -1
+        try:
+            ends_at = time.monotonic() + limit_s
+            while (left_s := ends_at - time.monotonic()) > 0:
+                ready = poll.poll((left_s if end >= 0 else min(left_s, BLIND_S)) * 1000)
+                if (ready or end < 0) and self.read():
+                    return
+            self.kill(f"did not answer within {limit_s:g} s")
+        finally:
+            if end >= 0:
+                os.close(end)
 
     def _await_end(self) -> None:
         if not self._gone_within(GRACE_S):
@@ -149,6 +195,52 @@ class Child:
         if not answer:
             return "ended without an answer"
         return f"answered nonsense: {answer[:40]!a}"
+
+
+def _understood(answer: bytes) -> bytes | Fault | None:
+    """What was answered: the work's result, or the fault that it ended with; None where it is neither."""
+    head, newline, rest = answer.partition(b"\n")
+    kind, _, size = head.partition(b" ")
+    if not newline or size != b"%d" % len(rest):
+        return None
+    if kind == b"answer":
+        return rest
+    if kind not in (b"fault", b"usage") or len(rest) > FAULT_AT_MOST_BYTES:
+        return None
+    import json  # noqa: PLC0415 - most answers need none
+
+    try:
+        words = json.loads(rest)
+    except (ValueError, RecursionError):
+        return None
+    if type(words) is not list or len(words) != FAULT_WORDS or any(type(word) is not str for word in words):
+        return None
+    return (UsageFault if kind == b"usage" else Fault)(*words)
+
+
+def _kill_holders(pipe: int) -> tuple[int, ...]:
+    """Every process that can write to a pipe, by its inode. Whose descriptors we may not see has none of ours."""
+    killed = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if any(_writes_to(name, number, pipe) for number in os.listdir(f"/proc/{name}/fd")):
+                os.kill(int(name), signal.SIGKILL)
+                killed.append(int(name))
+    return tuple(killed)
+
+
+def _writes_to(pid: str, number: str, pipe: int) -> bool:
+    """Not who reads from it: another child of ours, forked a moment ago, still has all that we have."""
+    try:
+        if os.readlink(f"/proc/{pid}/fd/{number}") != f"pipe:[{pipe}]":
+            return False
+        with open(f"/proc/{pid}/fdinfo/{number}") as file:
+            flags = next((int(line.split()[1], 8) for line in file if line.startswith("flags:")), 0)
+    except OSError:
+        return False  # closed meanwhile
+    return flags & os.O_ACCMODE != os.O_RDONLY
 
 
 def _live(work: Work, writer: int, stdin: int, parent: int) -> None:

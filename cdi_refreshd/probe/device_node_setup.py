@@ -21,7 +21,7 @@ from cdi_refreshd.core.nvidia.device_node_plan import (
     Facts,
     Memory,
 )
-from cdi_refreshd.core.nvidia.inventory import freeze
+from cdi_refreshd.core.nvidia.inventory import read_back
 from cdi_refreshd.host import atomic_file, char_devices, mknod, path_entries, pci, procfs, regular_file
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe import tegra
@@ -190,8 +190,8 @@ def number(module: str) -> int:
 
 def recalled() -> Memory:
     try:
-        memory: Memory = freeze(Memory, json.loads(regular_file.read(MEMORY, 1 << 20)))
-    except (OSError, ValueError, TypeError, RecursionError):
+        memory: Memory = read_back(Memory, regular_file.read(MEMORY, 1 << 20))
+    except (OSError, ValueError):
         return Memory()
     return memory
 

@@ -230,6 +230,10 @@ class Inventory(NamedTuple):
         return any(node.needed_gid for nodes in (self.nodes, self.tegra.nodes, *of_devices) for node in nodes)
 
 
+INTEGER_BELOW = 1 << 63
+"""Nothing that is counted on a machine is more."""
+
+
 def to_json(record: tuple[Any, ...]) -> bytes:
     """Of an inventory, or any other record of plain values and records."""
     return json.dumps(record, separators=(",", ":")).encode()
@@ -238,10 +242,18 @@ def to_json(record: tuple[Any, ...]) -> bytes:
 def from_json(text: bytes) -> Inventory:
     """Raises Fault where the text is not an Inventory."""
     try:
-        value: Inventory = freeze(Inventory, json.loads(text))
-    except (ValueError, TypeError, RecursionError) as error:
+        value: Inventory = read_back(Inventory, text)
+    except ValueError as error:
         raise Fault("probe", f"the child's answer is not an inventory ({error})") from None
     return value
+
+
+def read_back(kind: Any, text: bytes) -> Any:
+    """An object of `kind` that `to_json` wrote; ValueError where it is anything else, however deep or large."""
+    try:
+        return freeze(kind, json.loads(text))
+    except (TypeError, RecursionError, OverflowError) as error:
+        raise ValueError(type(error).__name__) from None
 
 
 def freeze(kind: Any, value: Any) -> Any:
@@ -262,4 +274,6 @@ def freeze(kind: Any, value: Any) -> Any:
         return None if value is None else freeze(get_args(kind)[0], value)
     if type(value) is not kind:
         raise ValueError(f"{kind.__name__} expected, not {type(value).__name__}")
+    if kind is int and not -INTEGER_BELOW <= value < INTEGER_BELOW:
+        raise ValueError("a number out of range")
     return value

@@ -1,6 +1,7 @@
 """The probe's child: whatever it does, its parent gets one answer or one fault, and nothing is left of it."""
 
 import contextlib
+import json
 import os
 import resource
 import select
@@ -10,6 +11,8 @@ import sys
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cdi_refreshd.core.findings import Fault, UsageFault
 from cdi_refreshd.host import child
@@ -140,6 +143,15 @@ def test_one_that_ends_without_a_word_is_told(status):
         b"other 4\nfour",
         b"\n",
         b"#\xff" * 99,
+        b"fault 2\n[]",
+        b"fault 2\n{}",
+        b"usage 4\nnull",
+        b'fault 9\n["a","b"]',
+        b'fault 13\n["a","b",{},1]',
+        b'fault 11\n["a","b",1]',
+        b"fault 200000\n" + b"[" * 200_000,
+        b"fault 60000\n" + b"[" * 60_000,
+        b"fault 1\n\xff",
     ],
 )
 def test_junk_instead_of_an_answer_is_told(text):
@@ -222,6 +234,102 @@ def test_what_it_started_is_killed_with_it():
         assert "did not answer" in fault_of(work, SOON_S)
         assert gone(int(os.read(reader, 100)))
     finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@given(st.sampled_from([b"answer", b"fault", b"usage", b""]), st.integers(-1, 12) | st.none(), st.binary(max_size=12))
+def test_whatever_it_answers_is_a_result_or_a_fault(kind, size, rest):
+    head = kind if size is None else b"%s %d" % (kind, size)
+    understood = child._understood(head + b"\n" + rest)
+    assert understood is None or isinstance(understood, (bytes, Fault))
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3), st.lists, max_leaves=9))
+def test_a_fault_that_is_none_is_none(words):
+    text = json.dumps(words).encode()
+    understood = child._understood(b"fault %d\n%s" % (len(text), text))
+    three = isinstance(words, list) and len(words) == 3 and all(isinstance(word, str) for word in words)
+    assert (understood.finding[1:4] == tuple(words)) if three else understood is None
+
+
+def leave_behind(answered, setsid=True):
+    """The child's work: it forks somebody who keeps its pipe, answers by his pid or does not, and ends."""
+
+    def work():
+        reader, writer = os.pipe()
+        grandchild = os.fork()
+        if not grandchild:
+            if setsid:
+                os.setsid()
+            os.write(writer, b"x")
+            hang()
+        os.read(reader, 1)
+        if answered:
+            return b"%d" % grandchild
+        os._exit(7)
+
+    return work
+
+
+def test_an_answer_is_whole_though_somebody_keeps_the_pipe_and_that_one_is_killed_and_told():
+    conversation = Child(leave_behind(True))
+    grandchild = int(conversation.answer(LONG_S))
+    assert conversation.left == (grandchild,)
+    assert gone(grandchild)
+
+
+def test_one_of_its_process_group_that_lives_on_is_killed():
+    assert gone(int(answer(leave_behind(True, setsid=False))))
+
+
+def test_an_end_without_an_answer_is_told_at_once_though_somebody_keeps_the_pipe():
+    conversation = Child(leave_behind(False))
+    with pytest.raises(Fault, match="ended without an answer"):
+        conversation.answer(LONG_S)
+    assert gone(*conversation.left)
+
+
+def test_who_polls_it_hears_of_the_whole_answer_and_of_its_end():
+    conversation = Child(leave_behind(True))
+    poll = select.poll()
+    poll.register(conversation, select.POLLIN)
+    while not conversation.read():
+        assert poll.poll(LONG_S * 1000)
+    while not conversation.gone():
+        select.select([], [], [], 0.001)
+    assert (int(conversation.result()),) == conversation.left
+    conversation.close()
+
+
+def test_one_that_leaves_nobody_behind_has_left_nobody():
+    conversation = Child(lambda: b"ok")
+    assert conversation.answer(LONG_S) == b"ok"
+    assert conversation.left == ()
+
+
+def test_another_child_of_ours_that_was_forked_meanwhile_is_nobody_left_behind():
+    reader, writer = os.pipe()
+
+    def work():
+        with open(f"/proc/{os.getppid()}/fd/{reader}", "rb", buffering=0) as pipe:
+            pipe.read(1)
+        if not os.fork():  # so that somebody has the pipe when it ends
+            os.setsid()
+            hang()
+        return b"ok"
+
+    first = Child(work)
+    second = os.fork()
+    if not second:
+        hang()  # with the first one's pipe, to read from
+    try:
+        os.write(writer, b"x")
+        assert first.answer(LONG_S) == b"ok"
+        assert second not in first.left
+    finally:
+        os.kill(second, signal.SIGKILL)
+        os.waitpid(second, 0)
         os.close(reader)
         os.close(writer)
 
