@@ -45,7 +45,7 @@ bench: $(READY) ## numbers: how long things take here
 	done
 
 generated: $(READY) ## what is made from the tables of keys and options: default configuration, man page, completions
-	$(PYTHON) -c 'from cdi_refreshd.core.config.schema import template; print(template(), end="")' > systemd/cdi-refreshd.conf
+	$(PYTHON) -c 'from cdi_refreshd.core.config.template import template; print(template(), end="")' > systemd/cdi-refreshd.conf
 	$(PYTHON) man/generate.py > man/cdi-refreshd.conf.5
 	$(PYTHON) completion/generate.py bash > completion/cdi-refreshd.bash
 	$(PYTHON) completion/generate.py zsh > completion/_cdi-refreshd

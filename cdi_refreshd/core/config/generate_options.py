@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cdi_refreshd.core.cdi.host_prefix import with_prefix
 from cdi_refreshd.core.cdi.names import label_problem
 from cdi_refreshd.core.findings import UsageFault
 
@@ -57,6 +58,28 @@ class Choices(NamedTuple):
     library_search_paths: tuple[str, ...] = ()
     config_search_paths: tuple[str, ...] = ()
     program_search_paths: tuple[str, ...] = ()
+    prefix: str = ""
+    """Where the host's / is, and before each path above; "" where it is our own."""
+
+
+def below(choices: Choices, prefix: str) -> Choices:
+    """The same, where the host's / is the prefix: every path of the host that is looked at has it."""
+    if not prefix:
+        return choices
+
+    def each(paths: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(with_prefix(path, prefix) for path in paths)
+
+    return choices._replace(
+        prefix=prefix,
+        driver_root=with_prefix(choices.driver_root, prefix),
+        dev_root=with_prefix(choices.dev_root, prefix),
+        hook_path=with_prefix(choices.hook_path, prefix),
+        csv_files=each(choices.csv_files),
+        library_search_paths=each(choices.library_search_paths),
+        config_search_paths=each(choices.config_search_paths),
+        program_search_paths=each(choices.program_search_paths),
+    )
 
 
 def quoted(word: str) -> str:

@@ -28,7 +28,9 @@ from cdi_refreshd.core.findings import Finding, UsageFault
 DEFAULT = "default"
 TRUE, FALSE = ("yes", "true", "on", "y", "t", "1"), ("no", "false", "off", "n", "f", "0")
 LINE_AT_MOST, FACT_AT_MOST, FILE_NAME_AT_MOST = 16_384, 300, 200
-GENERATE, OUTPUT, HOST, DAEMON = SECTIONS = ("generate", "output", "host", "daemon")
+GENERATE, OUTPUT, HOST, DAEMON, METRICS = SECTIONS = ("generate", "output", "host", "daemon", "metrics")
+GPUS_AT_MOST = 1024
+"""That somebody may expect: a host has 16 at most, and a number with a digit too many is a mistake."""
 
 
 class Kind(NamedTuple):
@@ -63,6 +65,24 @@ def _path(text: str) -> str:
     if path != path.strip() or path.endswith("\\"):
         raise UsageFault("", f"{quoted(text)} ends in a blank or a backslash", "that is hardly what is meant")
     return path
+
+
+def _number(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else GPUS_AT_MOST + 1
+    if number > GPUS_AT_MOST:
+        raise UsageFault("", f"{quoted(text)} is no number between 0 and {GPUS_AT_MOST}", "write 8, for eight GPUs")
+    return number
+
+
+def _prefix(text: str) -> str:
+    """/ is no prefix."""
+    return _path(text).rstrip("/")
+
+
+def _textfile(text: str) -> str:
+    if not text.endswith(".prom"):
+        raise UsageFault("", f"{quoted(text)} does not end in .prom", "node_exporter reads no other files")
+    return _path(text)
 
 
 def _label(text: str) -> str:
@@ -119,6 +139,7 @@ LEVEL = Kind(
     lambda value: next(name for name, priority in LOG_LEVELS.items() if priority == value),
     lambda value: next(name for name, priority in LOG_LEVELS.items() if priority == value),
 )
+NUMBER = Kind(_number)
 HOUR_S, DAY_S = 3600.0, 86400.0
 
 
@@ -225,6 +246,20 @@ KEYS = (
         "dev_char_links",
         "Keep links to the driver's device nodes in /dev/char, where older container runtimes and systemd want them.",
     ),
+    Key(
+        HOST,
+        "prefix",
+        Kind(_prefix),
+        "prefix",
+        "Where the host's / is, in a pod: /host. All paths elsewhere in this file, and in the spec, are the host's.",
+    ),
+    Key(
+        HOST,
+        "expected-gpus",
+        NUMBER,
+        "expected_gpus",
+        "How many NVIDIA GPUs the host has; fewer on the PCI bus are a finding. 0: nobody knows.",
+    ),
     Key(DAEMON, "settle", _span(0, 60), "settle_s", "How long an event waits for more of its kind."),
     Key(
         DAEMON,
@@ -246,6 +281,23 @@ KEYS = (
         "How long the start waits for a driver where there is a GPU.",
     ),
     Key(DAEMON, "log-level", LEVEL, "log_level", f"The slightest that is logged: {', '.join(LOG_LEVELS)}."),
+    Key(
+        METRICS,
+        "textfile",
+        Kind(_textfile),
+        "textfile",
+        "Metrics for Prometheus' textfile collector; the name ends in .prom. Empty: none. Debian's collector reads "
+        "/var/lib/prometheus/node-exporter. The unit needs ReadWritePaths= for that directory in a drop-in.",
+    ),
+    Key(METRICS, "uuids", YES, "metric_uuids", "One more metric for each device, with its UUID."),
+    Key(
+        METRICS,
+        "nfd-features",
+        PATH,
+        "nfd_features",
+        "Labels for Node Feature Discovery's local source: a file in "
+        "/etc/kubernetes/node-feature-discovery/features.d. Empty: none.",
+    ),
 )
 BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
 """No two sections have a key in common."""
@@ -383,25 +435,3 @@ def value_of(settings: Settings, key: Key) -> Any:
 def shown(settings: Settings, key: Key) -> str:
     """The value as a file has it."""
     return key.kind.show(value_of(settings, key))
-
-
-def template() -> str:
-    """The file with every key, each at its default and commented out."""
-    import textwrap  # noqa: PLC0415 - only who makes the file comes here
-
-    text = (
-        "# Configuration of cdi-refreshd. Every key is here, with its default. Copy this file to\n"
-        "# /etc/cdi-refreshd/cdi-refreshd.conf, or put what differs into cdi-refreshd.conf.d/*.conf beside it.\n"
-        "# The same places in /run and /usr/lib are read as well. `cdi-refreshd config` tells what is in force.\n"
-        "# Lists are separated by commas, and a key given again adds to them; an empty value is the default again.\n"
-        "# Spans of time are like 300, 5min, 500ms; without a unit they are seconds.\n"
-    )
-    for section in SECTIONS:
-        text += f"\n[{section}]\n"
-        for key in KEYS:
-            if key.section == section:
-                help_ = textwrap.fill(
-                    key.help, 110, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
-                )
-                text += help_ + "\n" + f"#{key.name} = {shown(Settings(), key)}".rstrip() + "\n"
-    return text

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.spec_places import OUR_SPEC
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.generate_options import Choices, below
 from cdi_refreshd.core.findings import UsageFault
 
 KEEP_WHILE_VALID, KEEP, WITHDRAW = "keep-while-valid", "keep", "withdraw"
@@ -42,3 +42,17 @@ class Settings(NamedTuple):
     device_nodes: str = "auto"
     """Whether missing device nodes of the driver are made: yes, no, or auto, which the process that probes decides."""
     dev_char_links: bool = True
+    prefix: str = ""
+    """Where the host's / is; "" where it is our own. All other paths here are the host's."""
+    expected_gpus: int = 0
+    """How many NVIDIA GPUs the host should have; 0: nobody said."""
+    textfile: str = ""
+    """Of metrics; "" for none. The path is our own, prefix or not."""
+    metric_uuids: bool = False
+    nfd_features: str = ""
+    """The file of labels for Node Feature Discovery; "" for none. The path is our own."""
+
+    @property
+    def here(self) -> Choices:
+        """The choices by the paths where the host's files are here."""
+        return below(self.choices, self.prefix)

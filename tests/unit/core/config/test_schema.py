@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from cdi_refreshd import options
 from cdi_refreshd.core.config.generate_options import CSV_FILES
-from cdi_refreshd.core.config.schema import BY_NAME, KEYS, SECTIONS, parse, shown, template
+from cdi_refreshd.core.config.schema import BY_NAME, KEYS, SECTIONS, parse, shown
 from cdi_refreshd.core.config.settings import BrokenConfiguration, Settings
+from cdi_refreshd.core.config.template import template
 from cdi_refreshd.core.findings import UsageFault
 
 DEFAULT_FILE = Path(__file__).parents[4] / "systemd/cdi-refreshd.conf"
@@ -271,14 +272,14 @@ def test_the_choices_have_the_names_of_the_options():
 
 def test_every_setting_has_a_key_and_every_key_a_name_of_its_own():
     fields = {key.field for key in KEYS if key.section == "generate"}
-    assert fields == set(Settings().choices._fields)
+    assert fields | {"prefix"} == set(Settings().choices._fields)  # which is of [host]
     others = {key.field for key in KEYS if key.section != "generate"}
     assert others | {"choices", "format"} == set(Settings._fields)
     assert len(BY_NAME) == len(KEYS)
 
 
 def test_the_default_file_is_the_one_that_the_table_makes():
-    make = "python -c 'from cdi_refreshd.core.config.schema import template; print(template(), end=\"\")'"
+    make = "python -c 'from cdi_refreshd.core.config.template import template; print(template(), end=\"\")'"
     assert DEFAULT_FILE.read_text() == template(), f"{make} > systemd/cdi-refreshd.conf"
 
 
@@ -289,3 +290,34 @@ def test_the_default_file_changes_nothing_with_or_without_its_comment_signs():
     found, origins, findings = parse([("/1.conf", bare)])
     assert (found, findings) == (Settings(), [])
     assert sum(origin != "default" for origin in origins.values()) > len(KEYS) / 2
+
+
+@pytest.mark.parametrize(
+    ("line", "fact"),
+    [
+        ("[metrics]\ntextfile = /var/lib/x/metrics", "does not end in .prom"),
+        ("[metrics]\ntextfile = metrics.prom", "is not an absolute path"),
+        ("[host]\nexpected-gpus = eight", "no number"),
+        ("[host]\nexpected-gpus = -1", "no number"),
+        ("[host]\nexpected-gpus = 88888", "no number"),
+        ("[host]\nprefix = host", "is not an absolute path"),
+    ],
+)
+def test_keys_for_fleets_refuse_what_is_a_mistake(line, fact):
+    with pytest.raises(BrokenConfiguration, match=fact):
+        settings(line)
+
+
+def test_below_a_prefix_every_path_of_the_host_has_it_and_nothing_else_has():
+    text = "[host]\nprefix = /host/\n[generate]\ndriver-root = /\ndev-root = /\nnvidia-cdi-hook-path = my-hook\n"
+    found = settings(f"{text}library-search-path = /opt/lib\nldconfig-path = /sbin/ldconfig\n")
+    assert (found.choices.driver_root, found.choices.library_search_paths) == ("/", ("/opt/lib",))
+    here = found.here
+    assert (here.driver_root, here.dev_root, here.library_search_paths) == ("/host", "/host", ("/host/opt/lib",))
+    assert (here.hook_path, here.ldconfig_path) == ("my-hook", "/sbin/ldconfig")
+    assert here.csv_files == tuple(f"/host{path}" for path in CSV_FILES)
+    assert found._replace(prefix="").here == found.choices
+
+
+def test_the_root_is_no_prefix():
+    assert settings("[host]\nprefix = /").prefix == ""
