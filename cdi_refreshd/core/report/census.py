@@ -1,0 +1,43 @@
+"""How many GPUs and devices there are, for metrics and labels; and a spec without what tells equal hosts apart."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from cdi_refreshd.core.nvidia.inventory import Inventory, Presence
+
+Counts = tuple[tuple[str, int], ...]
+
+
+class Census(NamedTuple):
+    host_gpus: Counts = ()
+    """How many GPUs of NVIDIA's each kernel driver has, "" being none."""
+    spec_devices: Counts = (("gpu", 0), ("mig", 0))
+    """How many devices containers can have: GPUs, whole or cut into slices, and MIG devices."""
+
+
+def census(seen: Inventory | None, is_described: bool, stands: bool, before: Census) -> Census:
+    """After a pass. `seen` None: nobody probed, or the probe failed, so what was known still counts.
+
+    `is_described`: the spec that stands came from what was seen; `stands`: there is a spec.
+    """
+    if seen is None:
+        return before if stands else before._replace(spec_devices=Census().spec_devices)
+    found = Census(_by_driver(seen.presence, len(seen.gpus)))
+    if is_described:
+        return found._replace(spec_devices=(("gpu", len(seen.gpus)), ("mig", len(seen.migs))))
+    return found._replace(spec_devices=before.spec_devices) if stands else found
+
+
+def _by_driver(seen: Presence, listed: int) -> Counts:
+    """WSL and Tegra have no PCI functions, so there it is what NVML lists."""
+    if not seen.functions:
+        return (("nvidia", listed),) if listed else ()
+    return tuple(sorted(Counter(function.driver for function in seen.functions).items()))
+
+
+def without_uuids(content: bytes, uuids: Iterable[str]) -> bytes:
+    """A spec's bytes, equal for hosts of equal hardware and driver."""
+    for uuid in uuids:
+        content = content.replace(uuid.encode("utf-8", "replace"), b"")
+    return content

@@ -1,0 +1,55 @@
+"""What is counted of GPUs and devices, and what tells equal hosts apart in a spec."""
+
+from cdi_refreshd.core.nvidia.inventory import Gpu, Inventory, MigDevice, PciFunction, Presence
+from cdi_refreshd.core.report import nfd_features
+from cdi_refreshd.core.report.census import Census, census, without_uuids
+from cdi_refreshd.core.report.metrics import Measured
+
+FUNCTIONS = tuple(
+    PciFunction(f"0000:0{n}:00.0", driver) for n, driver in enumerate(("nvidia", "nvidia", "vfio-pci", ""))
+)
+SEEN = Inventory(
+    presence=Presence(functions=FUNCTIONS),
+    gpus=(Gpu(0, "GPU-a", 0, ""), Gpu(1, "GPU-b", 1, "", mig_enabled=True)),
+    migs=(MigDevice(1, "GPU-b", 0, "MIG-c", 1, 0),),
+)
+FULL = census(SEEN, True, True, Census())
+
+
+def test_gpus_are_counted_by_their_kernel_driver_and_devices_by_what_containers_get():
+    assert Census((("", 1), ("nvidia", 2), ("vfio-pci", 1)), (("gpu", 2), ("mig", 1))) == FULL
+
+
+def test_a_probe_that_failed_leaves_what_was_known_while_the_spec_stands():
+    assert census(None, False, True, FULL) == FULL
+    assert dict(census(None, False, False, FULL).spec_devices) == {"gpu": 0, "mig": 0}
+
+
+def test_a_spec_that_is_kept_has_the_devices_that_it_had():
+    gone = SEEN._replace(gpus=(), migs=(), presence=Presence(functions=FUNCTIONS[:1]))
+    assert census(gone, False, True, FULL) == Census((("nvidia", 1),), FULL.spec_devices)
+    assert dict(census(gone, False, False, FULL).spec_devices) == {"gpu": 0, "mig": 0}
+
+
+def test_without_pci_functions_what_nvml_lists_counts():
+    wsl = SEEN._replace(presence=Presence(wsl=True))
+    assert census(wsl, True, True, Census()).host_gpus == (("nvidia", 2),)
+
+
+def test_specs_of_hosts_that_are_alike_are_equal_without_uuids():
+    one, other = b"name: GPU-a\npath: /dev/nvidia0\n", b"name: GPU-z\npath: /dev/nvidia0\n"
+    assert without_uuids(one, ["GPU-a"]) == without_uuids(other, ["GPU-z"])
+
+
+def test_labels_are_what_kubernetes_takes():
+    measured = Measured("1", "ready", 0.0, module="580.95.05", spec_devices=FULL.spec_devices, is_up_to_date=True)
+    assert nfd_features.text(measured).splitlines() == [
+        "cdi-refreshd.state=ready",
+        "cdi-refreshd.gpus=2",
+        "cdi-refreshd.mig-devices=1",
+        "cdi-refreshd.driver=580.95.05",
+        "cdi-refreshd.spec-up-to-date=true",
+    ]
+    assert nfd_features.label("-580.95 beta/1_") == "580.95-beta-1"
+    assert len(nfd_features.label("x" * 100)) == 63
+    assert "driver" not in nfd_features.text(measured._replace(module=""))
