@@ -25,6 +25,7 @@ OPENS_BY_ITSELF = {
     "cdi_refreshd/host/lease.py": "directories by O_PATH",
     "cdi_refreshd/host/mknod.py": "directories",
     "cdi_refreshd/host/pci.py": "attributes in sysfs",
+    "cdi_refreshd/host/plain_file.py": "makes the temporary, exclusively",
     "cdi_refreshd/host/procfs.py": "files in procfs",
     "cdi_refreshd/host/regular_file.py": "it is the place",
     "cdi_refreshd/host/set_aside.py": "directories; makes a file, exclusively",
