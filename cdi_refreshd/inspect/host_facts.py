@@ -3,16 +3,18 @@
 import os
 from collections.abc import Iterable
 
-from cdi_refreshd.core.checks import library_rules, nvidia_rules
+from cdi_refreshd.core.checks import hook_rules, library_rules, nvidia_rules
 from cdi_refreshd.core.checks.host_facts import BoundGpu, Host, Instance
 from cdi_refreshd.core.checks.subject import TEGRA, WSL, Subject
 from cdi_refreshd.core.nvidia.control_nodes import GPU_INFORMATION
 from cdi_refreshd.core.nvidia.device_node_plan import gpu_minor
 from cdi_refreshd.core.nvidia.driver_paths import LIBRARY_DIRS
 from cdi_refreshd.core.nvidia.driver_texts import VERSION
+from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.core.nvidia.inventory import PciFunction
-from cdi_refreshd.host import path_entries, pci, procfs
+from cdi_refreshd.host import path_entries, pci, procfs, program_output
 from cdi_refreshd.inspect import candidate
+from cdi_refreshd.probe import hook_program
 
 LIBRARIES = ("libcuda.so.1", "libnvidia-ml.so.1")
 MODULES = ("nvidia", "nvidia_uvm", "nvidia_modeset")
@@ -42,6 +44,7 @@ def full_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
         mig_capable=procfs.mig_capable() if bound else frozenset(),
         platform="" if functions else platform(),
         flaws=flaws(path for of in subjects for path in library_rules.paths(of)),
+        hook_programs=hook_programs(subjects),
     )
 
 
@@ -54,6 +57,13 @@ def flaws(libraries: Iterable[str]) -> dict[str, str]:
     # What this user may not read, those who start containers may.
     found = {path: file.flaw(machine) for path, file in files.items() if not file.trouble}
     return {path: flaw for path, flaw in found.items() if flaw}
+
+
+def hook_programs(subjects: Iterable[Subject]) -> dict[str, HookProgram]:
+    """A spec may name any file: one that not only root can have written is not executed."""
+    paths = {path for of in subjects for path in hook_rules.programs(of)}
+    asked = (hook_program.asked(path) for path in sorted(paths) if program_output.is_roots(path))
+    return {program.path: program for program in asked if program.runs}
 
 
 def library_version(directories: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from cdi_refreshd.core.checks import (
     coverage_rules,
     device_rules,
     directory_rules,
+    hook_rules,
     item_rules,
     library_rules,
     nvidia_rules,
@@ -21,7 +22,7 @@ from cdi_refreshd.core.checks.subject import Subject
 from cdi_refreshd.host import path_entries
 from cdi_refreshd.inspect import host_facts, spec_files
 
-SPEC_RULES = (*item_rules.RULES, *device_rules.RULES, *nvidia_rules.RULES, *library_rules.RULES)
+SPEC_RULES = (*item_rules.RULES, *hook_rules.RULES, *device_rules.RULES, *nvidia_rules.RULES, *library_rules.RULES)
 PUBLISHED_RULES = (*directory_rules.RULES, *coverage_rules.RULES)
 
 

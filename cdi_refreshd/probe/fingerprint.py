@@ -4,6 +4,7 @@ import json
 
 from cdi_refreshd import __version__
 from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.core.nvidia.inventory import Presence
 from cdi_refreshd.host import char_devices, pci, procfs, sha256
 from cdi_refreshd.host.driver_root import Tree
@@ -16,7 +17,7 @@ MODES = ("auto", "nvml", "management")
 NODES = ("/dev/nvidia*", "/dev/nvidia-caps/*", "/dev/nvidia-caps-imex-channels/*", "/dev/dri/*")
 
 
-def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Libraries, hook: str) -> str:
+def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Libraries, hook: HookProgram) -> str:
     """ "" where no GPU may sleep: then there is nothing to spare, and the probe is the better answer."""
     sleepy = any(function.may_suspend for function in seen.functions)
     if not sleepy or choices.mode not in MODES or seen.tegra or seen.wsl:
@@ -37,6 +38,6 @@ def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Librari
         char_devices.links(
             f"{dev_root}/dev/dri/by-path/pci-{f.address}-{k}" for f in seen.functions for k in pci.BY_PATH
         ),
-        (hook, Tree("/").is_executable(hook)),
+        hook,
     )
     return sha256.hexdigest(json.dumps(facts).encode())

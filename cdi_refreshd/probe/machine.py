@@ -4,13 +4,13 @@ import os
 
 from cdi_refreshd.core.config.generate_options import Choices, quoted
 from cdi_refreshd.core.findings import Fault, Finding, UsageFault
-from cdi_refreshd.core.nvidia.driver_paths import CHANNEL_DIR, HOOK, NODES
+from cdi_refreshd.core.nvidia.driver_paths import CHANNEL_DIR, NODES
 from cdi_refreshd.core.nvidia.driver_texts import integrated_name, not_found
 from cdi_refreshd.core.nvidia.inventory import Channel, Driver, Gpu, Inventory, Link, Node, Presence
 from cdi_refreshd.host import char_devices, nvml, pci, procfs
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.host.nvml import Answer
-from cdi_refreshd.probe import files, gpus, tegra, wsl
+from cdi_refreshd.probe import files, gpus, hook_program, tegra, wsl
 from cdi_refreshd.probe.driver_libraries import inferred_version, inspected, versioned
 from cdi_refreshd.probe.fingerprint import fingerprint
 from cdi_refreshd.probe.libraries import Libraries
@@ -33,12 +33,12 @@ def probe(request: Request) -> Inventory:
         if not os.access(root, os.R_OK | os.X_OK):
             raise Fault(option, f"{root} may not be read", "run as root")
     libraries = Libraries(tree, choices.library_search_paths)
-    hook = hook_path(choices)
+    hook = hook_program.found(choices, keep=request.gated)
     mark = fingerprint(choices, seen, tree, libraries, hook) if request.gated else ""
     if mark and mark == request.known_fingerprint and any(function.suspended for function in seen.functions):
         return Inventory(mode="nvml", presence=seen, fingerprint=mark, unchanged=True)
     mode, answer = resolved(choices, seen, libraries, not request.gated or may_open_nvml(seen))
-    base = Inventory(mode=mode, presence=seen, fingerprint=mark, hook_path=hook)
+    base = Inventory(mode=mode, presence=seen, fingerprint=mark, hook=hook)
     devices = gpus.Devices(choices.dev_root)
     full = PROBES[mode](base._replace(nvml=answer.nvml), choices, libraries, answer, devices)
     blind = () if seen.sysfs or mode != "nvml" else (NO_SYSFS,)
@@ -82,12 +82,6 @@ def resolved(choices: Choices, seen: Presence, libraries: Libraries, may_ask: bo
         return choices.mode, answer
     without = answer.nvml.code == 12 and tegra.is_tegra(tree)
     return ("csv" if without or any(integrated_name(gpu.name) for gpu in answer.gpus) else "nvml"), answer
-
-
-def hook_path(choices: Choices) -> str:
-    """Where the hook program is; the usual place where it is nowhere, since it may be installed later."""
-    wanted = choices.hook_path or HOOK
-    return wanted if wanted.startswith("/") else files.program(Tree("/"), wanted) or f"/usr/bin/{wanted}"
 
 
 def nvml_probe(

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from cdi_refreshd.core.nvidia.hook_program import HookProgram
+
 CHARACTER, BLOCK, FIFO = "character device", "block device", "FIFO"
 FILE, DIRECTORY, SOCKET, LINK = "file", "directory", "socket", "symbolic link"
 NOTHING, UNKNOWN = "nothing", "unknown"
@@ -73,6 +75,8 @@ class Host(NamedTuple):
     """Of libraries that no program of this host can load: what is wrong with them."""
     two_runs: bool = False
     """/run/cdi has files, and is not /var/run/cdi."""
+    hook_programs: Mapping[str, HookProgram] = {}
+    """NVIDIA's hook programs that specs call, and that could be asked, by their paths."""
 
     def entry(self, path: str) -> Entry:
         return self.entries.get(path, UNSEEN)

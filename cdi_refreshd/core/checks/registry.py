@@ -41,6 +41,7 @@ RULES: dict[str, Rule] = {
     "mount-kind": Rule("fatal", "a directory is in the place of a file"),
     "mount-socket": Rule("degraded", "a file is in the place of a socket"),
     "hook-runs": Rule("fatal", "the program of a hook is not there, or not executable"),
+    "hook-unknown": Rule("fatal", "NVIDIA's hook program does not know a hook, or a flag of one, and so fails"),
     "interface-missing": Rule("fatal", "a network interface is not there"),
     "all-is-all": Rule("degraded", "the device `all` lacks what another device has"),
     "drm-pair": Rule("degraded", "a device has the card node of one GPU and the render node of another"),

@@ -8,6 +8,7 @@ import types
 from typing import Any, NamedTuple, get_args, get_origin
 
 from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.nvidia.hook_program import HookProgram
 
 
 class Node(NamedTuple):
@@ -215,7 +216,7 @@ class Inventory(NamedTuple):
     driver: Driver = Driver()
     tegra: Tegra = Tegra()
     wsl: Wsl = Wsl()
-    hook_path: str = ""
+    hook: HookProgram = HookProgram()
     findings: tuple[Finding, ...] = ()
     runtimes: tuple[InstalledRuntime, ...] = ()
     """The container runtimes here, where the spec will have what some of them may not read."""

@@ -6,6 +6,7 @@ from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.validate import validate
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.findings import Fault, Finding, UsageFault, alike, together
+from cdi_refreshd.core.nvidia.build import left_out
 from cdi_refreshd.core.nvidia.build.edits import below
 from cdi_refreshd.core.nvidia.build.spec import build
 from cdi_refreshd.core.nvidia.csv_files import GPU_NODE
@@ -108,13 +109,12 @@ def _judge(inventory: Inventory, choices: Choices, gated: bool) -> Verdict:
         return Verdict(
             "failed", f"the spec would not be valid: {invalid[0]}", KEEP, None, tuple(invalid), tuple(invalid[:1])
         )
-    grave = [finding for finding in inventory.findings if finding.severity != "info"]
+    found = (*inventory.findings, *left_out.findings(inventory, choices, spec))
+    grave = [finding for finding in found if finding.severity != "info"]
     reason = summary(inventory, spec) + (f"; {grave[0]}" if grave else "")
     reason += f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
     worst = "degraded" if grave else "ready"
-    return Verdict(
-        worst, reason, PUBLISH, spec, inventory.findings, tuple(grave[:1]), fingerprint=inventory.fingerprint
-    )
+    return Verdict(worst, reason, PUBLISH, spec, found, tuple(grave[:1]), fingerprint=inventory.fingerprint)
 
 
 def absence(seen: Presence) -> Verdict | None:

@@ -14,7 +14,7 @@ from cdi_refreshd.core.refresh import states
 from cdi_refreshd.host.child import Child
 from cdi_refreshd.probe.request import Request
 
-from .hosts import GPU, PROGRAM, case
+from .hosts import GPU, HOOK, PROGRAM, case
 
 pytestmark = pytest.mark.root
 
@@ -40,11 +40,13 @@ def test_only_the_child_opens_nvidias_files(host, verb):
     assert "libnvidia-ml.so" in found
 
 
-def test_one_child_is_started_and_no_other_program(host):
+def test_one_child_is_started_which_executes_nothing_but_the_hook_program(host):
     host.become(case(GPU))
     ours, childs = traced(host, "oneshot", "execve,fork,vfork,clone,clone3,setsid")
     assert len([call for call in ours if re.search(r"\b(v?fork|clone3?)\(", call)]) == 1
-    assert not [call for call in childs if "execve(" in call]
+    executed = [call for call in childs if "execve(" in call]
+    assert executed
+    assert all(f'execve("{HOOK}"' in call for call in executed)
     assert [call for call in childs if "setsid()" in call]
 
 

@@ -63,7 +63,7 @@ def test_one_that_sleeps_is_woken_where_another_got_another_driver(host):
 def test_one_that_never_sleeps_leaves_nothing_to_remember(host):
     host.become(case({"drm": [1, 128]}))
     host.oneshot()
-    assert not host.path("/run/cdi-refreshd").exists()
+    assert not host.path("/run/cdi-refreshd/looked.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Inventories of made-up machines, for what decides and touches nothing."""
 
+from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.core.nvidia.inventory import (
     Driver,
     Gpu,
@@ -60,6 +61,6 @@ def inventory(*gpus, **more):
         "gpus": gpus,
         "nodes": CONTROL,
         "driver": DRIVER,
-        "hook_path": HOOK,
+        "hook": HookProgram(HOOK, True),
     }
     return Inventory(**(given | more))

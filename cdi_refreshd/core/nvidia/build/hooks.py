@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.model import Hook
 from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.nvidia import hook_program
 from cdi_refreshd.core.nvidia.build.edits import below
+from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.core.nvidia.inventory import Driver, Library, Link
 
 # With an environment of its own the hook does not get the container's, which its image controls (LD_PRELOAD).
@@ -16,7 +18,7 @@ NEED_ARGUMENTS = ("create-symlinks", "chmod")
 
 class Hooks(NamedTuple):
     choices: Choices
-    path: str
+    program: HookProgram
     forced_off: tuple[str, ...] = ()
     """By the mode."""
 
@@ -26,11 +28,13 @@ class Hooks(NamedTuple):
             return ()
         if name in NEED_ARGUMENTS and not arguments and name not in self.choices.enabled_hooks:
             return ()
-        program = self.path.rpartition("/")[2]
-        prefix = (program, "hook") if program == "nvidia-ctk" else (program,)
-        return (Hook("createContainer", self.path, (*prefix, name, *arguments), ENVIRONMENT),)
+        words = (*hook_program.words(self.program.path), name, *arguments)
+        return (Hook("createContainer", self.program.path, words, ENVIRONMENT),)
 
     def wanted(self, name: str) -> bool:
+        """Never one that the program there does not know: up to 1.17 no container would start."""
+        if not hook_program.knows(self.program, name):
+            return False
         if name in self.choices.enabled_hooks:
             return True
         off = (*self.choices.disabled_hooks, *self.forced_off)

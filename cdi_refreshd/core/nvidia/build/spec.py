@@ -24,7 +24,7 @@ SINGLE = {
 def build(inventory: Inventory, choices: Choices) -> Spec:
     """The spec, at the lowest version that its content needs."""
     forced_off = ("disable-device-node-modification",) if inventory.mode == "management" else ()
-    hooks = Hooks(choices, inventory.hook_path, forced_off)
+    hooks = Hooks(choices, inventory.hook, forced_off)
     devices, edits = PARTS.get(inventory.mode, single)(inventory, choices, hooks)
     edits = tidy(edits)
     spec = Spec(

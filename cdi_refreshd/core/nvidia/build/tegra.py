@@ -9,6 +9,7 @@ from cdi_refreshd.core.nvidia.build.driver import VOID
 from cdi_refreshd.core.nvidia.build.edits import below, merged, mount, nodes
 from cdi_refreshd.core.nvidia.build.gpus import by_path_links, names
 from cdi_refreshd.core.nvidia.build.hooks import Hooks, library_folders, library_links
+from cdi_refreshd.core.nvidia.hook_program import takes_cuda_flags
 from cdi_refreshd.core.nvidia.inventory import Gpu, Inventory, Link
 
 GPU_NODE = re.compile(r"/dev/nvidia\d+")
@@ -71,7 +72,7 @@ def common(inventory: Inventory, choices: Choices, hooks: Hooks) -> ContainerEdi
 
 
 def compat(inventory: Inventory, choices: Choices, hooks: Hooks) -> tuple:  # type: ignore[type-arg]
-    if not inventory.tegra.nvml_works:
+    if not inventory.tegra.nvml_works or not takes_cuda_flags(hooks.program):
         return ()
     version = inventory.driver.cuda_version
     words = [f"--host-cuda-version={version // 1000}.{version % 1000 // 10}"]

@@ -7,6 +7,7 @@ from cdi_refreshd.core.config.generate_options import HOOKS, Choices
 from cdi_refreshd.core.findings import Fault, Finding, UsageFault
 from cdi_refreshd.core.nvidia.build.coherent import parts
 from cdi_refreshd.core.nvidia.build.spec import build
+from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.core.nvidia.inventory import Channel, Driver, Library, Link, Node
 from tests.unit.core.inventories import CONTROL, DRIVER, HOOK, LIB, VERSION, gpu, inventory, mig
 
@@ -190,7 +191,7 @@ def test_chmod_names_dri_where_there_is_a_node_in_it():
     ("path", "start"), [(HOOK, ("nvidia-cdi-hook",)), ("/usr/bin/nvidia-ctk", ("nvidia-ctk", "hook"))]
 )
 def test_a_hooks_arguments_start_with_its_programs_name(path, start):
-    for hook in spec_of(TWO._replace(hook_path=path)).container_edits.hooks:
+    for hook in spec_of(TWO._replace(hook=HookProgram(path, True))).container_edits.hooks:
         assert hook.path == path
         assert hook.args[: len(start)] == start
         assert hook.hook_name == "createContainer"

@@ -1,0 +1,76 @@
+"""Where NVIDIA's hook program is, and what it says of itself. It is asked once, and again when it was exchanged."""
+
+import json
+from typing import NamedTuple
+
+from cdi_refreshd import __version__
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.nvidia import hook_program
+from cdi_refreshd.core.nvidia.driver_paths import HOOK
+from cdi_refreshd.core.nvidia.hook_program import CTK, HookProgram
+from cdi_refreshd.core.nvidia.inventory import freeze, to_json
+from cdi_refreshd.host import atomic_file, program_output, regular_file
+from cdi_refreshd.host.driver_root import Tree
+from cdi_refreshd.host.program_output import Identity
+from cdi_refreshd.probe import files
+
+CACHE = "/run/cdi-refreshd/hook-program.json"
+SIZE_LIMIT_BYTES = 1 << 16
+WITHOUT = ("gds", "gdrcopy", "imex", "mofed", "nvswitch")
+"""Modes whose specs have no hooks."""
+
+
+class Known(NamedTuple):
+    """What a program said, and which file it was. `release` is ours: another one may understand more of it."""
+
+    release: str
+    identity: Identity
+    program: HookProgram
+
+
+def found(choices: Choices, keep: bool = False) -> HookProgram:
+    """The program of this host, by what it says of itself. `keep`: for the processes that come after this one."""
+    path = place(choices)
+    return HookProgram(path) if choices.mode in WITHOUT else asked(path, keep)
+
+
+def place(choices: Choices) -> str:
+    """The toolkit's programs are the host's own, whatever the driver root. The usual place where there is none."""
+    wanted = choices.hook_path or HOOK
+    if wanted.startswith("/"):
+        return wanted
+    host = Tree("/")
+    other = files.program(host, CTK) if wanted == HOOK else ""
+    return files.program(host, wanted) or other or f"/usr/bin/{wanted}"
+
+
+def asked(path: str, keep: bool = False) -> HookProgram:
+    identity = program_output.identity(path)
+    if identity is None or not Tree("/").is_executable(path):
+        return HookProgram(path)
+    known = _known()
+    if known and (known.release, known.identity, known.program.path) == (__version__, identity, path):
+        return known.program
+    of_help, of_version = program_output.ask(path, hook_program.questions(path))
+    if not (of_help.runs and of_version.runs):
+        return HookProgram(path)
+    program = hook_program.told(path, of_help.text, of_version.text)
+    if keep:
+        _keep(Known(__version__, identity, program))
+    return program
+
+
+def _known() -> Known | None:
+    try:
+        known: Known = freeze(Known, json.loads(regular_file.read(CACHE, SIZE_LIMIT_BYTES)))
+        return known
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def _keep(known: Known) -> None:
+    try:
+        atomic_file.publish(CACHE, to_json(known))
+    except Fault:
+        return  # the next process asks again, which costs some milliseconds
