@@ -54,6 +54,10 @@ def probe(tree: Tree, choices: Choices, answer: Answer) -> Tegra:
     links = {entry: _there(tree, places[-1:], entry, tree.is_file) for entry in wanted}
     for entries_of_kind in (nodes, folders, files, links):
         _report_unmatched(tree, entries_of_kind)
+    names_gpu = any(map(csv_files.names_gpu, entries.dev))
+    if not names_gpu:
+        fact = "name no device node of the GPU, so the spec has none"
+        tree.note(Finding("degraded", ", ".join(choices.csv_files), fact, "name them in lines of the type dev"))
     works = answer.nvml.code == 0
     return Tegra(
         nodes=tuple(dict.fromkeys(_flat(nodes))),
@@ -62,6 +66,7 @@ def probe(tree: Tree, choices: Choices, answer: Answer) -> Tegra:
         symlinks=tuple(inspected(tree, path) for path in tree.real(_flat(links))),
         chains=tuple(dict.fromkeys(link for path in _flat(links) for link in _chain(tree, path))),
         files=tuple(path for path in [tree.host(TEGRA_RELEASE)] if tree.is_file(path)),
+        names_gpu=names_gpu,
         nvml_works=works,
         orin=works and any(ORIN in gpu.name for gpu in answer.gpus),
         integrated=_beside_discrete(choices, answer, tree),

@@ -8,6 +8,14 @@ from typing import NamedTuple
 TYPES = ("dev", "dir", "lib", "sym")
 GPU_NODE = re.compile(r"/dev/(nvidia\d+|nvgpu/.+|nvhost-(\w+-)*gpu)", re.ASCII)
 """Of an integrated GPU, whichever driver it has. The other nodes of a Tegra, such as nvmap, are of no use alone."""
+_GPU_NODES = ("/dev/nvidia", "/dev/nvgpu/", "/dev/nvhost-")
+
+
+def names_gpu(entry: str) -> bool:
+    """Whether a `dev` entry means a node of the GPU, or with its wildcards may mean one."""
+    literal = re.split(r"[*?\[]", entry, maxsplit=1)[0]
+    wild = literal != entry and any(name.startswith(literal) or literal.startswith(name) for name in _GPU_NODES)
+    return wild or GPU_NODE.fullmatch(entry) is not None
 
 
 class Entries(NamedTuple):

@@ -168,6 +168,8 @@ class Tegra(NamedTuple):
     chains: tuple[Link, ...] = ()
     """Every link of every `sym` entry's chain."""
     files: tuple[str, ...] = ()
+    names_gpu: bool = True
+    """Whether the files name any node of the GPU, there or not."""
     nvml_works: bool = False
     orin: bool = False
     integrated: int = -1

@@ -178,6 +178,8 @@ def csv_trouble(inventory: Inventory, choices: Choices) -> Verdict | None:
     found = (*inventory.tegra.nodes, *(node for gpu in inventory.gpus for node in gpu.nodes))
     if any(GPU_NODE.fullmatch(below(choices.dev_root, node.path)) for node in found):
         return None
+    if found and not inventory.tegra.names_gpu:
+        return None  # nothing is missing that would come: the spec has what the files name
     reason = f"none of the GPU's device nodes that {', '.join(choices.csv_files)} name is there"
     return Verdict("waiting-driver", reason, KEEP_WHILE_VALID)
 

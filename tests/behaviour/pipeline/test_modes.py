@@ -218,6 +218,13 @@ def test_a_tegra_whose_gpu_has_no_node_yet_is_never_ready(host, words):
     assert host.published() is None
 
 
+def test_lists_that_name_no_node_of_the_gpu_make_a_spec_that_is_degraded(host):
+    host.become(listed("dev, /dev/nvmap\n"))
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (0, "degraded")
+    assert "name no device node of the GPU" in lines(done)[0]
+
+
 def test_an_orin_whose_nvml_works_gets_its_compat_libraries(host):
     orin = {"name": "Orin (nvgpu)", "uuid": "0e7b1c1c-0000-4000-8000-000000000000"}
     host.become(TEGRA | {"files": True, "gpus": [orin], "nvml": ["fail nvmlDeviceGetPciInfo_v3 3"]})
