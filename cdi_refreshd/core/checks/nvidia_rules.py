@@ -75,18 +75,21 @@ def is_nvidias(path: str) -> bool:
 def control_nodes(of: Subject, host: Host) -> Iterator[RuleFinding]:
     """The nodes that every GPU container needs, and a spec made too early lacks."""
     gpus = of.gpus
-    for node in CONTROL_NODES if gpus else ():
-        path = f"{gpus.dev_root}/dev/{node.name}" if gpus else ""
+    if gpus is None:
+        return
+    # Who writes a spec by hand knows what for.
+    generated = of.ours or of.spec.vendor.endswith("nvidia.com")
+    for node in CONTROL_NODES:
+        path = f"{gpus.dev_root}/dev/{node.name}"
         kind = host.entry(path).kind
-        if kind == UNKNOWN or (gpus and f"/dev/{node.name}" in gpus.nodes):
-            continue
         grave = node.severity == "fatal"
+        if kind == UNKNOWN or f"/dev/{node.name}" in gpus.nodes or not (grave or generated):
+            continue
         if kind != NOTHING:
             fact, hint = f"is not in the spec; {node.use}", make_again(of)
         elif grave or node.module in host.modules:
             fact = f"is missing, here and in the spec; {node.use}"
-            root = gpus.dev_root if gpus else ""
-            hint = f"have what runs the driver below {root} make it" if root else node.maker
+            hint = f"have what runs the driver below {gpus.dev_root} make it" if gpus.dev_root else node.maker
             hint += f"; then {make_again(of)}"
         else:
             continue
