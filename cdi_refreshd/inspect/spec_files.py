@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.decode import decode_valid
 from cdi_refreshd.core.cdi.model import Spec
-from cdi_refreshd.core.cdi.reread import own
 from cdi_refreshd.core.cdi.resolve import SpecFile
 from cdi_refreshd.core.checks.published import Broken, Document
 from cdi_refreshd.core.findings import Fault, Finding
@@ -49,13 +48,7 @@ def load(directories: Sequence[str], but: Iterable[str] = ()) -> Loaded:
 
 def read(path: str, priority: int, into: Loaded) -> None:
     try:
-        content = yaml_file.read_bytes(path)
-        ours = own(content)
-        if ours is not None:
-            into.kinds[path] = ours.kind
-            into.files.append(SpecFile(path, priority, ours))
-            return
-        document = yaml_file.document(content, path)
+        document = yaml_file.document(yaml_file.read_bytes(path), path)
         data = document.value
         into.kinds[path] = str(data.get("kind") or "") if isinstance(data, dict) else ""
         spec, problems = decode_valid(data)

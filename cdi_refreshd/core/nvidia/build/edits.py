@@ -39,7 +39,8 @@ def device_node(node: Node, choices: Choices) -> DeviceNode:
     path = below(choices.dev_root, node.path)
     host_path = "" if path == node.path else node.path
     if "no-device-numbers" in choices.feature_flags:
-        return DeviceNode(path, host_path)
+        # Without mode and group podman 5 and Docker 26 make every node 0666 root:root.
+        return DeviceNode(path, host_path, file_mode=node.mode or None, gid=node.gid or None)
     return DeviceNode(
         path,
         host_path,

@@ -148,11 +148,13 @@ def test_a_nodes_group_is_joined_only_where_it_is_needed_and_wanted():
     assert gids(0o660, 44, "no-additional-gids-for-device-nodes") == ()
 
 
-def test_a_nodes_numbers_can_be_left_to_the_runtime():
-    spec = spec_of(TWO, feature_flags=("no-device-numbers",))
-    nodes = [node for device in spec.devices for node in device.container_edits.device_nodes]
-    assert {node for node in nodes if node.path == "/dev/nvidia0"} == {DeviceNode("/dev/nvidia0")}
-    assert all(node == DeviceNode(node.path) for node in (*nodes, *spec.container_edits.device_nodes))
+def test_a_nodes_numbers_can_be_left_to_the_runtime_but_not_who_may_use_it():
+    seen = inventory(gpu()._replace(nodes=(Node("/dev/nvidia0", 195, 0, 0o660, 0, 44),)))
+    spec = spec_of(seen, feature_flags=("no-device-numbers",))
+    assert edits_of(spec, "0").device_nodes == (DeviceNode("/dev/nvidia0", file_mode=0o660, gid=44),)
+    nodes = [node for device in spec_of(TWO, feature_flags=("no-device-numbers",)).devices
+             for node in device.container_edits.device_nodes]  # fmt: skip
+    assert nodes and all((node.major, node.minor, node.type) == (0, 0, "") for node in nodes)
 
 
 def test_hooks_stand_in_the_order_in_which_they_must_run():
