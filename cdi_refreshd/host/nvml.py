@@ -21,9 +21,10 @@ if "ctypes.util" not in sys.modules:
 else:
     import pynvml
 
-from cdi_refreshd.core.findings import LEFT_OUT, Finding
+from cdi_refreshd.core.findings import Fault, Finding, printable
 from cdi_refreshd.core.nvidia.driver_texts import integrated_name
 from cdi_refreshd.core.nvidia.inventory import Nvml
+from cdi_refreshd.core.nvidia.nvml_answer import GPUS_AT_MOST, HINT, MIGS_AT_MOST, Answer, RawGpu, RawMig, left_out
 
 SONAME = "libnvidia-ml.so.1"
 # Profiles whose instances may do graphics; 0x11 is newer than NVIDIA's generator, which fails on it.
@@ -32,36 +33,18 @@ NO_SUCH_MIG = (pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_INVALID_ARGUMENT)
 UNKNOWN_TO_DRIVER = (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
 
 
-class RawGpu(NamedTuple):
-    number: int
-    uuid: str
-    minor: int
-    """-1 where an integrated GPU has none; likewise `pci` is "" then."""
-    pci: str
-    name: str
-    mig_capable: bool
-    mig_enabled: bool
-    coherent: bool | None
+class Nonsense(Exception):
+    """What NVML said of a device cannot be true."""
 
 
-class RawMig(NamedTuple):
-    parent: int
-    number: int
-    uuid: str
-    gi: int
-    ci: int
-    graphics: bool
+class Found(NamedTuple):
+    """What one session found, as it grows."""
 
-
-class Answer(NamedTuple):
-    """Of one session with NVML. `findings` name the GPUs and MIG devices that would not answer."""
-
-    nvml: Nvml
-    version: str = ""
-    cuda_version: int = 0
-    gpus: tuple[RawGpu, ...] = ()
-    migs: tuple[RawMig, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    gpus: list[RawGpu]
+    migs: list[RawMig]
+    findings: list[Finding]
+    lies: list[Finding]
+    known: list[str]
 
 
 def can_open(library: str) -> bool:
@@ -86,7 +69,7 @@ def session(library: str) -> Iterator[None]:
 
 
 def ask(library: str) -> Answer:
-    """Everything that a spec needs of NVML, in one session. Never raises for what a GPU does."""
+    """Everything that a spec needs of NVML, in one session. Raises Fault where it counts more than there can be."""
     try:
         with session(library):
             return _everything(library)
@@ -98,31 +81,46 @@ def ask(library: str) -> Answer:
 
 def _everything(library: str) -> Answer:
     count = pynvml.nvmlDeviceGetCount()
-    gpus: list[RawGpu] = []
-    migs: list[RawMig] = []
-    findings: list[Finding] = []
+    if count > GPUS_AT_MOST:
+        raise Fault("NVML", f"counts {count} GPUs, and the driver has numbers for {GPUS_AT_MOST}", HINT)
+    found = Found([], [], [], [], [])
     for index in range(count):
-        try:
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            gpu = _gpu(handle, index)
-        except pynvml.NVMLError as error:
-            findings.append(_left_out(f"GPU {index}", f"does not answer NVML: {_text(error)}", str(index)))
-            continue
-        gpus.append(gpu)
-        if gpu.mig_capable:
-            migs += _migs(handle, index, findings)
+        _device(index, found)
     return Answer(
         Nvml(0, "", library, count),
-        _optional(pynvml.nvmlSystemGetDriverVersion) or "",
+        _optional(_said, pynvml.nvmlSystemGetDriverVersion) or "",
         _optional(pynvml.nvmlSystemGetCudaDriverVersion) or 0,
-        tuple(gpus),
-        tuple(migs),
-        tuple(findings),
+        tuple(found.gpus),
+        tuple(found.migs),
+        tuple(found.findings),
+        tuple(found.lies),
+        tuple(found.known),
     )
 
 
+def _device(index: int, found: Found) -> None:
+    """A GPU and its MIG devices."""
+    handle = None
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        if not handle:
+            raise Nonsense("NVML gives no handle for it")
+        gpu = _gpu(handle, index)
+        slots = _mig_slots(handle, index, found.findings) if gpu.mig_capable else 0
+    except pynvml.NVMLError as error:
+        found.findings.append(left_out(f"GPU {index}", f"does not answer NVML: {_text(error)}", str(index)))
+    except Nonsense as error:
+        found.lies.append(left_out(f"GPU {index}", str(error), str(index)))
+    else:
+        found.gpus.append(gpu)
+        found.migs.extend(_migs(handle, index, slots, found))
+        return
+    pci = _optional(pynvml.nvmlDeviceGetPciInfo, handle) if handle else None
+    found.known.extend([_address(pci)] if pci else [])
+
+
 def _gpu(handle: Any, index: int) -> RawGpu:
-    name = pynvml.nvmlDeviceGetName(handle)
+    name = _said(pynvml.nvmlDeviceGetName, handle)
     # An integrated GPU is on no PCI bus and has no minor; for any other that is a fault.
     maybe = _optional if integrated_name(name) else _required
     pci = maybe(pynvml.nvmlDeviceGetPciInfo, handle)
@@ -136,9 +134,9 @@ def _gpu(handle: Any, index: int) -> RawGpu:
         capable = False
     return RawGpu(
         index,
-        pynvml.nvmlDeviceGetUUID(handle),
+        _said(pynvml.nvmlDeviceGetUUID, handle),
         -1 if minor is None else minor,
-        f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.0" if pci else "",
+        _address(pci) if pci else "",
         name,
         capable,
         enabled,
@@ -146,24 +144,39 @@ def _gpu(handle: Any, index: int) -> RawGpu:
     )
 
 
-def _migs(handle: Any, parent: int, findings: list[Finding]) -> Iterator[RawMig]:
-    graphics: set[int] | None = None
+def _address(pci: Any) -> str:
+    return f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.0"
+
+
+def _mig_slots(handle: Any, parent: int, findings: list[Finding]) -> int:
     try:
-        slots = pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)
+        slots = int(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle))
     except pynvml.NVMLError as error:
-        slots = 0
         if error.value not in UNKNOWN_TO_DRIVER:
             fact = f"NVML does not count them: {_text(error)}"
-            findings.append(_left_out(f"MIG devices of GPU {parent}", fact, f"{parent}:*"))
+            findings.append(left_out(f"MIG devices of GPU {parent}", fact, f"{parent}:*"))
+        return 0
+    if slots > MIGS_AT_MOST:
+        raise Nonsense(f"counts {slots} MIG devices, and the driver has access nodes for {MIGS_AT_MOST}")
+    return slots
+
+
+def _migs(handle: Any, parent: int, slots: int, found: Found) -> Iterator[RawMig]:
+    graphics: set[int] | None = None
     for index in range(slots):
+        name = f"{parent}:{index}"
         try:
             mig = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
+            if not mig:
+                raise Nonsense("NVML gives no handle for it")
             gi, ci = pynvml.nvmlDeviceGetGpuInstanceId(mig), pynvml.nvmlDeviceGetComputeInstanceId(mig)
-            uuid = pynvml.nvmlDeviceGetUUID(mig)
+            uuid = _said(pynvml.nvmlDeviceGetUUID, mig)
         except pynvml.NVMLError as error:
             if error.value not in NO_SUCH_MIG:
-                name = f"{parent}:{index}"
-                findings.append(_left_out(f"MIG device {name}", f"does not answer NVML: {_text(error)}", name))
+                found.findings.append(left_out(f"MIG device {name}", f"does not answer NVML: {_text(error)}", name))
+            continue
+        except Nonsense as error:
+            found.lies.append(left_out(f"MIG device {name}", str(error), name))
             continue
         if graphics is None:
             graphics = _graphics_profiles(handle)
@@ -204,9 +217,17 @@ def _required(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def _left_out(place: str, fact: str, *names: str) -> Finding:
-    return Finding("degraded", place, f"{fact}{LEFT_OUT}", "see dmesg for NVRM lines", names)
+def _said(function: Callable[..., Any], *arguments: Any) -> str:
+    """What a function says, whether it is UTF-8 or not: pynvml's own decoding raises."""
+    raw = getattr(function, "__wrapped__", function)(*arguments)
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 
 
 def _text(error: Any) -> str:
-    return f"{error} (NVML error {error.value})"
+    """On one short line, whatever the library says about its error."""
+    try:
+        words = " ".join(str(error).split())
+    except UnicodeError:
+        words = ""
+    known = words and words != "None"
+    return f"{printable(words)[:100] if known else 'unknown error'} (NVML error {error.value})"

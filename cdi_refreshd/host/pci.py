@@ -33,13 +33,9 @@ def functions(sysfs: str = "/sys") -> tuple[PciFunction, ...]:
             # vfio-pci lets every GPU sleep that no virtual machine uses: NVML can neither ask it nor wake it.
             may_suspend = driver == "nvidia" and _read(f"{path}/power/control") == "auto"
             suspended = driver == "nvidia" and _read(f"{path}/power/runtime_status") == "suspended"
-            found.append(PciFunction(address, driver, may_suspend or suspended, suspended))
+            virtual = _link_name(f"{path}/physfn") != ""
+            found.append(PciFunction(address, driver, may_suspend or suspended, suspended, virtual))
     return tuple(found)
-
-
-def is_virtual(address: str, sysfs: str = "/sys") -> bool:
-    """Whether a function is one of SR-IOV, which is a virtual machine's GPU, and none of this host's."""
-    return os.path.lexists(f"{sysfs}/bus/pci/devices/{address}/physfn")
 
 
 def drm_names(address: str, sysfs: str = "/sys") -> tuple[str, ...]:

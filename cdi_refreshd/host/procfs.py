@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from cdi_refreshd.core.absence import unseen
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia import driver_texts
+from cdi_refreshd.core.nvidia.inventory import KernelGpu
 
 MIG_MINORS = "/proc/driver/nvidia-caps/mig-minors"
 CAPABILITIES = "/proc/driver/nvidia/capabilities"
+GPUS = "/proc/driver/nvidia/gpus"
 
 
 def text(path: str) -> str | None:
@@ -58,6 +60,27 @@ def is_there(path: str) -> bool:
 def module_present(name: str) -> bool:
     """Whether a module is loaded, by its name in sysfs (with underscores)."""
     return os.path.isdir(f"/sys/module/{name}")
+
+
+def gpus() -> tuple[KernelGpu, ...]:
+    """Those of the loaded module, by address; none where it lists none, as in some containers. Raises Fault.
+
+    What it tells of a GPU that is lost may not be had: that stays unknown.
+    """
+    try:
+        addresses = sorted(os.listdir(GPUS))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise unseen(GPUS, error) from None
+    return tuple(_gpu(address, told(f"{GPUS}/{address}/information")) for address in addresses)
+
+
+def _gpu(address: str, said: str) -> KernelGpu:
+    minor = driver_texts.gpu_minor(said)
+    return KernelGpu(
+        address, driver_texts.gpu_uuid(said), -1 if minor is None else minor, driver_texts.gpu_excluded(said)
+    )
 
 
 def capability_minor(gpu_minor: int, gi: int, ci: int | None = None) -> int | None:

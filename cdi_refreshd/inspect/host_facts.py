@@ -7,9 +7,8 @@ from cdi_refreshd.core.checks import hook_rules, library_rules, nvidia_rules
 from cdi_refreshd.core.checks.host_facts import BoundGpu, Host, Instance
 from cdi_refreshd.core.checks.subject import TEGRA, WSL, Subject
 from cdi_refreshd.core.nvidia.control_nodes import GPU_INFORMATION
-from cdi_refreshd.core.nvidia.device_node_plan import gpu_minor
 from cdi_refreshd.core.nvidia.driver_paths import LIBRARY_DIRS
-from cdi_refreshd.core.nvidia.driver_texts import VERSION
+from cdi_refreshd.core.nvidia.driver_texts import VERSION, gpu_minor
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.core.nvidia.inventory import PciFunction
 from cdi_refreshd.host import path_entries, pci, procfs, program_output
@@ -26,7 +25,7 @@ WSL_STORES, WSL_CUDA = "/usr/lib/wsl/drivers", "libcuda.so.1.1"
 def full_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
     """The same, and what there is of NVIDIA's GPUs and driver."""
     subjects = tuple(subjects)
-    functions = [function for function in pci.functions() if not pci.is_virtual(function.address)]
+    functions = [function for function in pci.functions() if not function.virtual]
     bound = [function for function in functions if function.driver == "nvidia"]
     instances = mig_instances() if bound else ()
     found = [of.gpus for of in subjects if of.gpus]

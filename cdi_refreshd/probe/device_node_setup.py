@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cdi_refreshd.core.absence import ABSENT, unseen
 from cdi_refreshd.core.checks.host_facts import UNKNOWN, Entry, registered
 from cdi_refreshd.core.findings import Fault, Finding
-from cdi_refreshd.core.nvidia import device_node_plan
+from cdi_refreshd.core.nvidia import device_node_plan, driver_texts
 from cdi_refreshd.core.nvidia.device_node_plan import (
     JOIN,
     LEAVE,
@@ -140,7 +140,7 @@ def minors() -> tuple[int, ...]:
     asleep = {function.address for function in pci.functions() if function.suspended}
     awake = (address for address in names("/proc/driver/nvidia/gpus") if address not in asleep)
     texts = (procfs.told(f"/proc/driver/nvidia/gpus/{address}/information") for address in awake)
-    return tuple(sorted({minor for minor in map(device_node_plan.gpu_minor, texts) if minor is not None}))
+    return tuple(sorted({minor for minor in map(driver_texts.gpu_minor, texts) if minor is not None}))
 
 
 def capabilities() -> tuple[Capability, ...]:

@@ -6,8 +6,8 @@ from cdi_refreshd.core.findings import LEFT_OUT, Finding
 from cdi_refreshd.core.nvidia import driver_texts as texts
 from cdi_refreshd.core.nvidia.control_nodes import CONTROL_NODES
 from cdi_refreshd.core.nvidia.inventory import Gpu, Link, MigDevice, Node
+from cdi_refreshd.core.nvidia.nvml_answer import RawGpu, RawMig
 from cdi_refreshd.host import char_devices, pci, procfs
-from cdi_refreshd.host.nvml import RawGpu, RawMig
 
 CONTROL = tuple(f"/dev/{node.name}" for node in reversed(CONTROL_NODES))
 
@@ -31,10 +31,9 @@ class Devices:
 
     def gpu(self, raw: RawGpu) -> Gpu | None:
         """None where the GPU has no node of its own: DRM nodes alone are of no use to anybody."""
-        own = char_devices.node(path := f"{self.root}/dev/nvidia{raw.minor}")
+        own, why = self._node(f"/dev/nvidia{raw.minor}", raw.minor)
         if own is None:
-            names = (str(raw.number), raw.uuid)
-            self._left_out(f"GPU {raw.number} ({raw.uuid})", f"{path} {char_devices.problem(path)}", names)
+            self._left_out(f"GPU {raw.number} ({raw.uuid})", why, (str(raw.number), raw.uuid))
             return None
         drm, links = self._drm(raw.pci)
         return Gpu(
@@ -45,24 +44,32 @@ class Devices:
         """None unless the GPU's node and both access nodes are there: with less, CUDA would see no device."""
         names = (f"{raw.parent}:{raw.number}", raw.uuid)
         place = f"MIG device {names[0]} ({raw.uuid})"
-        own = char_devices.node(path := f"{self.root}/dev/nvidia{parent.minor}")
+        own, why = self._node(f"/dev/nvidia{parent.minor}", parent.minor)
         if own is None:
-            self._left_out(place, f"{path} {char_devices.problem(path)}", names)
+            self._left_out(place, why, names)
             return None
         access = []
         for ci in (None, raw.ci):
             minor = self._capability(parent.minor, raw.gi, ci)
-            path = f"{self.root}/dev/nvidia-caps/nvidia-cap{minor}"
-            found = char_devices.node(path) if minor is not None else None
+            found = None
+            why = f"the driver tells no minor for its {'GPU' if ci is None else 'compute'} instance"
+            if minor is not None:
+                found, why = self._node(f"/dev/nvidia-caps/nvidia-cap{minor}", minor)
             if found is None:
-                what = "GPU instance" if ci is None else "compute instance"
-                known = minor is not None
-                why = f"{path} {char_devices.problem(path)}" if known else f"the driver tells no minor for its {what}"
                 self._left_out(place, why, names)
                 return None
             access.append(found)
         drm, links = self._drm(parent.pci) if raw.graphics else ((), ())
         return MigDevice(raw.parent, parent.uuid, raw.number, raw.uuid, raw.gi, raw.ci, (own, *access, *drm), links)
+
+    def _node(self, path: str, minor: int) -> tuple[Node | None, str]:
+        """The node and "", or None and why: what has another's number would give a container another's GPU."""
+        found = char_devices.node(path := self.root + path)
+        if found is None:
+            return None, f"{path} {char_devices.problem(path)}"
+        if found.minor != minor:
+            return None, f"{path} has the number {found.major}:{found.minor}, which is another one's"
+        return found, ""
 
     def _drm(self, address: str) -> tuple[tuple[Node, ...], tuple[Link, ...]]:
         names = pci.drm_names(address) if address else ()

@@ -7,9 +7,9 @@ from cdi_refreshd.core.findings import Fault, Finding, UsageFault
 from cdi_refreshd.core.nvidia.driver_paths import CHANNEL_DIR, NODES
 from cdi_refreshd.core.nvidia.driver_texts import integrated_name, not_found
 from cdi_refreshd.core.nvidia.inventory import Channel, Driver, Gpu, Inventory, Link, Node, Presence
+from cdi_refreshd.core.nvidia.nvml_answer import Answer, believed, forgotten
 from cdi_refreshd.host import char_devices, nvml, pci, procfs
 from cdi_refreshd.host.driver_root import Tree
-from cdi_refreshd.host.nvml import Answer
 from cdi_refreshd.probe import files, gpus, hook_program, tegra, wsl
 from cdi_refreshd.probe.driver_libraries import inferred_version, inspected, versioned
 from cdi_refreshd.probe.fingerprint import fingerprint
@@ -77,7 +77,7 @@ def resolved(choices: Choices, seen: Presence, libraries: Libraries, may_ask: bo
     if not library and tree.root:
         answer = Answer(unasked.nvml._replace(code=12, message=f"there is no libnvidia-ml.so.1 under {tree.root}"))
     else:
-        answer = nvml.ask(library)
+        answer = believed(nvml.ask(library), procfs.gpus())
     if choices.mode != "auto":
         return choices.mode, answer
     without = answer.nvml.code == 12 and tegra.is_tegra(tree)
@@ -89,6 +89,8 @@ def nvml_probe(
 ) -> Inventory:
     if answer.nvml.code != 0:
         return base._replace(driver=without_nvml(libraries, base.presence.module_version))
+    if not base.presence.tegra:
+        devices.findings += forgotten(answer, base.presence.functions, procfs.gpus())
     found = with_gpus(base, answer, devices)
     return found._replace(nodes=devices.control(), driver=driver(found, choices, libraries, answer))
 

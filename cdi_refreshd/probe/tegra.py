@@ -11,9 +11,9 @@ from cdi_refreshd.core.nvidia import csv_files
 from cdi_refreshd.core.nvidia.driver_paths import TEGRA_RELEASE
 from cdi_refreshd.core.nvidia.driver_texts import integrated_name
 from cdi_refreshd.core.nvidia.inventory import Link, Tegra
+from cdi_refreshd.core.nvidia.nvml_answer import Answer, RawGpu
 from cdi_refreshd.host import char_devices, procfs, regular_file
 from cdi_refreshd.host.driver_root import Tree
-from cdi_refreshd.host.nvml import Answer, RawGpu
 from cdi_refreshd.host.regular_file import NotRegular
 from cdi_refreshd.probe.driver_libraries import inspected
 from cdi_refreshd.probe.gpus import CONTROL

@@ -8,6 +8,8 @@
  *   profile GPU GI NUMBER          the GPU instance's profile, as NVML_GPU_INSTANCE_PROFILE_* counts; default 0
  *   fail FUNCTION CODE [GPU]       that call returns CODE
  *   hang FUNCTION SECONDS          that call sleeps first
+ *   number FUNCTION VALUE [GPU]    that call answers VALUE: the counts and the minor
+ *   text FUNCTION GPU TEXT         that call answers TEXT, where \ooo is a byte: name, UUID (no MIG device's), version
  *   crash FUNCTION                 that call dies by SIGSEGV
  *   flood FUNCTION                 that call writes for ever to stdout, stderr and every pipe it finds open
  *   print TEXT                     nvmlInit says this on stdout and stderr
@@ -41,7 +43,7 @@ static struct device gpus[GPUS], migs[MIGS];
 static int gpu_count, mig_count, opened, ctl = -1;
 static char driver[80];
 static struct rule {
-	char kind, function[64];
+	char kind, function[64], text[128];
 	int value, gpu;
 } rules[RULES];
 static int rule_count;
@@ -170,11 +172,35 @@ static int described(const char *l)
 	return 0;
 }
 
+/* TEXT to the line's end, with \ooo as a byte, into the last rule. */
+static void add_text(const char *text)
+{
+	unsigned byte, at = 0;
+	char *to = rules[rule_count - 1].text;
+
+	while (*text && *text != '\n' && at < sizeof rules->text - 1) {
+		if (*text == '\\' && sscanf(text + 1, "%3o", &byte) == 1) {
+			to[at++] = (char)byte;
+			text += 4;
+		} else {
+			to[at++] = *text++;
+		}
+	}
+}
+
 static void ruled(const char *l)
 {
 	char function[64], path[256];
 	int x, y, n = 0;
 
+	if (sscanf(l, "number %63s %i %d", function, &x, &y) == 3)
+		add_rule('n', function, x, y);
+	else if (sscanf(l, "number %63s %i", function, &x) == 2)
+		add_rule('n', function, x, -1);
+	else if (sscanf(l, "text %63s %d %n", function, &x, &n) == 2 && n) {
+		add_rule('t', function, 0, x);
+		add_text(l + n);
+	} else
 	if (sscanf(l, "fail %63s %d %d", function, &x, &y) == 3)
 		add_rule('f', function, x, y);
 	else if (sscanf(l, "fail %63s %d", function, &x) == 2)
@@ -249,6 +275,31 @@ static ret obey(const char *function, int gpu)
 	return OK;
 }
 
+/* What a rule of that kind has for a call, or NULL. */
+static struct rule *scripted_answer(char kind, const char *function, int gpu)
+{
+	for (int i = 0; i < rule_count; i++)
+		if (rules[i].kind == kind && !strcmp(rules[i].function, function) && (rules[i].gpu < 0 || rules[i].gpu == gpu))
+			return &rules[i];
+	return NULL;
+}
+
+static ret put_number(const char *function, int gpu, unsigned *to, unsigned value)
+{
+	struct rule *r = scripted_answer('n', function, gpu);
+
+	*to = r ? (unsigned)r->value : value;
+	return OK;
+}
+
+static ret put_text(const char *function, int gpu, char *to, unsigned size, const char *text)
+{
+	struct rule *r = scripted_answer('t', function, gpu);
+
+	snprintf(to, size, "%s", r ? r->text : text);
+	return OK;
+}
+
 #define ENTER(gpu) \
 	do { \
 		ret scripted = opened ? obey(__func__, gpu) : UNINITIALIZED; \
@@ -282,14 +333,20 @@ ret nvmlShutdown(void)
 	}
 	return OK;
 }
-const char *nvmlErrorString(ret r) { static char s[32]; snprintf(s, sizeof s, "scripted error %d", r); return r ? s : "Success"; }
+const char *nvmlErrorString(ret r)
+{
+	static char s[128], usual[32];
+	snprintf(usual, sizeof usual, "scripted error %d", r);
+	put_text(__func__, -1, s, sizeof s, r ? usual : "Success");
+	return s;
+}
 
-ret nvmlSystemGetDriverVersion(char *v, unsigned n) { ENTER(-1); snprintf(v, n, "%s", driver); return OK; }
+ret nvmlSystemGetDriverVersion(char *v, unsigned n) { ENTER(-1); return put_text(__func__, -1, v, n, driver); }
 ret nvmlSystemGetNVMLVersion(char *v, unsigned n) { ENTER(-1); snprintf(v, n, "13.%s", driver); return OK; }
 ret nvmlSystemGetCudaDriverVersion(int *v) { ENTER(-1); *v = 13000; return OK; }
 ret nvmlSystemGetCudaDriverVersion_v2(int *v) { ENTER(-1); *v = 13000; return OK; }
 
-ret nvmlDeviceGetCount_v2(unsigned *n) { ENTER(-1); *n = gpu_count; return OK; }
+ret nvmlDeviceGetCount_v2(unsigned *n) { ENTER(-1); return put_number(__func__, -1, n, gpu_count); }
 ret nvmlDeviceGetCount(unsigned *n) { return nvmlDeviceGetCount_v2(n); }
 ret nvmlDeviceGetHandleByIndex_v2(unsigned i, dev *d) { ENTER((int)i); if (i >= (unsigned)gpu_count) return INVALID; *d = &gpus[i]; return OK; }
 ret nvmlDeviceGetHandleByIndex(unsigned i, dev *d) { return nvmlDeviceGetHandleByIndex_v2(i, d); }
@@ -314,10 +371,10 @@ ret nvmlDeviceGetHandleByPciBusId_v2(const char *bus, dev *d)
 }
 
 ret nvmlDeviceGetIndex(dev d, unsigned *i) { ENTER(OF(d)); *i = d->index; return OK; }
-ret nvmlDeviceGetUUID(dev d, char *u, unsigned n) { ENTER(OF(d)); snprintf(u, n, "%s", d->uuid); return OK; }
-ret nvmlDeviceGetName(dev d, char *u, unsigned n) { ENTER(OF(d)); snprintf(u, n, "%s%s", gpu_of(d)->name, d->parent < 0 ? "" : " MIG 1g.10gb"); return OK; }
+ret nvmlDeviceGetUUID(dev d, char *u, unsigned n) { ENTER(OF(d)); return put_text(__func__, d->parent < 0 ? d->index : -2, u, n, d->uuid); }
+ret nvmlDeviceGetName(dev d, char *u, unsigned n) { ENTER(OF(d)); if (d->parent < 0) return put_text(__func__, d->index, u, n, d->name); snprintf(u, n, "%s MIG 1g.10gb", gpu_of(d)->name); return OK; }
 ret nvmlDeviceGetBrand(dev d, int *b) { ENTER(OF(d)); *b = 14; return OK; }
-ret nvmlDeviceGetMinorNumber(dev d, unsigned *m) { ENTER(OF(d)); if (d->parent >= 0) return INVALID; *m = d->minor; return OK; }
+ret nvmlDeviceGetMinorNumber(dev d, unsigned *m) { ENTER(OF(d)); if (d->parent >= 0) return INVALID; return put_number(__func__, d->index, m, d->minor); }
 ret nvmlDeviceGetCudaComputeCapability(dev d, int *a, int *b) { ENTER(OF(d)); *a = 9; *b = 0; return OK; }
 ret nvmlDeviceGetArchitecture(dev d, unsigned *a) { ENTER(OF(d)); *a = 9; return OK; }
 ret nvmlDeviceGetPersistenceMode(dev d, int *m) { ENTER(OF(d)); *m = 1; return OK; }
@@ -344,7 +401,7 @@ struct memory { unsigned long long total, free, used; };
 ret nvmlDeviceGetMemoryInfo(dev d, struct memory *m) { ENTER(OF(d)); m->total = m->free = 85899345920ULL; m->used = 0; return OK; }
 
 ret nvmlDeviceGetMigMode(dev d, unsigned *c, unsigned *p) { ENTER(OF(d)); if (d->parent >= 0) return UNSUPPORTED; *c = *p = d->mig; return OK; }
-ret nvmlDeviceGetMaxMigDeviceCount(dev d, unsigned *n) { ENTER(OF(d)); *n = d->parent < 0 && d->mig ? 7 : 0; return OK; }
+ret nvmlDeviceGetMaxMigDeviceCount(dev d, unsigned *n) { ENTER(OF(d)); return put_number(__func__, OF(d), n, d->parent < 0 && d->mig ? 7 : 0); }
 ret nvmlDeviceGetMigDeviceHandleByIndex(dev d, unsigned i, dev *m)
 {
 	ENTER(OF(d));

@@ -127,12 +127,6 @@ def capability(path: str, text: str) -> Capability | None:
     return Capability(path, minor, mode if mode <= MODES_AT_MOST else 0o444, allowed)
 
 
-def gpu_minor(text: str) -> int | None:
-    """Out of /proc/driver/nvidia/gpus/ADDRESS/information."""
-    found = re.search(r"^Device Minor:\s*(\d{1,7})\s*$", text, re.MULTILINE | re.ASCII)
-    return int(found[1]) if found else None
-
-
 def _numbers(text: str) -> dict[str, int]:
     return {name: int(number) for name, number in _NUMBER.findall(text)}
 

@@ -39,6 +39,22 @@ def device_file_minor(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def gpu_uuid(text: str) -> str:
+    """Out of /proc/driver/nvidia/gpus/ADDRESS/information, as all below; "" where the module does not know it yet."""
+    found = re.search(r"^GPU UUID:\s*(GPU-[0-9A-Za-z_.-]+)\s*$", text, re.MULTILINE | re.ASCII)
+    return found[1] if found else ""
+
+
+def gpu_minor(text: str) -> int | None:
+    found = re.search(r"^Device Minor:\s*(\d{1,7})\s*$", text, re.MULTILINE | re.ASCII)
+    return int(found[1]) if found else None
+
+
+def gpu_excluded(text: str) -> bool:
+    """By the module's parameter NVreg_ExcludedGpus, which older modules call otherwise."""
+    return re.search(r"^GPU (?:Excluded|Blacklisted):\s*Yes\s*$", text, re.MULTILINE | re.ASCII) is not None
+
+
 def highest_version(words: Iterable[str]) -> str:
     """By their numbers: 99.1 before 550.1.2 before 580.95.05. "" where none of the words is a version."""
     versions = filter(VERSION.fullmatch, words)

@@ -46,6 +46,20 @@ class PciFunction(NamedTuple):
     """It is bound to the nvidia driver, which lets it sleep when nobody uses it."""
     suspended: bool = False
     """It is bound to the nvidia driver and sleeps: asking it would wake it. No other driver's sleep is our business."""
+    virtual: bool = False
+    """A virtual function (SR-IOV), which is for virtual machines and no GPU of this host."""
+
+
+class KernelGpu(NamedTuple):
+    """A GPU of the loaded nvidia module, as /proc/driver/nvidia/gpus tells it."""
+
+    address: str
+    uuid: str = ""
+    """"" where the module does not know it yet."""
+    minor: int = -1
+    """-1 where it does not tell."""
+    excluded: bool = False
+    """The administrator keeps the module from using it."""
 
 
 class Presence(NamedTuple):
@@ -85,6 +99,7 @@ class MigDevice(NamedTuple):
     number: int
     """NVML's index of it within the GPU."""
     uuid: str
+    """"" where it has none that makes sense."""
     gi: int
     ci: int
     nodes: tuple[Node, ...] = ()

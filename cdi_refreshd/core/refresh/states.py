@@ -196,6 +196,12 @@ def nothing_to_describe(inventory: Inventory) -> Verdict:
         return Verdict("ready", "MIG mode is on and there is no MIG device: nothing to publish", WITHDRAW)
     if grave:
         return Verdict("failed", f"no GPU can be used: {together(grave)}", KEEP, told=alike(grave))
+    bound = [function.address for function in inventory.presence.functions if function.driver == "nvidia"]
+    if bound:
+        reason = (
+            f"NVML lists no GPU, and {', '.join(bound[:4])} {'has' if len(bound) == 1 else 'have'} the nvidia driver"
+        )
+        return Verdict("failed", f"{reason}; see dmesg for NVRM lines", KEEP)
     return Verdict("failed", "NVML lists no GPU", KEEP)
 
 

@@ -209,3 +209,53 @@ def test_a_control_node_whose_module_is_loaded_is_missed_whatever_its_weight(hos
     assert (
         "/dev/nvidia-modeset: is missing; Vulkan and EGL want it; nvidia-modprobe makes it" in lines(host.oneshot())[0]
     )
+
+
+def test_a_gpu_that_is_bound_and_that_nvml_does_not_list_is_named_by_its_address(host):
+    host.become(THREE)
+    host.shell("sed -i '/^gpu .*000000000001 /d' /run/fake-nvml")
+    try:
+        done = host.oneshot("--strict")
+        said = lines(host.run("generate"))
+    finally:
+        host.become(case())
+    assert (done.returncode, state_of(done)) == (5, "degraded")
+    told = "GPU 0000:02:00.0: is bound to the nvidia driver, and NVML does not list it, so it is left out; see dmesg"
+    assert told in lines(done)[0]
+    assert said[0].startswith(told)
+    assert host.published().names() == ["0", "1", UUID.format(0), UUID.format(2), "all"]
+
+
+def test_where_nvml_lists_nothing_the_bound_gpus_are_named_and_the_spec_stays(host):
+    host.become(THREE)
+    host.oneshot()
+    before = host.identity()
+    host.become(THREE | {"nvml": ["number nvmlDeviceGetCount_v2 0"]})
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (1, "failed")
+    assert "GPU 0000:01:00.0, GPU 0000:02:00.0, GPU 0000:03:00.0: is bound to the nvidia driver, and" in lines(done)[0]
+    assert "see dmesg for NVRM lines" in lines(done)[0]
+    assert host.identity() == before
+
+
+@pytest.mark.parametrize(("driver", "status"), [(None, 5), ("vfio-pci", 0), ("nouveau", 0)])
+def test_a_gpu_without_any_driver_is_named_and_one_with_another_driver_is_there_on_purpose(host, driver, status):
+    host.become(case(GPU, unbound=[{"bdf": "0000:41:00.0", "driver": driver}]))
+    done = host.oneshot("--strict")
+    assert done.returncode == status
+    assert ("GPU 0000:41:00.0: has no driver, beside others that have, so it is left out" in done.stderr) == bool(
+        status
+    )
+
+
+@pytest.mark.parametrize("driver", [None, "nvidia"])
+def test_virtual_functions_are_no_gpus_that_are_left_out(host, driver):
+    function = {"bdf": "0000:41:00.4", "driver": driver}
+    physfn = {"/sys/devices/pci0000:00/0000:41:00.4/physfn": "../0000:01:00.0"}
+    host.become(case(GPU, unbound=[function], links=physfn))
+    assert state_of(host.oneshot("--strict")) == "ready"
+
+
+def test_a_gpu_that_does_not_answer_is_named_once(host):
+    host.become(THREE | {"nvml": ["fail nvmlDeviceGetHandleByIndex_v2 15 1", "fail nvmlDeviceGetUUID 15 2"]})
+    assert [line.partition(" does")[0] for line in lines(host.oneshot())[1:]] == ["GPU 2:"]

@@ -52,6 +52,7 @@ def ids(inventory: Inventory) -> dict[str, Gpu | MigDevice]:
     for mig in inventory.migs:
         old = f"MIG-{mig.parent_uuid}/{mig.gi}/{mig.ci}"
         table.update({f"{mig.parent}:{mig.number}": mig, mig.uuid: mig, old: mig})
+    table.pop("", None)
     return table
 
 
@@ -65,7 +66,7 @@ def unknown(word: str, inventory: Inventory, known: list[str]) -> Fault:
 def names(item: Gpu | MigDevice, choices: Choices) -> Iterator[str]:
     for strategy in choices.name_strategies:
         if strategy == "uuid":
-            yield item.uuid
+            yield from [item.uuid] if item.uuid else []
         elif isinstance(item, Gpu):
             yield f"gpu{item.number}" if strategy == "type-index" else str(item.number)
         else:

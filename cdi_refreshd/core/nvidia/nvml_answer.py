@@ -1,0 +1,224 @@
+"""What NVML answered, and how much of that is believed.
+
+NVML is asked by index and answers for each GPU a UUID, a minor and a PCI address. The kernel has the same three in
+/proc/driver/nvidia/gpus. A GPU is left out where its answers make no sense, where the kernel says otherwise, and where
+another GPU claims the same and nobody can tell whose it is: its name would lead to another's node. A MIG device has its
+nodes by the numbers of its instances, so that one whose UUID makes no sense is known by its index alone.
+"""
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
+
+from cdi_refreshd.core.findings import LEFT_OUT, Fault, Finding
+from cdi_refreshd.core.nvidia.driver_texts import VERSION, integrated_name
+from cdi_refreshd.core.nvidia.inventory import KernelGpu, Nvml, PciFunction
+
+MINOR_AT_MOST = 247
+"""The driver numbers its GPUs from 0 to 247; the numbers up to 255 are not for GPUs (nv-chardev-numbers.h)."""
+GPUS_AT_MOST = MINOR_AT_MOST + 1
+GPU_INSTANCES_AT_MOST, COMPUTE_INSTANCES_AT_MOST = 15, 8
+"""Of a GPU, and of a GPU instance: the driver has access nodes for no more (/proc/driver/nvidia-caps/mig-minors)."""
+MIGS_AT_MOST = GPU_INSTANCES_AT_MOST * COMPUTE_INSTANCES_AT_MOST
+NAME_AT_MOST = 95
+"""Characters, as NVML's header has it: 96 bytes with the zero at the end."""
+CUDA_AT_MOST = 1_000_000
+UNDECODED = "\ufffd"
+"""What stands for bytes that are no UTF-8."""
+HINT = "see dmesg for NVRM lines"
+
+GPU_UUID = re.compile(r"GPU-(?:[0-9A-Za-z_.-]{0,75}[0-9A-Za-z])|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""The second form is that of integrated GPUs."""
+MIG_UUID = re.compile(r"MIG-[0-9A-Za-z_.-]{0,60}[0-9A-Za-z](?:/\d{1,3}/\d{1,3})?", re.ASCII)
+"""Drivers before 470 have the numbers of the instances in it."""
+ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.0")
+
+
+class RawGpu(NamedTuple):
+    number: int
+    uuid: str
+    minor: int
+    """-1 where an integrated GPU has none; likewise `pci` is "" then."""
+    pci: str
+    name: str
+    mig_capable: bool
+    mig_enabled: bool
+    coherent: bool | None
+
+
+class RawMig(NamedTuple):
+    parent: int
+    number: int
+    uuid: str
+    gi: int
+    ci: int
+    graphics: bool
+
+
+class Answer(NamedTuple):
+    """Of one session with NVML."""
+
+    nvml: Nvml
+    version: str = ""
+    cuda_version: int = 0
+    gpus: tuple[RawGpu, ...] = ()
+    migs: tuple[RawMig, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """Name the GPUs and MIG devices that would not answer."""
+    lies: tuple[Finding, ...] = ()
+    """Name those whose answers cannot be true."""
+    known: tuple[str, ...] = ()
+    """PCI addresses of GPUs that a finding names."""
+
+
+Item = TypeVar("Item", RawGpu, RawMig)
+
+
+def believed(answer: Answer, kernel: Iterable[KernelGpu]) -> Answer:
+    """Without what cannot be true. Raises Fault where that is most of it: then NVML is broken, and no GPU."""
+    if answer.nvml.code != 0:
+        return answer
+    lies, findings = list(answer.lies), list(answer.findings)
+    table = tuple(kernel)
+    honest = _honest(answer.gpus, lambda gpu: nonsense(gpu) or contradicted(gpu, table), lies)
+    gpus = _unique(honest, (lambda g: g.uuid, lambda g: g.minor, lambda g: g.pci), lies)
+    numbers = {gpu.number for gpu in gpus}
+    migs = _honest((mig for mig in answer.migs if mig.parent in numbers), mig_nonsense, lies)
+    migs = list(_with_names(migs, findings))
+    migs = _unique(migs, (lambda m: m.uuid, lambda m: (m.parent, m.gi, m.ci)), lies)
+    if len(lies) > len(gpus) + len(migs):
+        count = f"{len(lies)} of {len(lies) + len(gpus) + len(migs)} devices"
+        fact = f"tells what cannot be true about {count}, so nothing of it is believed: {lies[0]}"
+        raise Fault("NVML", fact.removesuffix(f"; {lies[0].hint}").removesuffix(LEFT_OUT), HINT)
+    listed = {gpu.number for gpu in gpus}
+    return answer._replace(
+        version=answer.version if VERSION.fullmatch(answer.version) else "",
+        cuda_version=answer.cuda_version if 0 < answer.cuda_version < CUDA_AT_MOST else 0,
+        gpus=tuple(gpus),
+        migs=tuple(migs),
+        findings=(*findings, *lies),
+        known=(*answer.known, *(gpu.pci for gpu in answer.gpus if gpu.number not in listed)),
+    )
+
+
+def nonsense(gpu: RawGpu) -> str:
+    """What makes no sense by itself, "" where all does."""
+    integrated = integrated_name(gpu.name)
+    if not gpu.name.isprintable() or not 0 < len(gpu.name) <= NAME_AT_MOST or UNDECODED in gpu.name:
+        return f"has a name that is none: {shown(gpu.name)}"
+    if not GPU_UUID.fullmatch(gpu.uuid):
+        return f"has a UUID that is none: {shown(gpu.uuid)}"
+    if not (0 <= gpu.minor <= MINOR_AT_MOST or (integrated and gpu.minor == -1)):
+        return f"has minor {gpu.minor}, and GPUs have 0 to {MINOR_AT_MOST}"
+    if not (ADDRESS.fullmatch(gpu.pci) or (integrated and not gpu.pci)):
+        return f"has a PCI address that is none: {shown(gpu.pci)}"
+    return ""
+
+
+def contradicted(gpu: RawGpu, kernel: tuple[KernelGpu, ...]) -> str:
+    """What the kernel has otherwise. It need not list a GPU: containers see only their own there, if any.
+
+    An integrated GPU has another module, and its PCI address, minor or UUID may be unknown to NVML.
+    """
+    for one in () if integrated_name(gpu.name) else kernel:
+        same = (one.address == gpu.pci, one.minor == gpu.minor, one.uuid == gpu.uuid)
+        told = (True, one.minor >= 0, bool(one.uuid))
+        agree = [known for known, tells in zip(same, told, strict=True) if tells]
+        if any(agree) and not all(agree):
+            ours = f"{gpu.pci}, minor {gpu.minor}, {gpu.uuid}"
+            theirs = f"{one.address}, minor {one.minor}, {one.uuid or 'no UUID'}"
+            return f"is {ours} to NVML, and to the kernel there is {theirs}"
+    return ""
+
+
+def mig_nonsense(mig: RawMig) -> str:
+    if mig.gi >= GPU_INSTANCES_AT_MOST or mig.ci >= COMPUTE_INSTANCES_AT_MOST:
+        return f"is instance {mig.gi}/{mig.ci}, for which the driver has no access nodes"
+    return ""
+
+
+def _with_names(migs: Iterable[RawMig], findings: list[Finding]) -> Iterator[RawMig]:
+    for mig in migs:
+        known = MIG_UUID.fullmatch(mig.uuid) is not None
+        if not known:
+            fact = f"has a UUID that is none, so that it has no such name: {shown(mig.uuid)}"
+            findings.append(Finding("degraded", f"MIG device {mig.parent}:{mig.number}", fact, HINT))
+        yield mig if known else mig._replace(uuid="")
+
+
+def shown(text: str) -> str:
+    """As one short printable word."""
+    return repr(text[:40]) if text.isascii() else ascii(text[:40])
+
+
+def lie(item: RawGpu | RawMig, fact: str) -> Finding:
+    gpu = isinstance(item, RawGpu)
+    name = str(item.number) if isinstance(item, RawGpu) else f"{item.parent}:{item.number}"
+    return left_out(f"{'GPU' if gpu else 'MIG device'} {name}", fact, name)
+
+
+def left_out(place: str, fact: str, *names: str) -> Finding:
+    return Finding("degraded", place, f"{fact}{LEFT_OUT}", HINT, names)
+
+
+def _honest(items: Iterable[Item], doubt: Callable[[Item], str], lies: list[Finding]) -> list[Item]:
+    kept = []
+    for item in items:
+        if why := doubt(item):
+            lies.append(lie(item, why))
+        else:
+            kept.append(item)
+    return kept
+
+
+def _unique(items: list[Item], keys: Iterable[Callable[[Item], Hashable]], lies: list[Finding]) -> list[Item]:
+    """Of those that are one and the same in all keys the first; none of those that share a part of them."""
+    keys = tuple(keys)
+    first: dict[tuple[Hashable, ...], Item] = {}
+    for item in items:
+        whole = tuple(key(item) for key in keys)
+        if whole in first:
+            lies.append(lie(item, f"is {first[whole].uuid} once more"))
+        first.setdefault(whole, item)
+    kept = list(first.values())
+    shared = {item for key in keys for item in _sharing(kept, key)}
+    for item in kept:
+        if item in shared:
+            lies.append(lie(item, f"claims what another claims, too: {item.uuid}"))
+    return [item for item in kept if item not in shared]
+
+
+def _sharing(items: list[Item], key: Callable[[Item], Hashable]) -> Iterator[Item]:
+    groups: dict[Hashable, list[Item]] = {}
+    for item in items:
+        if (value := key(item)) not in ("", -1):
+            groups.setdefault(value, []).append(item)
+    for group in groups.values():
+        yield from group if len(group) > 1 else ()
+
+
+def forgotten(answer: Answer, functions: Iterable[PciFunction], kernel: Iterable[KernelGpu]) -> list[Finding]:
+    """One for each GPU that is here beside those that NVML lists, and that nobody has named.
+
+    What has another driver is that driver's on purpose. What is bound, and the module does not list, is hidden from a
+    container on purpose; what is excluded is so by the module's parameter.
+    """
+    functions = [function for function in functions if not function.virtual]
+    has = {one.address for one in kernel if not one.excluded}
+    named = {*(gpu.pci for gpu in answer.gpus), *answer.known}
+    missing = [f.address for f in functions if f.driver == "nvidia" and f.address in has - named]
+    # As many of them are named by their index, since not even their address could be had.
+    nameless = answer.nvml.listed - len(answer.gpus) - len(answer.known)
+    found = []
+    fact = "is bound to the nvidia driver, and NVML does not list it"
+    if nameless <= 0:
+        found = [left_out(f"GPU {address}", fact, address) for address in missing]
+    elif len(missing) > nameless:
+        fact = f"{len(missing) - nameless} of them {fact}"
+        found = [left_out(f"GPUs {', '.join(missing)}", fact, *missing)]
+    if answer.gpus:
+        driverless = [function.address for function in functions if not function.driver]
+        found += [
+            left_out(f"GPU {address}", "has no driver, beside others that have", address) for address in driverless
+        ]
+    return found
