@@ -22,6 +22,7 @@ OPENS_BY_ITSELF = {
     "cdi_refreshd/events/inotify.py": "/proc/self/mountinfo",
     "cdi_refreshd/host/atomic_file.py": "directories; makes the temporary, exclusively",
     "cdi_refreshd/host/child.py": "/dev/null",
+    "cdi_refreshd/host/landlock.py": "directories, by O_PATH",
     "cdi_refreshd/host/lease.py": "directories by O_PATH",
     "cdi_refreshd/host/mknod.py": "directories",
     "cdi_refreshd/host/pci.py": "attributes in sysfs",

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from cdi_refreshd.core.findings import Finding
     from cdi_refreshd.probe.request import Request
 
+WRITES_BELOW = ("/dev", "/proc", "/tmp", "/var/tmp")  # noqa: S108 - the unit gives it its own
+"""Of the process that has NVML: devices, and its own temporary files. Nothing of /run."""
 LIMIT_S = 60.0
 """For the whole probe. An 8-GPU host without persistence mode needs several seconds to initialise NVML."""
 
@@ -66,9 +68,19 @@ def _probe(request: "Request") -> bytes:
         from cdi_refreshd.probe import device_node_setup  # noqa: PLC0415 - not for who only prints a spec
 
         made = device_node_setup.kept(request.choices.dev_root, request.device_nodes, request.dev_char_links)
+    _confine()
     seen = machine.probe(request)
     if seen.needs_groups and "no-additional-gids-for-device-nodes" not in request.choices.feature_flags:
         from cdi_refreshd.probe import container_runtimes  # noqa: PLC0415 - few specs are of a version that matters
 
         seen = seen._replace(runtimes=container_runtimes.probe())
     return to_json(seen._replace(findings=(*seen.findings, *made)) if made else seen)
+
+
+def _confine() -> None:
+    """Before NVML comes into this process. In the units' sandbox alone: elsewhere NVML may start nvidia-modprobe, which
+    is setuid and does more than we can foresee; there it may not."""
+    from cdi_refreshd.host import landlock, procfs  # noqa: PLC0415
+
+    if procfs.no_new_privileges():
+        landlock.change_only_below(WRITES_BELOW)

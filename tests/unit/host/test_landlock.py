@@ -1,0 +1,127 @@
+"""What a process that opens NVML can change: nothing outside the directories that it is left."""
+
+import contextlib
+import ctypes
+import errno
+import os
+import signal
+import socket
+
+import pytest
+
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.nvidia.inventory import Inventory
+from cdi_refreshd.host import procfs
+from cdi_refreshd.host.child import Child
+from cdi_refreshd.host.landlock import CREATE_RULESET, SCOPES_SINCE, WHICH_VERSION, change_only_below
+from cdi_refreshd.probe import machine, runner
+from cdi_refreshd.probe.request import Request
+
+LONG_S = 30
+VERSION = ctypes.CDLL(None).syscall(ctypes.c_long(CREATE_RULESET), None, ctypes.c_size_t(0), WHICH_VERSION)
+
+pytestmark = pytest.mark.skipif(VERSION < 1, reason="NOT CHECKED: this kernel has no Landlock, or it is off")
+
+
+def restricted(below, *attempts):
+    """Which of these a child that is restricted so is refused: errno names, "" for what it could do."""
+
+    def work():
+        assert change_only_below(below)
+        told = []
+        for attempt in attempts:
+            try:
+                attempt()
+                told.append("")
+            except OSError as error:
+                told.append(errno.errorcode[error.errno])
+        return ",".join(told).encode()
+
+    return Child(work).answer(LONG_S).decode().split(",")
+
+
+def write(path, flags=os.O_WRONLY | os.O_CREAT):
+    return lambda: os.close(os.open(path, flags, 0o600))
+
+
+def test_it_changes_what_is_below_and_nothing_else(tmp_path):
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    mine.mkdir()
+    other.mkdir()
+    (other / "there").write_text("whole")
+    told = restricted(
+        [str(mine), "/nowhere"],
+        write(mine / "new"),
+        write(other / "new"),
+        write(other / "there"),
+        lambda: os.mkdir(other / "directory"),
+        lambda: os.unlink(other / "there"),
+        lambda: os.rename(other / "there", mine / "there"),
+        lambda: os.symlink("x", other / "link"),
+        lambda: os.mkfifo(other / "fifo"),
+        lambda: socket.socket(socket.AF_UNIX).bind(str(other / "s")),
+        (other / "there").read_text,
+    )
+    assert told[0] == told[-1] == ""
+    assert set(told[1:-1]) <= {"EACCES", "EXDEV"}
+    assert (other / "there").read_text() == "whole"
+    assert os.listdir(other) == ["there"]
+
+
+def test_a_file_is_not_cut_short_by_its_name(tmp_path):
+    (tmp_path / "there").write_text("whole")
+    if VERSION < 3:
+        pytest.skip("NOT CHECKED: this kernel's Landlock knows nothing of it")
+    assert restricted([], lambda: os.truncate(tmp_path / "there", 0)) == ["EACCES"]
+
+
+def test_what_it_starts_is_bound_by_it_too(tmp_path):
+    def start():
+        status = os.spawnv(os.P_WAIT, "/bin/sh", ["sh", "-c", f": > {tmp_path}/new"])
+        if status:
+            raise PermissionError(errno.EACCES, "refused")
+
+    assert restricted([], start) == ["EACCES"]
+
+
+def test_devices_that_are_left_to_it_are_written_to():
+    assert restricted(["/dev"], write("/dev/null", os.O_RDWR)) == [""]
+    assert restricted([], write("/dev/null", os.O_RDWR)) == ["EACCES"]
+
+
+def test_it_signals_nobody_but_its_own():
+    if VERSION < SCOPES_SINCE:
+        pytest.skip("NOT CHECKED: this kernel's Landlock knows nothing of it")
+
+    def own():
+        child = os.fork()
+        if not child:
+            with contextlib.suppress(BaseException):
+                signal.pause()
+            os._exit(0)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+    assert restricted([], lambda: os.kill(os.getppid(), 0), own) == ["EPERM", ""]
+
+
+@pytest.mark.parametrize("privileges", [True, False], ids=["outside the units", "in the units"])
+def test_the_probe_cannot_write_below_run_in_the_units(tmp_path, monkeypatch, privileges):
+    path = tmp_path / "file"
+
+    def probe(_):
+        with contextlib.suppress(PermissionError):
+            path.write_text("x")
+        return Inventory()
+
+    monkeypatch.setattr(machine, "probe", probe)
+    monkeypatch.setattr(procfs, "no_new_privileges", lambda: not privileges)
+    monkeypatch.setattr(runner, "WRITES_BELOW", ("/dev",))
+    runner.start(Request(Choices())).answer(LONG_S)
+    assert path.exists() is privileges
+
+
+def test_what_the_probe_may_change_has_nothing_of_run():
+    assert not [
+        path for path in runner.WRITES_BELOW if path in "/run/" or path.startswith(("/run", "/var/run", "/etc"))
+    ]
