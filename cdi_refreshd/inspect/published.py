@@ -10,6 +10,7 @@ from cdi_refreshd.core.checks import (
     coverage_rules,
     device_rules,
     directory_rules,
+    hints,
     hook_rules,
     item_rules,
     library_rules,
@@ -58,33 +59,42 @@ def two_runs() -> bool:
     return real["/run/cdi"] != real["/var/run/cdi"]
 
 
-def before_publishing(written: Mapping[str, Spec], directories: Iterable[str] = SPEC_DIRECTORIES) -> list[RuleFinding]:
+def before_publishing(written: Mapping[str, Spec], others: Iterable[str] = SPEC_DIRECTORIES) -> list[RuleFinding]:
     """What `check` would say of our own specs, were they published now: the rules are the same, and so are the words.
 
-    `written` maps paths to the specs that are about to be there. The other files of the directories are read, since
-    they may take the devices from everybody. Others' own troubles, forgotten files and runtimes are not reported.
+    `written` maps paths to the specs that are about to be there. The other files of `others`, the spec directories, are
+    read, since they may take the devices from everybody; (): none is read, by who asks for them otherwise. Others' own
+    troubles, forgotten files and runtimes are not reported.
     """
-    directories = tuple(directories)
-    real = [os.path.realpath(directory) for directory in directories]
-    mine = []
-    for path, spec in written.items():
-        place = os.path.realpath(os.path.dirname(os.path.abspath(path)))
-        if place not in real:  # runtimes do not read there: nobody else counts
-            directories, real = (), []
-            mine.append(SpecFile(path, 0, spec))
-            continue
-        priority = real.index(place)
-        mine.append(SpecFile(f"{directories[priority]}/{os.path.basename(path)}", priority, spec))
+    others = tuple(others)
+    directories = others or SPEC_DIRECTORIES
+    mine = [placed(path, spec, directories) for path, spec in written.items()]
+    if any(file.priority < 0 for file in mine):  # runtimes do not read there: nobody else counts
+        directories, others = (), ()
     ours = [file.path for file in mine]
-    loaded = spec_files.load(directories, but=ours)
+    loaded = spec_files.load(others, but=ours)
     files = sorted([*loaded.files, *mine], key=lambda file: (file.priority, os.fsencode(file.path)))
     documents = [*loaded.documents(ours), *(Document(file.path, file.spec.kind, True) for file in mine)]
     seen = published(directories, files, documents)
     host = host_facts.full_host(seen.subjects)
-    told = [one for one in directory_rules.conflicts(seen, host) if concerns(one, seen, ours)]
-    told += [one for subject in seen.subjects if subject.ours for one in spec_findings(subject, host)]
-    told += [one for rule in coverage_rules.RULES for one in rule(seen, host)]
-    return told
+    said = [one for one in directory_rules.conflicts(seen, host) if concerns(one, seen, ours)]
+    said += [one for subject in seen.subjects if subject.ours for one in spec_findings(subject, host)]
+    said += [one for rule in coverage_rules.RULES for one in rule(seen, host)]
+    return [without_vain_hint(one) for one in said]
+
+
+def without_vain_hint(one: RuleFinding) -> RuleFinding:
+    """To make it again is what happens just now."""
+    return one._replace(finding=one.finding._replace(hint="")) if one.finding.hint == hints.OURS else one
+
+
+def placed(path: str, spec: Spec, directories: Iterable[str]) -> SpecFile:
+    """By the name that runtimes have for its directory; of priority -1 where that is none of them."""
+    place = os.path.realpath(os.path.dirname(os.path.abspath(path)))
+    for priority, directory in enumerate(directories):
+        if os.path.realpath(directory) == place:
+            return SpecFile(f"{directory}/{os.path.basename(path)}", priority, spec)
+    return SpecFile(path, -1, spec)
 
 
 def neighbours(of: Published) -> list[RuleFinding]:
