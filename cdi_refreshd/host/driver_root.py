@@ -176,6 +176,30 @@ class Tree:
         except OSError as error:
             return LibraryFile(None, -1, f"cannot be read: {os.strerror(error.errno or 0)}")
 
+    def untrusted_socket(self, path: str) -> str | None:
+        """Why what stands in a place where everybody may write is no socket to give to containers; "" where it is one.
+
+        It is one where it is root's, or of whom the driver root is, and no link leads to it: else any user could have
+        root's files mounted. None where there is nothing, or a directory.
+        """
+        owners = {0, os.stat(self.root or "/").st_uid}
+        at = self.root
+        for part in path[len(self.root) + 1 :].split("/"):
+            at = f"{at}/{part}"
+            try:
+                seen = os.lstat(at)
+            except OSError as error:
+                if error.errno in ABSENT:
+                    return None
+                raise unseen(at, error) from None
+            if stat.S_ISLNK(seen.st_mode):
+                return "is reached through a symbolic link"
+            if seen.st_uid not in owners:
+                return f"belongs to user {seen.st_uid}"
+        if stat.S_ISDIR(seen.st_mode):
+            return None
+        return "" if stat.S_ISSOCK(seen.st_mode) else "is no socket"
+
     def _stat(self, path: str) -> tuple[int, str]:
         """lstat's mode, and the target of a symbolic link; (0, "") where there is nothing."""
         if path not in self._seen:

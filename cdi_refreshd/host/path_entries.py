@@ -38,6 +38,7 @@ def entry(path: str) -> Entry:
     except (OSError, ValueError) as error:
         kind = NOTHING if isinstance(error, ValueError) or error.errno in ABSENT else UNKNOWN
         return Entry(kind, kind)
+    owner = seen.st_uid
     kind = KINDS.get(stat.S_IFMT(seen.st_mode), LINK)
     real = kind
     if kind == LINK:
@@ -47,7 +48,7 @@ def entry(path: str) -> Entry:
             return Entry(LINK, NOTHING if error.errno in ABSENT else UNKNOWN)
         real = KINDS.get(stat.S_IFMT(seen.st_mode), UNKNOWN)
     device = seen.st_rdev
-    return Entry(kind, real, os.major(device), os.minor(device), stat.S_IMODE(seen.st_mode), seen.st_gid)
+    return Entry(kind, real, os.major(device), os.minor(device), stat.S_IMODE(seen.st_mode), seen.st_gid, owner)
 
 
 def registered_drivers() -> str:

@@ -51,7 +51,12 @@ def programs(tree: Tree, names: Iterable[str], search_paths: tuple[str, ...]) ->
 
 def sockets(tree: Tree) -> tuple[str, ...]:
     found = [tree.first(tree.host(f"{directory}/{name}") for directory in SOCKET_DIRS) for name in SOCKETS]
-    return tuple(filter(None, (*found, tree.first([tree.host(MPS)]))))
+    mps = tree.host(MPS)
+    why = tree.untrusted_socket(mps)
+    if why:
+        # Everybody may put it there, and take it away again: that is no news, and degrades nothing.
+        tree.note(Finding("info", mps, f"{why}, so it is left out"))
+    return tuple(filter(None, (*found, "" if why is None or why else mps)))
 
 
 def configs(tree: Tree, search_paths: tuple[str, ...], machine: str) -> tuple[Config, ...]:

@@ -22,6 +22,7 @@ class Entry(NamedTuple):
     mode: int = 0
     """Permission bits."""
     gid: int = 0
+    uid: int = 0
 
 
 class BoundGpu(NamedTuple):

@@ -45,6 +45,7 @@ DRIVERS = tuple(
 # Sources that are files by their very names. Directories have any: /etc/ld.so.conf.d and bin/nvidia, too.
 FILE_NAME = re.compile(r"/lib[^/]*\.so(\.\d[\d.]*)?$|\.(json|icd)$|/gsp[^/]*\.bin$|/socket$|\.sock$", re.ASCII)
 SOCKET_NAME = ("/socket", ".sock")
+EVERYBODYS = ("/tmp/", "/var/tmp/", "/dev/shm/")  # noqa: S108 - nothing is made there
 GONE = ("node-missing", "node-from-numbers", "mount-missing")
 """Rules about things that are not there at all."""
 
@@ -161,6 +162,15 @@ def mount_kind(mount: Mount, entry: Entry, _: Host, of: Subject) -> Said:
     return None
 
 
+def mount_owner(mount: Mount, entry: Entry, _: Host, of: Subject) -> Said:
+    """Any user can put a link to any file there, and containers would get that."""
+    if entry.uid == 0 or not mount.host_path.startswith(EVERYBODYS) or not is_bound(mount):
+        return None
+    what = "is a symbolic link of" if entry.kind == LINK else "belongs to"
+    fact = f"{what} user {entry.uid}, in a place where everybody may write"
+    return "mount-of-a-user", fact, f"remove it; {hints.make_again(of)}"
+
+
 def hook_runs(hook: Hook, entry: Entry, _: Host, of: Subject) -> Said:
     if entry.real == UNKNOWN or (entry.real == FILE and entry.mode & 0o111):
         return None
@@ -199,7 +209,7 @@ def each(field: str, place_of: Callable[[Any], str], *judges: Judge) -> SpecRule
 
 RULES: tuple[SpecRule, ...] = (
     each("device_nodes", host_path, node_there, node_kind, node_numbers, node_owner),
-    each("mounts", lambda mount: mount.host_path, mount_there, mount_kind),
+    each("mounts", lambda mount: mount.host_path, mount_there, mount_kind, mount_owner),
     each("hooks", lambda hook: hook.path, hook_runs),
     each("net_devices", lambda net: net.host_interface_name, interface_there),
 )

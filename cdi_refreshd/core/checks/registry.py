@@ -39,6 +39,9 @@ RULES: dict[str, Rule] = {
     "node-group": Rule("degraded", "a device node is closed to the groups that the spec gives"),
     "mount-missing": Rule("fatal", "the source of a mount is not there"),
     "mount-kind": Rule("fatal", "a directory is in the place of a file"),
+    "mount-of-a-user": Rule(
+        "degraded", "the source of a mount is a local user's, in a place where everybody may write"
+    ),
     "mount-socket": Rule("degraded", "a file is in the place of a socket"),
     "hook-runs": Rule("fatal", "the program of a hook is not there, or not executable"),
     "hook-unknown": Rule("fatal", "NVIDIA's hook program does not know a hook, or a flag of one, and so fails"),

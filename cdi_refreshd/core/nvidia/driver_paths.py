@@ -51,6 +51,7 @@ HOOK = "nvidia-cdi-hook"
 SOCKET_DIRS = ("/run", "/var/run")
 SOCKETS = ("nvidia-persistenced/socket", "nvidia-fabricmanager/socket")
 MPS = "/tmp/nvidia-mps"  # noqa: S108 - where NVIDIA's MPS daemon has its pipes
+"""In a place where everybody may write: not watched, since nobody is to have passes begun by touching it."""
 CONFIG_DIRS = ("/etc", "/usr/local/share", "/usr/share")
 CONFIGS = (
     *(

@@ -72,7 +72,6 @@ def _all(
         for base in driver_paths.SOCKET_DIRS
         for name in driver_paths.SOCKETS
     )
-    yield _file(root + driver_paths.MPS, Kind.SOCKET, NONE)
     yield _file(root + driver_paths.LOADER_CACHE, Kind.LIBRARY)
     yield from _libraries(choices, root, library_dirs)
     for path in (*driver_paths.FIRMWARE_DIRS, *driver_paths.XORG_DIRS):
