@@ -23,6 +23,7 @@ COMMANDS = {
     "refresh": "have the daemon probe now, and wait until it has",
     "hold": "keep the daemon off the driver for a while, before rmmod or a GPU reset",
     "config": "the configuration that is in force, and where each value came from",
+    "bundle": "one document with what a bug report needs, and nothing private",
     "install-units": "write systemd's units, for who has no package",
 }
 FAILED, USAGE, BROKEN_CONFIGURATION = 1, 2, 78

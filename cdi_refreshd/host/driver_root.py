@@ -88,6 +88,10 @@ class Tree:
                 if self.is_file(path := f"{directory.rstrip('/')}/{name}") and self._sane(path):
                     yield path
 
+    def seen(self) -> list[str]:
+        """Every path that somebody asked for and that is there, sorted."""
+        return sorted(path for path, (mode, _) in self._seen.items() if mode)
+
     def expanded(self, base: str, pattern: str) -> list[str]:
         """Paths below the host directory `base`, of which every part but the wildcards is taken as it is: the last may
         not be there. Sorted at each wildcard."""

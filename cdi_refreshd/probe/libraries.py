@@ -26,7 +26,9 @@ class Libraries:
         self.tree = tree
         self.bits = bits
         usual = LIBRARY_DIRS if bits == 64 else LIBRARY_DIRS_32
-        self.usual = self._each_once(search_paths or tuple(tree.host(path) for path in usual))
+        named = search_paths or tuple(tree.host(path) for path in usual)
+        self.usual = self._each_once(named)
+        self._named = frozenset(named)
         self.uses_cache = not search_paths
         self._cache_trouble = ""
         self._damage = ""
@@ -63,6 +65,11 @@ class Libraries:
         if self._damage:
             self.tree.note(Finding("degraded", cache, self._damage, "run ldconfig"))
         return Search(there, cache, self._cache_trouble)
+
+    def cached(self, *patterns: str) -> list[str]:
+        """What the loader's cache lists by such names, in its order."""
+        self._cache()
+        return [path for path in self._order if any(globs.matches(path.rpartition("/")[2], one) for one in patterns)]
 
     def _each_once(self, directories: Iterable[str]) -> tuple[str, ...]:
         """/lib is a link to /usr/lib nearly everywhere: each directory once, under the name that comes first."""
@@ -108,7 +115,7 @@ class Libraries:
 
     def _may_be_ours(self, path: str) -> bool:
         directory, _, name = path.rpartition("/")
-        return directory not in self.usual or name.startswith(OURS)
+        return directory not in self._named or name.startswith(OURS)
 
     def _names(self, path: str) -> Iterator[str]:
         """Of the path and of every link's target on the way: a pattern may match any of them."""

@@ -22,7 +22,7 @@ A case is a dict (or JSON). Every key may be left out:
 
 A GPU: `minor`, `bdf`, `uuid`, `name`, `addressing`, `node` (false: no /dev/nvidiaN), `mode`, `gid`, `drm` [card, render],
 `control` (names of further DRM nodes), `mig` ([gi, ci] or [gi, ci, profile] each; [] for MIG mode without instances),
-`mig_nodes` (false: no nodes for them), `runtime_status` (what /sys/.../power says).
+`mig_uuids`, `mig_nodes` (false: no nodes for them), `runtime_status` (what /sys/.../power says).
 """  # noqa: E501
 
 from .machine import Machine, booted, missing, run_in

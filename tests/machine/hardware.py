@@ -207,7 +207,9 @@ def nvml_script(case, gpus):
             if key in gpu:
                 yield f"{key} {index} {gpu[key]}"
         for k, (gi, ci, *profile) in enumerate(gpu.get("mig", [])):
-            yield f"mig {index} {gi} {ci} MIG-{index:08x}-0000-4000-8000-{k:012x}"
+            uuids = gpu.get("mig_uuids", ())
+            uuid = uuids[k] if k < len(uuids) else f"MIG-{index:08x}-0000-4000-8000-{k:012x}"
+            yield f"mig {index} {gi} {ci} {uuid}"
             if profile:
                 yield f"profile {index} {gi} {profile[0]}"
     yield from case.get("nvml", [])

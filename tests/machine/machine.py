@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path, PurePosixPath
 
+from . import bundle
 from .driver_files import HOST_DRIVER, driver_files
 from .hardware import OPENS, VERSION, hardware
 from .namespace import CannotBoot, Namespace
@@ -34,6 +35,11 @@ def software(case):
     return tree | dict.fromkeys(case.get("path_bins", []), SCRIPT)
 
 
+def made_up(case, host):
+    """The machine's own files, and what its kernel shows."""
+    return software(case), hardware(case, host)
+
+
 class Machine:
     """A machine that runs. Made by `booted`."""
 
@@ -55,8 +61,8 @@ class Machine:
 
     def become(self, case: dict) -> None:
         """Change the machine into that of another case. What both have stays untouched, inode and all."""
-        files = software(case)
-        want = {canonical(path): entry for path, entry in (files | hardware(case, self._host)).items()}
+        files, shown = bundle.trees(case, self._host) if bundle.is_bundle(case) else made_up(case, self._host)
+        want = {canonical(path): entry for path, entry in (files | shown).items()}
         apply(self.root, self._tree, want)
         changed = files != self._files
         self.case, self._files, self._tree = case, files, want
@@ -65,8 +71,11 @@ class Machine:
 
     def ldconfig(self) -> None:
         """Rebuild the driver root's ld.so.cache."""
-        root = self.root / self.case.get("driver_root", "/").lstrip("/")
+        choices = self.case.get("choices", self.case)
+        root = self.root / choices.get("driver_root", "/").lstrip("/")
         subprocess.run(["ldconfig", "-r", root], check=True, stderr=subprocess.DEVNULL)
+        if self.case.get("loader_cache", ()) is None:
+            (root / "etc/ld.so.cache").unlink()
 
     def path(self, path: str) -> Path:
         """Where a path of the machine lies for the host, links followed as the machine would, all but the last."""

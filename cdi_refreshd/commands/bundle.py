@@ -1,0 +1,134 @@
+"""`cdi-refreshd bundle`: one JSON document with what a report of a fault needs, and nothing private."""
+
+import json
+import os
+import platform
+import sys
+from typing import Any
+
+from cdi_refreshd import __version__, config, options, pipeline
+from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
+from cdi_refreshd.core.checks import report
+from cdi_refreshd.core.config.schema import KEYS, value_of
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.nvidia.inventory import Inventory
+from cdi_refreshd.core.refresh.states import Verdict
+from cdi_refreshd.core.report import bundle
+from cdi_refreshd.daemon import state_file
+from cdi_refreshd.host import path_entries, regular_file
+from cdi_refreshd.inspect import container_runtimes, published, spec_directories, survey
+from cdi_refreshd.probe import runner
+from cdi_refreshd.probe.request import Request
+
+DESCRIPTION = """Print one JSON document to attach to a bug report, or write it to FILE: what the probe found, names,
+sizes, link targets and numbers of what it looked at, versions, configuration, findings, the daemon's state. It has no
+contents of files but the spec's and those of the driver's procfs. UUIDs and the names of the host and of home
+directories are replaced. Other options are those of generate."""
+SPEC_AT_MOST_BYTES = 2 << 20
+
+
+def run(argv: list[str]) -> int:
+    parser = options.parser("bundle", DESCRIPTION)
+    parser.add_argument("file", metavar="FILE", nargs="?", help="write there instead of printing")
+    parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
+    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
+    parsed = parser.parse_args(argv)
+    loaded = config.read(parsed.config_file)
+    choices = options.choices(parsed, loaded.settings.choices)
+    path, form, _ = options.destination(parsed, loaded.settings.output)
+    request = Request(choices, gated=True)
+    asked = container_runtimes.ask()  # they answer while the machine is probed
+    verdict = pipeline.judged(runner.start(request), request, loaded.settings.probe_limit_s)
+    inventory = verdict.seen or Inventory()
+    seen = spec_directories.gathered(SPEC_DIRECTORIES)
+    found, host = published.findings(seen)
+    found += container_runtimes.findings(seen, host, asked)
+    document = {
+        "version": bundle.JSON_VERSION,
+        "versions": versions(inventory),
+        "configuration": configuration(config.load(parsed.config_file)),
+        "choices": bundle.named(choices),
+        "verdict": judged(verdict),
+        "inventory": bundle.named(inventory._replace(findings=())),
+        "spec": {"path": path, "published": text_of(path), "made": made(verdict, path, form)},
+        "check": report.as_json(found, [file.path for file in seen.files], len(seen.definitions), "info", 0)[
+            "findings"
+        ],
+        "daemon": daemon(),
+        **survey.survey(choices, inventory, verdict.spec),
+    }
+    write(bundle.without_private(json.loads(json.dumps(document)), [platform.node()]), parsed.file)
+    return 0
+
+
+def versions(inventory: Inventory) -> dict[str, Any]:
+    system = os.uname()
+    return {
+        "cdi-refreshd": __version__,
+        "python": platform.python_version(),
+        "machine": system.machine,
+        "kernel": system.release,
+        "distribution": distribution(),
+        "systemd": path_entries.systemd_version(),
+        "module": inventory.presence.module_version,
+        "driver": inventory.driver.version,
+        "runtimes": {one.name: one.said.partition("\n")[0] for one in inventory.runtimes},
+    }
+
+
+def distribution() -> str:
+    """Such as `debian 12`."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return ""
+    return f"{release.get('ID', '')} {release.get('VERSION_ID', '')}".strip()
+
+
+def configuration(loaded: config.Loaded) -> dict[str, Any]:
+    """Each value in force, and where it came from."""
+    told = {
+        key.name: {"value": key.kind.plain(value_of(loaded.settings, key)), "origin": loaded.origins.get(key.name, "")}
+        for key in KEYS
+    }
+    return {"files": list(loaded.files), "settings": told, "findings": [str(one) for one in loaded.findings]}
+
+
+def judged(verdict: Verdict) -> dict[str, Any]:
+    findings = [bundle.named(finding) for finding in verdict.findings]
+    return {"state": verdict.state, "reason": verdict.reason, "action": verdict.action, "findings": findings}
+
+
+def made(verdict: Verdict, path: str, form: str) -> str | None:
+    """The spec that this host should have; None where it should have none."""
+    if verdict.spec is None:
+        return None
+    return next(content for _, content in pipeline.documents(verdict.spec, path, form)).decode()
+
+
+def text_of(path: str) -> str | None:
+    try:
+        return regular_file.start(path, SPEC_AT_MOST_BYTES, follow_links=True).decode(errors="replace")
+    except OSError:
+        return None
+
+
+def daemon() -> dict[str, Any] | None:
+    try:
+        told = state_file.read()
+    except Fault:
+        return None
+    return {**told, "running": state_file.is_running(told.get("pid"))}
+
+
+def write(document: Any, path: str | None) -> None:
+    text = json.dumps(document, indent=1) + "\n"
+    if path in (None, "-"):
+        sys.stdout.write(text)
+        return
+    try:
+        with open(str(path), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise Fault(str(path), f"cannot be written: {error.strerror}") from None
+    print(f"cdi-refreshd: {path} is what to attach to a report; read it before you do", file=sys.stderr)
