@@ -11,7 +11,7 @@ _cdi_refreshd() {
         prev=${COMP_WORDS[COMP_CWORD-2]}
     fi
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "run oneshot generate check diff validate list adopt status host-nodes refresh hold config install-units --help --version" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "run oneshot generate check diff validate list adopt status host-nodes refresh hold config bundle install-units --help --version" -- "$cur")
         return
     fi
     # As nvidia-ctk has it: cdi generate.
@@ -81,11 +81,12 @@ _cdi_refreshd() {
     refresh) options="-h --help --no-block --quiet --timeout" ;;
     hold) options="-h --help" ;;
     config) options="-h --help --config-file --json" ;;
+    bundle) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --config --config-file" ;;
     install-units) options="-h --help --root --dry-run -n" ;;
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
-    elif [[ " check validate hold " == *" $verb "* ]]; then
+    elif [[ " check validate hold bundle " == *" $verb "* ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     fi

@@ -20,6 +20,8 @@ A case is a dict (or JSON). Every key may be left out:
 | `sockets` | paths of sockets |
 | `nvml` | further lines for the stand-in library, see nvml.c |
 
+What `cdi-refreshd bundle` wrote is a case, too: the machine of the report.
+
 A GPU: `minor`, `bdf`, `uuid`, `name`, `addressing`, `node` (false: no /dev/nvidiaN), `mode`, `gid`, `drm` [card, render],
 `control` (names of further DRM nodes), `mig` ([gi, ci] or [gi, ci, profile] each; [] for MIG mode without instances),
 `mig_uuids`, `mig_nodes` (false: no nodes for them), `runtime_status` (what /sys/.../power says).

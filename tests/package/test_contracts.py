@@ -91,6 +91,13 @@ def test_list_check_and_config_are_what_their_schemas_say(host):
 
 
 @pytest.mark.root
+def test_a_bundle_is_what_its_schema_says(host):
+    _, document = printed(host, "bundle")
+    assert document["files"] and document["procfs"] and document["pci"]
+    hold("bundle", document)
+
+
+@pytest.mark.root
 def test_diff_says_as_a_document_what_it_prints(host):
     status, same = printed(host, "diff", "--json")
     hold("diff", same)
