@@ -15,7 +15,7 @@ from cdi_refreshd.core.nvidia.inventory import Inventory
 from cdi_refreshd.core.refresh.states import Verdict
 from cdi_refreshd.core.report import bundle
 from cdi_refreshd.daemon import state_file
-from cdi_refreshd.host import path_entries, regular_file
+from cdi_refreshd.host import path_entries, plain_file, regular_file
 from cdi_refreshd.inspect import container_runtimes, published, spec_directories, survey
 from cdi_refreshd.probe import runner
 from cdi_refreshd.probe.request import Request
@@ -127,8 +127,7 @@ def write(document: Any, path: str | None) -> None:
         sys.stdout.write(text)
         return
     try:
-        with open(str(path), "w", encoding="utf-8") as file:
-            file.write(text)
+        plain_file.replace(str(path), text.encode())
     except OSError as error:
         raise Fault(str(path), f"cannot be written: {error.strerror}") from None
     print(f"cdi-refreshd: {path} is what to attach to a report; read it before you do", file=sys.stderr)
