@@ -53,7 +53,7 @@ def survey(choices: Choices, inventory: Inventory, spec: Spec | None) -> dict[st
     return {
         "files": {path: seen for path in sorted(looked_at)[:FILES_AT_MOST] if (seen := entry(path, tree))},
         "loader_cache": libraries.cached(*watch_list.LIBRARIES) if os.path.exists(cache) else None,
-        "pci": [function._asdict() | drm(function.address) for function in pci.functions()],
+        "pci": [one._asdict() | {"drm": pci.drm_names(one.address)} for one in pci.functions()],
         "modules": [
             name for name in path_entries.names("/sys/module") if "nvidia" in name or name in ("nvgpu", "dxgkrnl")
         ],
@@ -133,10 +133,6 @@ def programs(name: str) -> Iterator[str]:
 def spec_directories() -> Iterator[str]:
     for directory in SPEC_DIRECTORIES:
         yield from (f"{directory}/{name}" for name in path_entries.names(directory))
-
-
-def drm(address: str) -> dict[str, Any]:
-    return {"drm": pci.drm_names(address), "is_virtual": pci.is_virtual(address)}
 
 
 def procfs_texts() -> dict[str, str]:

@@ -143,10 +143,12 @@ def answering(inventory, drm):
     if not known and inventory["mode"] in ("csv", "management"):
         return unnamed(inventory, list(drm))
     found = []
+    others = [address for address in drm if address not in {gpu["pci"] for gpu in known.values()}]
     for number in range(max([inventory["nvml"]["listed"], *(n + 1 for n in known)])):
         gpu = known.get(number)
         if gpu is None:
-            found.append({"bdf": f"ffff:{number:02x}:00.0", "minor": 200 + number, "node": False})
+            place = others.pop(0) if others else f"ffff:{number:02x}:00.0"
+            found.append({"bdf": place, "minor": 200 + number, "node": False})
             continue
         own = [mig for mig in inventory["migs"] if mig["parent"] == number]
         slices = [[mig["gi"], mig["ci"], GRAPHICS_PROFILE if has_graphics(mig) else 0] for mig in own]
