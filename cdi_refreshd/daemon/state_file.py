@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.report import state_document
 from cdi_refreshd.host import atomic_file, regular_file
 
 DIRECTORY = "/run/cdi-refreshd"
@@ -24,11 +25,12 @@ def read() -> dict[str, Any]:
         told = json.loads(regular_file.read(PATH, SIZE_LIMIT_BYTES))
     except FileNotFoundError:
         raise Fault(PATH, "is not there: no daemon has run since boot", "systemctl start cdi-refreshd") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Fault(PATH, f"cannot be read ({error})", "systemctl restart cdi-refreshd") from None
-    if not isinstance(told, dict):
+    if not state_document.is_one(told):
         raise Fault(PATH, "is no state document", "systemctl restart cdi-refreshd")
-    return told
+    document: dict[str, Any] = told
+    return document
 
 
 def is_daemon(pid: object) -> bool:

@@ -13,6 +13,8 @@
  *   crash FUNCTION                 that call dies by SIGSEGV
  *   flood FUNCTION                 that call writes for ever to stdout, stderr and every pipe it finds open
  *   print TEXT                     nvmlInit says this on stdout and stderr
+ *   worst REPORT                   nvmlInit tries what it should not be able to do, reports how each try ended, and
+ *                                  leaves a process behind that keeps all it has open
  *   count PATH                     nvmlInit appends a line there, as it does to the file named by FAKE_NVML_COUNT
  *
  * A script without `driver` and `gpu` lines adds its rules to the GPUs of /proc/driver/nvidia.
@@ -25,8 +27,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { OK = 0, UNINITIALIZED = 1, INVALID = 2, UNSUPPORTED = 3, NOT_FOUND = 6, NOT_LOADED = 9 };
@@ -150,6 +154,40 @@ static void count_in(const char *path)
 	}
 }
 
+static void tried(FILE *f, const char *what, const char *on, int failed)
+{
+	fprintf(f, "%s %s %s\n", what, on, failed ? "refused" : "done");
+}
+
+static void worst(const char *report)
+{
+	static const char *const files[] = {"/run/nvml", "/run/cdi/nvml", "/run/udev/rules.d/nvml.rules", "/run/systemd/nvml",
+		"/etc/nvml", "/usr/bin/nvml", "/dev/nvml", NULL};
+	static const char *const folders[] = {"/run/modprobe.d", "/run/tmpfiles.d", NULL};
+	static const char *const sockets[] = {"/run/systemd/private", "/run/dbus/system_bus_socket", NULL};
+	FILE *f = fopen(report, "w");
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+
+	if (!f)
+		return;
+	for (int i = 0; files[i]; i++)
+		tried(f, "write", files[i], open(files[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0);
+	for (int i = 0; folders[i]; i++)
+		tried(f, "mkdir", folders[i], mkdir(folders[i], 0700));
+	for (int i = 0; sockets[i]; i++) {
+		strcpy(to.sun_path, sockets[i]);
+		tried(f, "connect", sockets[i], connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&to, sizeof to));
+	}
+	tried(f, "signal", "parent", kill(getppid(), 0));
+	tried(f, "fork", "nobody", 0);
+	fclose(f);
+	if (!fork()) {
+		setsid();
+		sleep(600);
+		_exit(0);
+	}
+}
+
 static int described(const char *l)
 {
 	char a[96], b[32], c[16] = "";
@@ -211,6 +249,8 @@ static void ruled(const char *l)
 		add_rule('c', function, 0, -1);
 	else if (sscanf(l, "flood %63s", function) == 1)
 		add_rule('w', function, 0, -1);
+	else if (sscanf(l, "worst %255s", path) == 1)
+		worst(path);
 	else if (sscanf(l, "count %255s", path) == 1)
 		count_in(path);
 	else if (sscanf(l, "print %n", &n) == 0 && n)

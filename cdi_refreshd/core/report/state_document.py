@@ -86,6 +86,18 @@ def document(done: Pass, life: Life) -> dict[str, Any]:
     }
 
 
+def is_one(told: object) -> bool:
+    """Whether this has what those who wait for a daemon look at: enough to be one of any release."""
+    if not isinstance(told, dict):
+        return False
+    texts = (told.get(key, "") for key in ("state", "reason", "held"))
+    counters = told.get("counters")
+    numbers = (told.get("pid"), counters.get("reloads") if isinstance(counters, dict) else None)
+    return all(isinstance(text, str) for text in texts) and all(
+        type(number) is int and 0 <= number < 1 << 63 for number in numbers
+    )
+
+
 def worded(told: dict[str, Any], alive: bool) -> str:
     """For a person, ten seconds. Raises KeyError, TypeError or ValueError where `told` is no such document."""
     driver, spec, last = told["driver"], told["spec"], told["last_pass"]

@@ -124,6 +124,33 @@ def a_child_that_hangs_in_nvml_hinders_nobody():
     return took_s
 
 
+WORST = Path("/dev/nvml-worst")
+ALLOWED = ("write /dev/nvml", "fork nobody")
+"""Devices are what it is for."""
+
+
+@scenario(limit_s=SLOW_S)
+def nvml_at_its_worst_changes_nothing_and_hinders_nobody():
+    """Writes below /run and elsewhere, systemd's sockets, signals, a process that stays: see tests/machine/nvml.c."""
+    inode, started = spec.inode(), time.monotonic()
+    with owner.scripted(f"worst {WORST}"):
+        systemctl("reload", UNIT)
+    took_s = time.monotonic() - started
+    told = dict(line.rsplit(" ", 1) for line in WORST.read_text().splitlines())
+    done = [what for what, how in told.items() if how == "done" and what not in ALLOWED]
+    expect(told.get("fork nobody") == "done" and not done, f"it could {', '.join(done)} (of {told})")
+    expect(spec.inode() == inode, "the spec is another one")
+    expect(daemon.state() == "ready", f"the state is {daemon.state()}")
+    expect(shown_tasks() == 1, f"{shown_tasks()} tasks are left of the service")
+    for path in (WORST, Path("/dev/nvml")):
+        path.unlink(missing_ok=True)
+    return took_s
+
+
+def shown_tasks():
+    return int(daemon.shown("TasksCurrent"))
+
+
 @contextlib.contextmanager
 def configured(text):
     """A drop-in file of the administrator."""

@@ -1,0 +1,90 @@
+"""What others leave where the daemon looks, and programs that do not end, hold up neither it nor oneshot."""
+
+import contextlib
+import os
+
+import pytest
+
+from tests.behaviour.daemon.running import CASE, PROGRAM, SPEC
+
+pytestmark = pytest.mark.root
+
+ASLEEP = {**CASE, "gpus": [{"drm": [1, 128], "runtime_status": "suspended"}]}
+GROUPED = {**CASE, "gpus": [{"drm": [1, 128]}], "drm_mode": "0660", "drm_gid": 44}
+FILES = ["/var/run/cdi/nvidia.yaml", "/run/cdi-refreshd/looked.json", "/run/cdi-refreshd/state.json"]
+LONG_S = 50
+"""Shorter than the time that a probe may take, and never reached."""
+
+
+def oneshot(machine):
+    done = machine.run([*PROGRAM, "oneshot"], timeout=LONG_S)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def put(place, what):
+    place.unlink(missing_ok=True)
+    if what == "FIFO":
+        os.mkfifo(place)
+    elif what == "link":
+        place.symlink_to("/dev/zero")
+    else:
+        place.write_text("[" * 200_000)
+
+
+@pytest.mark.parametrize("what", ["FIFO", "link", "depth"])
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_put_in_the_place_of_our_files_is_not_waited_for_where_a_gpu_sleeps(machine, start, file, what):
+    machine.become(ASLEEP)
+    assert oneshot(machine).returncode == 0
+    put(machine.path(file), what)
+    assert oneshot(machine).returncode == 0
+    assert machine.path(SPEC).is_file()
+    put(machine.path(file), what)
+    for verb in ("status", "check"):
+        assert "Traceback" not in machine.run([*PROGRAM, verb], timeout=LONG_S).stderr
+    daemon = start()
+    spec = machine.path(SPEC)
+    daemon.until(lambda: spec.is_file() and not spec.is_symlink())  # what reads it here would wait, too
+    daemon.until_devices("0")
+
+
+RUNTIMES = {
+    "silent": "exec sleep 1000",
+    "closes its output and lives on": "echo Docker version 25.0.3, build x; exec >&-; sleep 1000",
+}
+
+
+@pytest.mark.parametrize("how", RUNTIMES)
+def test_a_container_runtime_that_does_not_end_is_nothing_to_wait_for(machine, start, how):
+    place = machine.path("/usr/local/bin/dockerd")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(f"#!/bin/sh\n{RUNTIMES[how]}\n")
+    place.chmod(0o755)
+    machine.become(GROUPED)
+    daemon = start()
+    daemon.until_told("READY=1")
+    daemon.until_devices("0")
+    assert oneshot(machine).returncode == 0
+
+
+def test_nvml_that_forks_away_with_all_that_it_has_open_costs_nothing(machine, start):
+    before = sleepers()
+    machine.become({**CASE, "nvml": ["worst /dev/nvml-worst"]})
+    assert oneshot(machine).returncode == 0
+    daemon = start()
+    daemon.until_told("READY=1")
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    assert "hangs" not in daemon.journal()
+    assert daemon.children() == []
+    assert not [pid for pid in sleepers() if pid not in before]
+
+
+def sleepers():
+    """Processes that have the machine's stand-in NVML mapped."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/maps") as maps:
+            found += [name] if "libnvidia-ml.so" in maps.read() else []
+    return found

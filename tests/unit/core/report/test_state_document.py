@@ -1,0 +1,35 @@
+"""What is no state document is taken for none, and `status` words what is one, or says that it is damaged."""
+
+import contextlib
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdi_refreshd.core.report.lines import Pass
+from cdi_refreshd.core.report.state_document import Life, document, is_one, worded
+
+GOOD = document(Pass("ready", "2 GPUs"), Life(812, "2026-01-02T03:04:05Z"))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=9,
+)
+
+
+def test_what_the_daemon_writes_is_one():
+    assert is_one(json.loads(json.dumps(GOOD)))
+
+
+@given(JSON)
+def test_anything_else_is_none(told):
+    assert not is_one(told)
+
+
+@given(st.sampled_from(sorted(GOOD)), JSON)
+def test_with_one_value_of_any_kind_it_is_worded_or_refused_and_never_more(key, value):
+    told = GOOD | {key: value}
+    if is_one(told):
+        assert told["pid"] + told["counters"]["reloads"] >= 0
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        assert worded(told, True)
