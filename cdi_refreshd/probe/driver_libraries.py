@@ -18,6 +18,7 @@ EXPLICIT = (
     *(f"lib{name}.so" for name in ("EGL", "GL", "GLESv1_CM", "GLESv2", "GLX", "GLdispatch", "OpenCL", "OpenGL")),
     *(f"libnvidia-{name}.so" for name in ("api", "egl-xcb", "egl-xlib")),
 )
+OTHER_CLASS = "is a 32-bit library in the place of one of 64 bits"
 
 
 def versioned(libraries: Libraries, nvml_version: str, module_version: str, choices: Choices) -> Driver:
@@ -69,8 +70,13 @@ def versions_of(libraries: Libraries, stem: str) -> set[str]:
 
 def missing(libraries: Libraries, version: str) -> tuple[str, ...]:
     """Names of those without which CUDA does not start."""
-    wanted = [f"{stem}.so.{version}" for stem in essential_libraries(version)]
-    return tuple(name for name in wanted if not of_bits(libraries, libraries.find(name)))
+    lacks = []
+    for name in (f"{stem}.so.{version}" for stem in essential_libraries(version)):
+        found = libraries.find(name)
+        if not of_bits(libraries, found):
+            lacks.append(name)
+            report(libraries.tree, [Library(path, flaw=OTHER_CLASS) for path in found])
+    return tuple(lacks)
 
 
 def version_of_others(libraries: Libraries, lacks: Iterable[str], version: str) -> str:

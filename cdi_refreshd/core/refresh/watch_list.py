@@ -107,7 +107,8 @@ def _specs(output_path: str) -> Iterator[Watch]:
 def _libraries(choices: Choices, root: str, library_dirs: tuple[str, ...]) -> Iterator[Watch]:
     explicit = "enable-explicit-driver-libraries" in choices.feature_flags
     names = (*LIBRARIES, *EXPLICIT_LIBRARIES) if explicit else LIBRARIES
-    usual = (root + path for path in driver_paths.LIBRARY_DIRS if path != "/")
+    narrow = driver_paths.LIBRARY_DIRS_32 if "enable-32bit-libraries" in choices.feature_flags else ()
+    usual = tuple(root + path for path in (*driver_paths.LIBRARY_DIRS, *narrow) if path != "/")
     for directory in (*(choices.library_search_paths or usual), *library_dirs):
         yield Watch(directory, names, Kind.LIBRARY)
         for below in ("vdpau", "nvidia/xorg"):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.machine import booted
+from tests.machine import booted, hook_programs
 from tests.machine.driver_files import MULTIARCH
 from tests.unit.host.dxcore import build
 
@@ -87,6 +87,21 @@ def test_a_machine_of_wsl_boots_from_its_bundle(host, tmp_path):
     finally:
         host.shell("rm -r /usr/lib/wsl")
     assert document["inventory"]["mode"] == "wsl"
+    with booted(document) as machine:
+        machine.run([*PROGRAM, "oneshot"], check=True)
+        assert machine.path(PUBLISHED).read_text() == document["spec"]["made"]
+
+
+@pytest.mark.parametrize("release", ["1.14.6", "1.17.8"])
+def test_the_hook_program_of_a_bundle_says_of_itself_what_it_said_there(host, release):
+    host.become(case(OURS))
+    hook_programs.install(host.machine, release)
+    try:
+        document = bundle(host)
+    finally:
+        host.shell(f"rm -f {hook_programs.CDI_HOOK} {hook_programs.CTK}")
+        host.become(case(path_bins=[]))
+    assert document["inventory"]["hook"]["path"] == hook_programs.place(release)
     with booted(document) as machine:
         machine.run([*PROGRAM, "oneshot"], check=True)
         assert machine.path(PUBLISHED).read_text() == document["spec"]["made"]

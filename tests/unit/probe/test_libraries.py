@@ -186,6 +186,16 @@ def test_asked_for_32_bit_libraries_that_are_not_there_are_named(root):
     assert [(one.severity, one.place) for one in tree.findings] == [("info", "32-bit libraries")]
 
 
+def test_a_32_bit_library_in_the_place_of_one_of_64_bits_is_named(root):
+    root.driver(USUAL)
+    os.unlink(f"{root.top}{USUAL}/libcuda.so.1")
+    root.library(f"{USUAL}/libcuda.so.{V}", "libcuda.so.1", "i386")
+    tree = Tree(root.top)
+    assert versioned(Libraries(tree), V, V, Choices()).missing == (f"libcuda.so.{V}",)
+    (finding,) = tree.findings
+    assert finding[1:3] == (f"{root.top}{USUAL}/libcuda.so.{V}", "is a 32-bit library in the place of one of 64 bits")
+
+
 @pytest.mark.parametrize(("size", "flaw"), [(0, "is empty"), (100, "is cut short: 100 of ")])
 def test_a_library_that_is_not_whole_is_named_once(root, size, flaw):
     root.driver(USUAL)

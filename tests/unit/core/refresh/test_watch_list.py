@@ -37,6 +37,7 @@ WATCHED = {
     "/dev/dri/renderD128": NONE,
     "/dev/dri/by-path/pci-0000:65:00.0-render": NONE,
     "/dev/nvgpu/igpu0/ctrl": NONE,
+    "/dev/nvgpu/igpu-0000:01:00.0": NONE,
     "/run/nvidia-persistenced/socket": NONE,
     "/run/nvidia-fabricmanager/socket": NONE,
     "/etc/ld.so.cache": CLOSED,
@@ -55,6 +56,7 @@ WATCHED = {
     "/usr/share/vulkan/icd.d/nvidia_icd.x86_64.json": CLOSED,
     "/etc/OpenCL/vendors/nvidia.icd": CLOSED,
     "/usr/bin/nvidia-smi": CLOSED,
+    "/opt/bin/nvidia-smi": CLOSED,
     "/usr/bin/nvidia-cdi-hook": CLOSED,
     "/usr/bin/nvidia-ctk": CLOSED,
     "/etc/cdi-refreshd/cdi-refreshd.conf": CLOSED,
@@ -135,6 +137,10 @@ def test_choices_add_what_they_depend_on():
     assert covering("/dev/infiniband/uverbs0", watches(Choices(mode="mofed"), OUTPUT))
     explicit = Choices(feature_flags=("enable-explicit-driver-libraries",))
     assert covering("/usr/lib64/libEGL.so", watches(explicit, OUTPUT))
+    narrow = Choices(feature_flags=("enable-32bit-libraries",))
+    for path in ("/usr/lib/i386-linux-gnu/libcuda.so.1", "/usr/lib32/vdpau/libvdpau_nvidia.so.1"):
+        assert covering(path, watches(narrow, OUTPUT)) and not covering(path, watches(Choices(), OUTPUT))
+    assert covering("/sw/bin/nvidia-smi", watches(Choices(program_search_paths=("/sw/bin",)), OUTPUT))
     assert covering("/opt/l4t.csv", watches(Choices(mode="csv", csv_files=("/opt/l4t.csv",)), OUTPUT))
     assert covering("/usr/lib/wsl/lib/libdxcore.so", watches(Choices(mode="wsl"), OUTPUT))
     assert not covering("/usr/lib/wsl/lib/libdxcore.so", watches(Choices(mode="nvml"), OUTPUT))
