@@ -220,8 +220,12 @@ def _understood(answer: bytes) -> bytes | Fault | None:
 
 def _kill_holders(pipe: int) -> tuple[int, ...]:
     """Every process that can write to a pipe, by its inode. Whose descriptors we may not see has none of ours."""
-    killed = []
-    for name in os.listdir("/proc"):
+    killed: list[int] = []
+    try:
+        names = os.listdir("/proc")
+    except OSError:  # they go on to live, and are found another time
+        return ()
+    for name in names:
         if not name.isdigit() or int(name) == os.getpid():
             continue
         with contextlib.suppress(OSError):

@@ -178,6 +178,8 @@ class Tree:
         except (NotRegular, OverflowError):
             return LibraryFile(None, -1)
         except OSError as error:
+            if error.errno not in (*ABSENT, *NOT_ALLOWED):
+                raise unseen(path, error) from None
             return LibraryFile(None, -1, f"cannot be read: {os.strerror(error.errno or 0)}")
 
     def untrusted_socket(self, path: str) -> str | None:

@@ -155,14 +155,21 @@ def because(done: Pass) -> str:
 def _device_lines(before: dict[str, str], after: dict[str, str], fields: Annotations) -> list[Line]:
     if before == after:
         return []
-    parts = [f"+ {name} ({uuid})" for name, uuid in after.items() if name not in before]
-    parts += [f"- {name} ({uuid})" for name, uuid in before.items() if name not in after]
+    # By UUID: where GPU 1 of three is gone, it is not the one that had the last index.
+    was, now = _by_identity(before), _by_identity(after)
+    parts = [f"+ {name} ({after[name]})" for one, name in now.items() if one not in was]
+    parts += [f"- {name} ({before[name]})" for one, name in was.items() if one not in now]
     moved = [(name, before[name], after[name]) for name in after if name in before and before[name] != after[name]]
     told = [Line(NOTICE, "devices: " + ", ".join(parts), "devices", fields)] if parts else []
     for name, old, new in moved:
         text = f"device {name} is another one now: {new}, no longer {old}; whoever names GPUs by index gets it"
         told.append(Line(WARNING, text, "moved", (*fields, ("GPU_UUID", new))))
     return told
+
+
+def _by_identity(devices: dict[str, str]) -> dict[str, str]:
+    """UUIDs to names; a device without UUID is known by its name."""
+    return {uuid or name: name for name, uuid in devices.items()}
 
 
 def _fields(done: Pass) -> Annotations:

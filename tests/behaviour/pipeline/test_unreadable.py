@@ -38,6 +38,7 @@ def test_no_error_at_any_call_of_the_look_for_gpus_is_taken_for_absence(host, ma
         ("openat", "/usr/lib/x86_64-linux-gnu", "EMFILE"),
         ("newfstatat", "/usr/lib/x86_64-linux-gnu/libcuda.so.580.95.05", "EIO"),
         ("openat", "/etc/ld.so.cache", "ENFILE"),
+        ("openat", "/usr/lib/x86_64-linux-gnu/libcuda.so.580.95.05", "EIO"),
     ],
 )
 def test_what_cannot_be_read_once_fails_the_pass_and_the_spec_stays(host, call, path, error):

@@ -1,6 +1,7 @@
 """The probe's child: whatever it does, its parent gets one answer or one fault, and nothing is left of it."""
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -276,6 +277,22 @@ def test_an_answer_is_whole_though_somebody_keeps_the_pipe_and_that_one_is_kille
     conversation = Child(leave_behind(True))
     grandchild = int(conversation.answer(LONG_S))
     assert conversation.left == (grandchild,)
+    assert gone(grandchild)
+
+
+def test_an_answer_is_whole_though_nobody_can_look_for_who_keeps_the_pipe(monkeypatch):
+    listed = os.listdir
+
+    def refuse(path):
+        if path == "/proc":
+            raise OSError(errno.EIO, "Input/output error")
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    conversation = Child(leave_behind(True))
+    grandchild = int(conversation.answer(LONG_S))
+    assert conversation.left == ()
+    os.kill(grandchild, signal.SIGKILL)
     assert gone(grandchild)
 
 

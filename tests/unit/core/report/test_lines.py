@@ -68,7 +68,7 @@ def test_what_an_superseded_pass_said_is_never_said_aloud_where_it_goes():
 def test_a_device_that_comes_or_goes_is_noticed_also_in_passing():
     before = READY._replace(devices=(("0", "GPU-a"), ("1", "GPU-b")))
     done = READY._replace(devices=(("0", "GPU-b"),), superseded=True)
-    assert (NOTICE, "devices: - 1") in told(done, before)
+    assert (NOTICE, "devices: - 0 (GPU-a)") in [line[:2] for line in lines(done, before)]
     assert any(p == WARNING and "device 0 is another one now" in text for p, text in told(done, before))
 
 
