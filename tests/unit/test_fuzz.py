@@ -1,0 +1,92 @@
+"""Whatever a probe's child answers, the parent has a verdict and no traceback."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cdi_refreshd import pipeline
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.nvidia.inventory import (
+    Channel,
+    InstalledRuntime,
+    Inventory,
+    Link,
+    Node,
+    Tegra,
+    Wsl,
+    from_json,
+    to_json,
+)
+from cdi_refreshd.core.refresh.states import EXIT_STATUS, Verdict
+from cdi_refreshd.probe.request import Request
+from tests.unit.core.inventories import gpu, inventory, mig
+
+FULL = inventory(
+    gpu(drm=True, coherent=True),
+    gpu(1, coherent=False),
+    migs=(mig(),),
+    channels=(Channel("007", "/dev/x"),),
+    tegra=Tegra(nodes=(Node("/dev/nvmap", 10, 1, 0o660, 0, 44),), chains=(Link("/a", "b"),), files=("/x",)),
+    wsl=Wsl(libraries=("/x",)),
+    runtimes=(InstalledRuntime("podman", "/usr/bin/podman", 1, 1, "podman version 4.3.1"),),
+    findings=(Finding("degraded", "GPU 2", "does not answer", "see"),),
+)
+MODES = ["nvml", "csv", "wsl", "management", "gds", "imex", "", "none"]
+TEXTS = st.text(max_size=8) | st.sampled_from(["\ud800", "\udc80", "/", "..", "\n", "\x1b[31m", "a" * 5000, "all", "0"])
+NUMBERS = st.integers(-(1 << 64), 1 << 64) | st.sampled_from([-1, 0, 1, 1 << 31, (1 << 63) - 1])
+JSON = st.recursive(st.none() | st.booleans() | st.floats() | NUMBERS | TEXTS, st.lists, max_leaves=5)
+
+
+def leaves(value, place=()):
+    """Where each scalar of a document of lists stands."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from leaves(item, (*place, number))
+    else:
+        yield place
+
+
+PLACES = list(leaves(json.loads(to_json(FULL))))
+
+
+def altered(value, place, new):
+    return [altered(item, place[1:], new) if n == place[0] else item for n, item in enumerate(value)] if place else new
+
+
+def of_its_kind(place):
+    found = json.loads(to_json(FULL))
+    for number in place:
+        found = found[number]
+    return {str: TEXTS, int: NUMBERS, bool: st.booleans()}.get(type(found), JSON)
+
+
+@given(st.data(), st.sampled_from(MODES), st.booleans())
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_an_inventory_with_a_few_values_altered_is_a_verdict_that_can_be_rendered(data, mode, gated):
+    document = altered(json.loads(to_json(FULL)), (Inventory._fields.index("mode"),), mode)
+    for place in data.draw(st.lists(st.sampled_from(PLACES), max_size=3)):
+        with contextlib.suppress(TypeError):  # what stood there is gone already
+            document = altered(document, place, data.draw(of_its_kind(place) | JSON))
+    answer = json.dumps(document).encode()
+    verdict = pipeline.judged_answer(lambda: answer, Request(Choices(), gated))
+    assert isinstance(verdict, Verdict)
+    assert verdict.state in EXIT_STATUS
+    for _, content in pipeline.documents(verdict.spec, "/x.yaml", "yaml") if verdict.spec else ():
+        assert content
+
+
+@given(st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
+@settings(max_examples=100, deadline=None)
+def test_what_is_no_inventory_is_a_failure_of_the_pass(answer):
+    assert pipeline.judged_answer(lambda: answer, Request(Choices())).state == "failed"
+
+
+def test_a_number_beyond_all_that_is_counted_is_no_inventory():
+    document = json.loads(to_json(FULL))
+    document[Inventory._fields.index("gpus")][0][0] = 1 << 63
+    with pytest.raises(Fault, match="out of range"):
+        from_json(json.dumps(document).encode())
