@@ -1,130 +1,240 @@
-"""The straight line: ask the child, judge, publish. Every verb is this line, cut somewhere."""
+"""The straight line, downwards: answer of the probe, judge, apply, one outcome. Every command is it, cut somewhere."""
 
 import os
-from collections.abc import Callable, Collection, Iterator
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from cdi_refreshd import last_pass
 from cdi_refreshd.core.cdi import encode
 from cdi_refreshd.core.cdi.model import Spec
+from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
 from cdi_refreshd.core.checks import runtime_versions
 from cdi_refreshd.core.checks.container_runtimes import Runtime
 from cdi_refreshd.core.checks.item_rules import GONE
 from cdi_refreshd.core.checks.registry import RuleFinding, fatal_count
-from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.findings import SEVERITIES, Fault, Finding
 from cdi_refreshd.core.nvidia.build.coherent import NAMES, parts
 from cdi_refreshd.core.nvidia.inventory import Inventory, from_json
 from cdi_refreshd.core.refresh import states
-from cdi_refreshd.core.refresh.states import Verdict
+from cdi_refreshd.core.refresh.states import Facts, Verdict
 from cdi_refreshd.host import atomic_file
-from cdi_refreshd.host.child import Child
+from cdi_refreshd.host.atomic_file import Identity
 from cdi_refreshd.inspect import candidate
+from cdi_refreshd.last_pass import LastPass
 from cdi_refreshd.probe import runner
 from cdi_refreshd.probe.request import Request
 
+CONFLICT = "conflict"
+"""The rule about devices that another spec takes from everybody."""
+
+MISSING = {"gpu-missing": False, "gpu-in-mig-mode": False, "slice-missing": True}
+"""Rules about devices that no spec has, and whether those are slices."""
+
+
+class Target(NamedTuple):
+    path: str
+    """Of the spec."""
+    form: str
+    """yaml or json."""
+    on_mismatch: str = states.KEEP_WHILE_VALID
+    """What becomes of the spec where the driver's module and libraries differ."""
+
+
+def by_items(written: Mapping[str, Spec]) -> list[RuleFinding]:
+    """What the host does not bear out of specs, item by item: quickly, and without NVIDIA's rules."""
+    return [one for path, spec in written.items() for one in candidate.alone(spec, path)]
+
+
+def by_every_rule(written: Mapping[str, Spec]) -> list[RuleFinding]:
+    """What `check` would say of them once they are published, beside all other specs."""
+    from cdi_refreshd.inspect.published import before_publishing  # noqa: PLC0415 - not for who prints a spec
+
+    return before_publishing(written, probed=True)
+
+
+def no_conflicts() -> tuple[RuleFinding, ...]:
+    return ()
+
+
+def standing_conflicts() -> tuple[RuleFinding, ...]:
+    """What other specs do to the one that stands."""
+    from cdi_refreshd.inspect import published, spec_directories  # noqa: PLC0415 - few passes keep a spec
+
+    seen = spec_directories.gathered(SPEC_DIRECTORIES)
+    return tuple(one for one in published.neighbours(seen) if one.rule == CONFLICT)
+
+
+class Known(NamedTuple):
+    """What whoever asks knows already."""
+
+    last: LastPass = LastPass()
+    examine: Callable[[Mapping[str, Spec]], list[RuleFinding]] = by_items
+    """What rules say of specs that are about to stand at these paths, what other specs do to them included."""
+    conflicts: Callable[[], tuple[RuleFinding, ...]] = no_conflicts
+    """What other specs do to the one that stands, and stays."""
+    is_ours: bool = True
+    """False: the spec that stands is known not to be what was published, so it is never the better one."""
+    refuses: bool = True
+    """False: whoever asks wants the spec whatever the host has."""
+
+
+NOTHING = Known()
+
+
+class File(NamedTuple):
+    """What was published, or found published."""
+
+    path: str
+    content: bytes
+    identity: Identity
+
 
 class Outcome(NamedTuple):
-    """What came of one pass. `files` are those that stand now, `changed` whether anything on disk is different."""
+    """What came of one pass. Nobody changes it after this."""
 
     verdict: Verdict
-    files: tuple[str, ...] = ()
+    path: str = ""
+    stands: bool = False
+    """There is a spec now."""
     changed: bool = False
-    findings: tuple[Finding, ...] = ()
-    """The verdict's, and what publishing found."""
-    contents: tuple[tuple[str, bytes], ...] = ()
-    """Each file and its bytes, where this pass published or confirmed them."""
+    """Something on disk is different."""
+    files: tuple[File, ...] = ()
+    """Where this pass published or confirmed them; the first is at `path`."""
+    sha256: str = ""
+    """Of the spec that stands."""
 
 
-def judged(asked: Child, request: Request, limit_s: float = runner.LIMIT_S) -> Verdict:
-    """Waits for the child's answer and judges it. No fault escapes: each is a verdict."""
-    return judged_answer(lambda: asked.answer(limit_s), request)
+def judge(answer: Callable[[], bytes], request: Request, target: Target, known: Known = NOTHING) -> Verdict:
+    """`answer` gives the child's, or raises Fault. No fault escapes: each is a verdict."""
+    return complete(draft(answer, request, target, known), target, known)
 
 
-def judged_answer(answer: Callable[[], bytes], request: Request) -> Verdict:
+def draft(answer: Callable[[], bytes], request: Request, target: Target, known: Known) -> Verdict:
+    """What the answer alone says."""
     try:
         seen = from_json(answer())
-        if seen.runtimes:
-            from cdi_refreshd.host.runtime_versions import remember  # noqa: PLC0415 - few specs need it
-
-            remember(seen.runtimes)
-        return states.judge(seen, request.choices, request.gated)
+        return states.draft(seen, request.choices, request.gated, target.on_mismatch, known.last.came_to)
     except Fault as fault:
         return states.failed(fault)
 
 
-def documents(spec: Spec, path: str, form: str) -> Iterator[tuple[str, bytes]]:
-    """The files that a spec makes: one, and two more where coherent GPUs are told apart."""
-    to_bytes = encode.to_json if form == "json" else encode.to_yaml
-    stem, dot, ending = path.rpartition(".")
-    for name, part in parts(spec):
-        yield (f"{stem}.{name}{dot}{ending}" if name else path), to_bytes(part)
+def complete(made: Verdict, target: Target, known: Known) -> Verdict:
+    """With what the host, the spec that stands and other specs say to it: the verdict, all in."""
+    return states.complete(made, _facts(made, target.path, known))
 
 
-def carried_out(verdict: Verdict, path: str, form: str, ours: bool = True) -> Outcome:
-    """Does to the published spec what the verdict says. A failure to do so is a verdict of its own.
-
-    `ours` False: the spec that stands is known not to be what was published, so it is never the better one.
-    """
+def apply(verdict: Verdict, target: Target) -> Outcome:
+    """Does to the published spec what the verdict says. A failure to do so is a verdict of its own."""
     try:
         if verdict.action == states.PUBLISH and verdict.spec:
-            return _published(verdict, verdict.spec, path, form, ours)
+            return _published(verdict, verdict.spec, target)
         if verdict.action == states.WITHDRAW:
-            return Outcome(verdict, (), withdrawn(path), verdict.findings)
-        if verdict.action == states.KEEP_WHILE_VALID:
-            return _kept_while_valid(verdict, path)
+            changed = withdrawn(target.path)
+            return Outcome(verdict, target.path, False, changed)
     except Fault as fault:
-        return Outcome(states.failed(fault), _standing(path), False, (fault.finding, *verdict.findings))
-    return Outcome(verdict, _standing(path), False, verdict.findings)
+        verdict = states.failed(fault)._replace(findings=(fault.finding, *verdict.findings), seen=verdict.seen)
+    stands = _stands(target.path)
+    return Outcome(verdict, target.path, stands, sha256=last_pass.digest_at(target.path) if stands else "")
 
 
-def _published(verdict: Verdict, spec: Spec, path: str, form: str, ours: bool) -> Outcome:
-    unborne = candidate.alone(spec, path)
-    _refuse_worse(unborne, path, ours)
-    found = (*verdict.findings, *(one.finding for one in unborne), *refusals(spec, verdict.seen))
-    changed = False
-    contents = dict(documents(spec, path, form))
-    for file, content in contents.items():
-        changed |= atomic_file.publish(file, content)
-    changed |= _parts_withdrawn(path, list(contents))
-    return Outcome(degraded(verdict, found), tuple(contents), changed, found, tuple(contents.items()))
+def one_pass(request: Request, target: Target, limit_s: float = runner.LIMIT_S) -> Outcome:
+    """A whole one, remembered where a GPU of this host may sleep. Waits."""
+    known = Known(last_pass.read(target.path), by_every_rule, standing_conflicts)
+    request = request._replace(known_fingerprint=known.last.fingerprint)
+    child = runner.start(request)
+    outcome = apply(judge(lambda: child.answer(limit_s), request, target, known), target)
+    remember(outcome)
+    return outcome
 
 
-def _refuse_worse(unborne: list[RuleFinding], path: str, ours: bool) -> None:
-    """Raises Fault where the spec that stands should rather stay: with less that keeps containers from starting."""
-    fatal = [one for one in unborne if one.finding.severity == "fatal"]
+def remember(outcome: Outcome) -> None:
+    verdict = outcome.verdict
+    if verdict.seen and verdict.seen.runtimes:
+        from cdi_refreshd.host import runtime_versions as installed  # noqa: PLC0415 - few specs need it
+
+        installed.remember(verdict.seen.runtimes)
+    if verdict.fingerprint and outcome.files:
+        last_pass.remember(LastPass(verdict.fingerprint, outcome.path, outcome.sha256, verdict.recalled))
+
+
+# What a verdict depends on besides the probe
+
+
+def _facts(made: Verdict, path: str, known: Known) -> Facts:
+    stands = _stands(path)
+    facts = Facts(stands=stands, obstacle=None if stands else _obstacle(path))
+    if made.action == states.PUBLISH and made.spec:
+        found = known.examine(dict(_at_paths(made.spec, path)))
+        conflicts = [one for one in found if one.rule == CONFLICT]
+        own = [one for one in found if one.rule != CONFLICT and not _is_left_out(one, found, made.findings)]
+        findings = (*_new((one.finding for one in own), made.findings), *refusals(made.spec, made.seen))
+        refusal = _refusal(own, path, known) if known.refuses else None
+        return facts._replace(findings=findings, refusal=refusal, conflicts=_findings(conflicts))
+    if made.action == states.KEEP_WHILE_VALID and stands:
+        facts = facts._replace(useless=_useless(path))
+    return facts._replace(conflicts=_findings(known.conflicts()) if stands else ())
+
+
+def _is_left_out(one: RuleFinding, found: list[RuleFinding], probed: Iterable[Finding]) -> bool:
+    """Whether it says that a device is not in the spec, and the probe has said why."""
+    if one.rule not in MISSING:
+        return False
+    is_slice = MISSING[one.rule]
+    left_out = sum(bool(finding.left_out) and (":" in finding.left_out[0]) == is_slice for finding in probed)
+    return sum(other.rule == one.rule for other in found) <= left_out
+
+
+def _findings(found: Iterable[RuleFinding]) -> tuple[Finding, ...]:
+    return tuple(one.finding for one in found)
+
+
+def _new(findings: Iterable[Finding], known: Iterable[Finding]) -> Iterator[Finding]:
+    """Those that are not known already, in other words: of the same place, and as grave."""
+    rank = {severity: number for number, severity in enumerate(SEVERITIES)}
+    gravest: dict[str, int] = {}
+    for one in known:
+        gravest[one.place] = min(rank[one.severity], gravest.get(one.place, len(rank)))
+    yield from (one for one in findings if rank[one.severity] < gravest.get(one.place, len(rank)))
+
+
+def _stands(path: str) -> bool:
+    return os.path.isfile(path)
+
+
+def _obstacle(path: str) -> Finding | None:
+    try:
+        kind = stat.S_IFMT(os.lstat(path).st_mode)
+    except OSError:
+        return None
+    what = {stat.S_IFDIR: "a directory", stat.S_IFLNK: "a symbolic link that leads to no file"}
+    return Finding("degraded", path, f"is {what.get(kind, 'no regular file')}, so there is no spec", "move it away")
+
+
+def _refusal(found: list[RuleFinding], path: str, known: Known) -> Fault | None:
+    """Where the spec that stands should rather stay: with less that keeps containers from starting."""
+    fatal = [one for one in found if one.finding.severity == "fatal"]
     if not fatal:
-        return
-    standing = read(path) if ours and _standing(path) else None
-    count = fatal_count(candidate.alone(standing, path)) if standing else None
+        return None
+    standing = read(path) if known.is_ours and _stands(path) else None
+    count = fatal_count(one for one in known.examine({path: standing}) if one.rule != CONFLICT) if standing else None
     stays = "; the spec that stands is better, so it stays" if count is not None and count < len(fatal) else ""
     gone = next((one.finding.place for one in fatal if one.rule in GONE), "")
     if gone and (count is None or count <= len(fatal)):
         # It was there a moment ago: the machine is changing under our feet, and the next probe will see how.
-        raise Fault(gone, f"vanished while the spec was made{stays}", "probe again")
-    if stays:
-        _, place, fact, hint, _ = fatal[0].finding
-        raise Fault(place, f"{fact}{stays}", hint)
+        return Fault(gone, f"vanished while the spec was made{stays}", "probe again")
+    first = fatal[0].finding
+    return Fault(first.place, f"{first.fact}{stays}", first.hint) if stays else None
 
 
-def degraded(verdict: Verdict, found: tuple[Finding, ...]) -> Verdict:
-    """The verdict, worse where something grave was found after it was given."""
-    grave = [finding for finding in found if finding.severity != "info"]
-    if verdict.state != "ready" or not grave:
-        return verdict
-    return verdict._replace(state="degraded", reason=f"{verdict.reason}; {grave[0]}", told=(grave[0],))
-
-
-def _kept_while_valid(verdict: Verdict, path: str) -> Outcome:
+def _useless(path: str) -> Finding | None:
     """The last good spec outlives a driver that is being exchanged only while containers could start with it."""
-    if not _standing(path):
-        return Outcome(verdict, (), False, verdict.findings)
     spec = read(path)
     gone = absent(spec) if spec else []
     if spec and not gone:
-        return Outcome(verdict, (path,), False, verdict.findings)
+        return None
     what = f"named {gone[0]}, which is gone" if gone else "is damaged"
-    # No part of the reason: that stays the same as long as the state lasts, and this happens once.
-    told = Finding("degraded", path, f"{what}, so it is withdrawn")
-    return Outcome(verdict, (), withdrawn(path), (*verdict.findings, told))
+    return Finding("degraded", path, f"{what}, so it is withdrawn")
 
 
 def read(path: str) -> Spec | None:
@@ -136,6 +246,45 @@ def read(path: str) -> Spec | None:
         return decode_valid(reader.read(path))[0]
     except Fault:
         return None
+
+
+def absent(spec: Spec) -> list[str]:
+    """Paths of nodes and mounts that the spec names and the host does not have, sorted."""
+    return sorted({one.finding.place for one in candidate.alone(spec, "") if one.rule in GONE})
+
+
+def refusals(spec: Spec, seen: Inventory | None) -> tuple[Finding, ...]:
+    """One for each container runtime of this host that is too old for the spec's version."""
+    if seen is None or not seen.runtimes or not runtime_versions.is_newish(spec):
+        return ()
+    return runtime_versions.refusals(spec, (Runtime(one.name, one.said, serves=one.serves) for one in seen.runtimes))
+
+
+# Files
+
+
+def documents(spec: Spec, path: str, form: str) -> Iterator[tuple[str, bytes]]:
+    """The files that a spec makes: one, and two more where coherent GPUs are told apart."""
+    to_bytes = encode.to_json if form == "json" else encode.to_yaml
+    for file, part in _at_paths(spec, path):
+        yield file, to_bytes(part)
+
+
+def _at_paths(spec: Spec, path: str) -> Iterator[tuple[str, Spec]]:
+    stem, dot, ending = path.rpartition(".")
+    for name, part in parts(spec):
+        yield (f"{stem}.{name}{dot}{ending}" if name else path), part
+
+
+def _published(verdict: Verdict, spec: Spec, target: Target) -> Outcome:
+    changed = False
+    files = []
+    for file, content in documents(spec, target.path, target.form):
+        placed = atomic_file.place(file, content)
+        changed |= placed.written
+        files.append(File(file, content, placed.identity))
+    changed |= _parts_withdrawn(target.path, [file.path for file in files])
+    return Outcome(verdict, target.path, True, changed, tuple(files), last_pass.digest(files[0].content))
 
 
 def withdrawn(path: str) -> bool:
@@ -160,32 +309,3 @@ def parts_left_over(path: str, wanted: Collection[str]) -> list[str]:
             spec = read(part)
             found += [part] if spec is not None and spec.class_name.endswith(f".{name}") else []
     return found
-
-
-def _standing(path: str) -> tuple[str, ...]:
-    return (path,) if os.path.exists(path) else ()
-
-
-def verified(spec: Spec, path: str) -> tuple[Finding, ...]:
-    """What the host does not bear out of a spec."""
-    return tuple(one.finding for one in candidate.alone(spec, path))
-
-
-def absent(spec: Spec) -> list[str]:
-    """Paths of nodes and mounts that the spec names and the host does not have, sorted."""
-    return sorted({one.finding.place for one in candidate.alone(spec, "") if one.rule in GONE})
-
-
-def hindered(outcome: Outcome, by: tuple[Finding, ...]) -> Outcome:
-    """A spec that stands, and that others keep from being of use."""
-    if not by or not outcome.files:
-        return outcome
-    found = (*outcome.findings, *by)
-    return outcome._replace(verdict=degraded(outcome.verdict, found), findings=found)
-
-
-def refusals(spec: Spec, seen: Inventory | None) -> tuple[Finding, ...]:
-    """One for each container runtime of this host that is too old for the spec's version."""
-    if seen is None or not seen.runtimes or not runtime_versions.is_newish(spec):
-        return ()
-    return runtime_versions.refusals(spec, (Runtime(one.name, one.said, serves=one.serves) for one in seen.runtimes))

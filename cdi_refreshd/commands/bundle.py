@@ -38,7 +38,9 @@ def run(argv: list[str]) -> int:
     path, form, _ = options.destination(parsed, loaded.settings.output)
     request = Request(choices, gated=True)
     asked = container_runtimes.ask()  # they answer while the machine is probed
-    verdict = pipeline.judged(runner.start(request), request, loaded.settings.probe_limit_s)
+    target = pipeline.Target(path, form, loaded.settings.on_mismatch)
+    child = runner.start(request)
+    verdict = pipeline.judge(lambda: child.answer(loaded.settings.probe_limit_s), request, target)
     inventory = verdict.seen or Inventory()
     seen = spec_directories.gathered(SPEC_DIRECTORIES)
     found, host = published.findings(seen)

@@ -11,6 +11,7 @@ from cdi_refreshd.core.findings import printable
 from cdi_refreshd.core.nvidia.build.coherent import parts
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.inspect import spec_files
+from cdi_refreshd.pipeline import Known, Target
 from cdi_refreshd.probe import runner
 from cdi_refreshd.probe.request import Request
 
@@ -29,11 +30,12 @@ def run(argv: list[str]) -> int:
     loaded = config.read(parsed.config_file)
     settings = loaded.settings
     choices = options.choices(parsed, settings.choices)
-    path, *_ = options.destination(parsed, settings.output)
-    known = last_pass.probed(path)
-    request = Request(choices, gated=True, known_fingerprint=known.fingerprint)
-    verdict = pipeline.judged(runner.start(request), request, settings.probe_limit_s)
-    verdict = states.under_policy(last_pass.recalled(verdict, known), settings.on_mismatch)
+    path, form, _ = options.destination(parsed, settings.output)
+    target = Target(path, form, settings.on_mismatch)
+    known = Known(last_pass.read(path))
+    request = Request(choices, gated=True, known_fingerprint=known.last.fingerprint)
+    child = runner.start(request)
+    verdict = pipeline.judge(lambda: child.answer(settings.probe_limit_s), request, target, known)
     if verdict.state == "failed":
         print(f"cdi-refreshd: {printable(verdict.reason)}", file=sys.stderr)
         return BLIND
@@ -61,8 +63,6 @@ def would_change(verdict: states.Verdict, path: str) -> list[str]:
     standing = spec_files.spec_at(path)
     if standing is None:
         return [f"{path} goes: it is damaged, and {verdict.reason}", *parts_go]
-    if verdict.action == states.KEEP_WHILE_VALID and not pipeline.absent(standing):
-        return []
     return [f"{path} goes: {verdict.reason}", *differences(standing, None), *parts_go]
 
 

@@ -37,24 +37,24 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
     from cdi_refreshd import pipeline  # noqa: PLC0415
     from cdi_refreshd.core.refresh import states  # noqa: PLC0415
 
-    verdict = pipeline.judged(asked, request)
+    target = pipeline.Target(path, form)
+    verdict = pipeline.judge(lambda: asked.answer(runner.LIMIT_S), request, target, pipeline.Known(refuses=path != "-"))
     told = [f for f in verdict.findings if f.severity != "info" or parsed.debug]
     if verdict.spec is None:
         print(f"cdi-refreshd: {printable(verdict.reason)}", file=sys.stderr)
         tell(() if parsed.quiet else [finding for finding in told if finding not in verdict.told])
         # Without a document the status is never 0: scripts redirect the output into a spec file.
         return states.USAGE if verdict.usage else states.exit_status(verdict.state) or states.EXIT_STATUS["failed"]
-    found = (*pipeline.verified(verdict.spec, path), *pipeline.refusals(verdict.spec, verdict.seen))
-    tell(() if parsed.quiet else (*told, *(f for f in found if f.severity != "info" or parsed.debug)))
+    tell(() if parsed.quiet else told)
     if path == "-":
         write(content for _, content in pipeline.documents(verdict.spec, path, form))
     else:
         if warning and not parsed.quiet:
             print(f"cdi-refreshd: {printable(warning)}", file=sys.stderr)
-        outcome = pipeline.carried_out(verdict, path, form)
+        outcome = pipeline.apply(verdict, target)
         if outcome.verdict.state == "failed":
             raise Fault(*outcome.verdict.findings[0][1:4])
-    return states.exit_status(pipeline.degraded(verdict, found).state, parsed.strict)
+    return states.DEGRADED if parsed.strict and verdict.state == "degraded" else 0
 
 
 def tell(findings: Iterable[Finding]) -> None:

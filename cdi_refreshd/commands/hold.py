@@ -4,6 +4,7 @@ import os
 import select
 import sys
 import time
+from typing import Any
 
 from cdi_refreshd.commands.oneshot import seconds
 from cdi_refreshd.core.findings import Fault, UsageFault
@@ -24,17 +25,25 @@ def run(argv: list[str]) -> int:
     held_s = seconds("SECONDS", parser.parse_args(argv).seconds)
     if not 0 < held_s <= hold.AT_MOST_S:
         raise UsageFault("SECONDS", f"{held_s:g} is not between 0 and {hold.AT_MOST_S:.0f}", "write 60, for a minute")
-    pid = int(state_file.read().get("pid") or 0)
-    if not state_file.is_daemon(pid):
+    if not state_file.is_running(told().get("pid")):
         raise Fault("cdi-refreshd", "no daemon runs", "nothing of it has the driver open; go ahead")
     if os.geteuid():
-        raise Fault(f"daemon (pid {pid})", "may not be held by you", "use sudo")
-    until = hold.ask(held_s)
+        raise Fault("daemon", "may not be held by you", "use sudo")
+    wanted = hold.Wanted.of(held_s)
     limit_s = min(LIMIT_S, held_s)
     ends_at = time.monotonic() + limit_s
     while time.monotonic() < ends_at:
-        if state_file.read().get("held") == until:
-            print(f"cdi-refreshd: no probe until {until}; cdi-refreshd refresh ends it", file=sys.stderr)
+        wanted.ask()  # again, where a daemon that has just started took it for one of its earlier life
+        if told().get("held") == wanted.until:
+            print(f"cdi-refreshd: no probe until {wanted.until}; cdi-refreshd refresh ends it", file=sys.stderr)
             return 0
         select.select([], [], [], POLL_S)
-    raise Fault(f"daemon (pid {pid})", f"its probe has not ended within {limit_s:g} s", "see cdi-refreshd status")
+    raise Fault("daemon", f"its probe has not ended within {limit_s:g} s", "see cdi-refreshd status")
+
+
+def told() -> dict[str, Any]:
+    """A daemon that has just started has said nothing yet."""
+    try:
+        return state_file.read()
+    except Fault:
+        return {}

@@ -4,18 +4,19 @@ import sys
 import time
 from collections.abc import Callable
 
-from cdi_refreshd import config, last_pass, options
+from cdi_refreshd import config, options, pipeline
 from cdi_refreshd.core.config.generate_options import quoted
 from cdi_refreshd.core.config.settings import Settings
 from cdi_refreshd.core.findings import UsageFault, printable
 from cdi_refreshd.core.refresh import states
-from cdi_refreshd.pipeline import Outcome
+from cdi_refreshd.pipeline import Outcome, Target
 from cdi_refreshd.probe.request import Request
 
 DEFAULT_OUTPUT = Settings().output
 DESCRIPTION = f"""Look at this machine once and publish its CDI spec ({DEFAULT_OUTPUT}, unless --output or the
 configuration says else). Exit status: 0 published, or no NVIDIA GPU; 1 failed; 2 usage; 3 driver or libraries not there
-yet; 4 they are of different versions; 5 with --strict: published, but something is left out; 78 the configuration is
+yet; 4 they are of different versions; 5 published, but a container
+would not start with it or find CUDA, or with --strict: something is left out; 78 the configuration is
 broken. Other options are those of generate, and go before the configuration; see cdi-refreshd config."""
 FIRST_RETRY_S, LAST_RETRY_S = 0.25, 5.0
 LEAST_PROBE_S = 5.0
@@ -40,12 +41,13 @@ def run(argv: list[str]) -> int:
     def once(limit_s: float) -> Outcome:
         settings = loaded.settings
         request = Request(choices, True, "", settings.device_nodes, settings.dev_char_links)
-        return last_pass.passed(request, path, form, settings.on_mismatch, min(limit_s, settings.probe_limit_s))
+        target = Target(path, form, settings.on_mismatch)
+        return pipeline.one_pass(request, target, min(limit_s, settings.probe_limit_s))
 
     outcome = until_done(once, wait_s) if wait_s else once(loaded.settings.probe_limit_s)
     report(outcome, path)
-    usage = outcome.verdict.usage
-    return states.USAGE if usage else states.exit_status(outcome.verdict.state, parsed.strict)
+    verdict = outcome.verdict
+    return states.USAGE if verdict.usage else states.exit_status(verdict.state, verdict.findings, parsed.strict)
 
 
 def until_done(once: Callable[[float], Outcome], wait_s: float) -> Outcome:
@@ -78,14 +80,13 @@ def report(outcome: Outcome, path: str) -> None:
     """One line for the outcome, one for each thing that is wrong."""
     verdict = outcome.verdict
     if verdict.state in ("ready", "degraded"):
-        what = ("published" if outcome.changed else "unchanged") if outcome.files else "no file"
-        what = "withdrawn" if not outcome.files and outcome.changed else what
+        what = "published" if outcome.changed else "unchanged"
     else:
-        what = (
-            "withdrawn" if outcome.changed and not outcome.files else "left as it was" if outcome.files else "no file"
-        )
+        what = "left as it was"
+    if not outcome.stands:
+        what = "withdrawn" if outcome.changed else "no file"
     tell(f"{verdict.state}: {verdict.reason}; {path}: {what}")
-    for finding in outcome.findings:
+    for finding in verdict.findings:
         if finding.severity != "info" and finding not in verdict.told:
             tell(str(finding))
 

@@ -8,7 +8,7 @@ import time
 
 from cdi_refreshd.commands.oneshot import seconds
 from cdi_refreshd.core.findings import Fault, printable
-from cdi_refreshd.core.refresh import states
+from cdi_refreshd.core.report import state_document
 from cdi_refreshd.daemon import state_file
 from cdi_refreshd.options import Parser
 
@@ -43,6 +43,6 @@ def run(argv: list[str]) -> int:
             if parsed.quiet:
                 return 0
             print(printable(f"cdi-refreshd: {told['state']}: {told['reason']}"), file=sys.stderr)
-            return states.EXIT_STATUS.get(told["state"], 1)
+            return state_document.exit_status(told)
         select.select([], [], [], POLL_S)
     raise Fault(f"daemon (pid {pid})", f"has not probed within {limit_s:g} s", "see cdi-refreshd status")

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 
 from cdi_refreshd.core.findings import Fault, printable_lines
-from cdi_refreshd.core.refresh import states
 from cdi_refreshd.core.report import health, state_document
 from cdi_refreshd.daemon import health_file, state_file
 from cdi_refreshd.options import Parser
@@ -44,7 +43,7 @@ def run(argv: list[str]) -> int:
     if not running:
         print(f"cdi-refreshd: {os.path.basename(state_file.PATH)} is of a daemon that does not run", file=sys.stderr)
         return 1
-    return states.EXIT_STATUS.get(str(told.get("state")), 1)
+    return state_document.exit_status(told)
 
 
 def worded(told: dict[str, object], running: bool) -> str:

@@ -1,13 +1,14 @@
 """`hold`: for a while no probe begins, so that nothing has the driver open. A file says until when.
 
 For who unloads the driver, resets a GPU or gives one to a virtual machine. What is published stays as it is meanwhile,
-and is still put back where somebody damages it. A probe follows when the time is over, and a `refresh` or a restart of
+and is still restored where somebody damages it. A probe follows when the time is over, and a `refresh` or a restart of
 the daemon ends it early.
 """
 
 import contextlib
 import math
 import time
+from typing import NamedTuple
 
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.refresh.event import Kind
@@ -46,13 +47,23 @@ class Hold:
 def asked() -> tuple[float, str]:
     try:
         seconds, words = regular_file.read(PATH, SIZE_LIMIT_BYTES).decode("ascii").split()
-        return min(float(seconds), time.monotonic() + AT_MOST_S), words
+        until_s = float(seconds)
+        return (min(until_s, time.monotonic() + AT_MOST_S), words) if math.isfinite(until_s) else (-math.inf, "")
     except (OSError, ValueError):
         return -math.inf, ""
 
 
-def ask(seconds: float) -> str:
-    """Returns until when, for people. Raises Fault."""
-    words = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
-    atomic_file.publish(PATH, f"{time.monotonic() + seconds} {words}\n".encode())
-    return words
+class Wanted(NamedTuple):
+    """A hold that somebody asks for."""
+
+    until_s: float
+    until: str
+
+    @classmethod
+    def of(cls, seconds: float) -> "Wanted":
+        words = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+        return cls(time.monotonic() + seconds, words)
+
+    def ask(self) -> None:
+        """Raises Fault. Once it is there, nothing is written."""
+        atomic_file.publish(PATH, f"{self.until_s} {self.until}\n".encode())

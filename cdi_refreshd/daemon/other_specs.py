@@ -1,55 +1,103 @@
-"""Who else defines our devices, or would: conflicts, forgotten specs, NVIDIA's own units. Not asked at each probe.
+"""Who else defines our devices, or would: conflicts, forgotten specs, NVIDIA's own units. Not asked at each pass.
 
-In a child, since other people's specs take a parser and memory that the daemon has no other use for.
+In a child, since other people's specs take a parser and memory that the daemon has no other use for. It is polled as
+the probe's child is, and nobody waits for it.
 """
 
 import json
+import math
+import time
 from collections.abc import Container, Iterable
+from typing import NamedTuple
 
-from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
+from cdi_refreshd.core.checks.registry import RuleFinding
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia.inventory import freeze, to_json
 from cdi_refreshd.core.refresh.event import Event, Kind, Source
-from cdi_refreshd.core.report.lines import DEBUG, WARNING, Line
 from cdi_refreshd.host.child import Child
 
 LIMIT_S = 5.0
-"""The daemon waits for it."""
 
 
-class Neighbours:
+class Seen(NamedTuple):
+    conflicts: tuple[RuleFinding, ...] = ()
+    """What keeps containers from our devices: part of the state."""
+    notes: tuple[Finding, ...] = ()
+    """Worth a line of the journal."""
+
+
+class OtherSpecs:
     """What is known of them. Nobody has asked yet where `known` is None."""
 
-    known: tuple[Finding, ...] | None = None
+    known: Seen | None = None
+
+    def __init__(self) -> None:
+        self._child: Child | None = None
+        self._answered = False
+        self._ends_at_s = math.inf
 
     @property
-    def conflicts(self) -> tuple[Finding, ...]:
-        """What keeps containers from their GPUs."""
-        return tuple(finding for finding in self.known or () if finding.severity == "fatal")
+    def conflicts(self) -> tuple[RuleFinding, ...]:
+        return self.known.conflicts if self.known else ()
 
     def may_differ(self, events: Iterable[Event], ours: Container[str]) -> bool:
         """`ours`: paths of our own files, whose going and coming says nothing of others."""
         others = (e.source is Source.SIGNAL or (e.kind is Kind.SPEC and e.path not in ours) for e in events)
         return self.known is None or bool(self.conflicts) or any(others)
 
-    def ask(self) -> list[Line]:
-        """For the journal: what is new, but for conflicts, which are part of the state."""
-        before, self.known = self.known or (), findings()
-        new = [finding for finding in self.known if finding not in before and finding.severity != "fatal"]
-        return [Line(DEBUG if one.severity == "info" else WARNING, str(one), "neighbour") for one in new]
+    def ask(self) -> int:
+        """A descriptor to listen to until `read` says that it is done; -1 where that is not new."""
+        if self._child is not None:
+            return -1
+        try:
+            self._child, self._answered = Child(_look), False
+        except OSError:
+            return -1  # no process left: the next pass asks again
+        self._ends_at_s = time.monotonic() + LIMIT_S
+        return self._child.fileno()
+
+    def read(self) -> bool:
+        """Whether the child has answered and ended, or is given up."""
+        if self._child is None:
+            return True
+        self._answered = self._answered or self._child.read()
+        return self._answered and self._child.gone()
+
+    def due_at(self, now: float) -> float:
+        """When to give the child up."""
+        return self._ends_at_s
+
+    def kill(self) -> None:
+        self._ends_at_s = time.monotonic() + LIMIT_S
+        if self._child:
+            self._child.kill(f"did not answer within {LIMIT_S:g} s")
+
+    def take(self) -> list[Finding]:
+        """After `read` has said that it is done. What is new, but for conflicts."""
+        if self._child is None:
+            return []
+        before = self.known.notes if self.known else ()
+        try:
+            self.known = freeze(Seen, json.loads(self._child.result()))
+        except (Fault, ValueError, RecursionError) as error:
+            self.known = Seen(self.conflicts, (Finding("info", "other specs", f"cannot be looked at: {error}"),))
+        self.close()
+        return [finding for finding in self.known.notes if finding not in before]
+
+    def fileno(self) -> int:
+        return self._child.fileno() if self._child else -1
+
+    def close(self) -> None:
+        if self._child:
+            self._child.close()
+        self._child, self._ends_at_s = None, math.inf
 
 
-def findings() -> tuple[Finding, ...]:
-    """What there is to tell, or why nobody could probe."""
-    try:
-        answer = Child(_probe).answer(LIMIT_S)
-    except (Fault, OSError) as error:
-        return (Finding("info", "other specs", f"cannot be looked at: {error}"),)
-    found: tuple[Finding, ...] = freeze(tuple[Finding, ...], json.loads(answer))
-    return found
+def _look() -> bytes:
+    from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES  # noqa: PLC0415 - the parent stays small
+    from cdi_refreshd.inspect import published, spec_directories  # noqa: PLC0415
+    from cdi_refreshd.pipeline import CONFLICT  # noqa: PLC0415
 
-
-def _probe() -> bytes:
-    from cdi_refreshd.inspect import published, spec_directories  # noqa: PLC0415 - the parent is to stay small
-
-    return to_json(tuple(one.finding for one in published.neighbours(spec_directories.gathered(SPEC_DIRECTORIES))))
+    found = published.neighbours(spec_directories.gathered(SPEC_DIRECTORIES))
+    conflicts = tuple(one for one in found if one.rule == CONFLICT)
+    return to_json(Seen(conflicts, tuple(one.finding for one in found if one.rule != CONFLICT)))

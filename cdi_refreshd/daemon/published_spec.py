@@ -1,70 +1,146 @@
-"""Keeps what was published, to put it back when somebody else writes over it or takes it away."""
+"""What is published: its bytes, whether that is what stands, and how it is restored, moved and given up.
+
+An identity comes from the descriptor by which the file was written. What stands at the path a moment later may be
+somebody else's, or nothing.
+"""
 
 import math
-import os
+import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from enum import Enum
 
 from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.refresh import states
 from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
+from cdi_refreshd.core.refresh.event_source import EventSource, Interval, Scope
 from cdi_refreshd.host import atomic_file
-from cdi_refreshd.host.lease import Leases
+from cdi_refreshd.host.atomic_file import Identity
+from cdi_refreshd.pipeline import Outcome
 
-WRITERS_EVERY_S = 1.0
-"""Who writes more often is not kept up with: he gets through, and a probe follows."""
+RESTORED_EVERY_S = 1.0
+"""Who writes more often is not kept up with at once: a probe follows first."""
 
 
-class Guard:
-    """Whoever opens one of `contents` to write it waits, and we get a SIGIO: see `writer`."""
+class Standing(Enum):
+    AS_PUBLISHED = "as published"
+    GONE = "gone"
+    DAMAGED = "damaged: what was published was written to, or this is no spec"
+    REPLACED = "replaced by another whole spec, perhaps of a `cdi-refreshd oneshot` that saw more than we did"
 
-    def __init__(self) -> None:
-        self.contents: dict[str, bytes] = {}
-        self._leases = Leases()
-        self._put_back_at = -math.inf
 
-    def set(self, contents: Mapping[str, bytes]) -> None:
-        """What stands now, by file; nothing where it is not known to the byte."""
-        self.contents = dict(contents)
-        self._leases.hold(self.contents)
+class PublishedSpec(EventSource):
+    """Several files where coherent GPUs are told apart."""
 
-    def keep(self) -> None:
-        """No probe has made anything better. What somebody else put in its place meanwhile is his."""
-        self._leases.hold(file for file, content in self.contents.items() if atomic_file.holds(file, content))
+    def __init__(self, is_spec: Callable[[str], bool], interval: Interval | None = None) -> None:
+        """`is_spec`: whether container runtimes would take the file at that path."""
+        self.path = ""
+        self.left: list[str] = []
+        """Where the configuration moved the spec away from, and it may still stand."""
+        self._is_spec = is_spec
+        self._interval = interval or Interval()
+        self._contents: dict[str, bytes] = {}
+        self._identities: dict[str, Identity | None] = {}
+        self._restored_at_s = -math.inf
 
-    def lost(self, read: Callable[[str], object]) -> Event | None:
-        """Why nobody can use one of them. `read` gives None for what is no document."""
-        for file, content in self.contents.items():
-            if not os.path.lexists(file):
-                return Event(Source.SWEEP, Kind.SPEC, Action.GONE, file)
-            if not atomic_file.holds(file, content) and read(file) is None:
-                return Event(Source.SWEEP, Kind.SPEC, Action.DAMAGED, file)
+    # As a source of events
+
+    def configure(self, scope: Scope) -> None:
+        self._interval.every(scope.settings.sweep_s)
+        if scope.settings.output != self.path:
+            self.left += [self.path] if self.path else []
+            self.path = scope.settings.output
+            self._contents, self._identities = {}, {}
+
+    def due_at(self, now: float) -> float:
+        return self._interval.due_at(now) if self._identities else math.inf
+
+    def poll(self, now: float) -> list[Event]:
+        return list(self._differences()) if self._identities and self._interval.is_over(now) else []
+
+    def _differences(self) -> Iterator[Event]:
+        for file, known in self._identities.items():
+            found = atomic_file.identity(file)
+            if found != known:
+                words = "is gone" if found is None else "is not what was published"
+                yield Event(Source.SWEEP, Kind.SPEC, Action.DIFFERS, file, note=words)
+
+    # What became of it
+
+    def take(self, outcome: Outcome) -> None:
+        """After each pass."""
+        if outcome.files:
+            self._contents = {file.path: file.content for file in outcome.files}
+            self._identities = {file.path: file.identity for file in outcome.files}
+        elif outcome.verdict.action == states.WITHDRAW and not outcome.stands:
+            self._identities = dict.fromkeys((self.path, *self._contents))
+            self._contents = {}
+        elif outcome.stands and self.path not in self._identities:  # of an earlier life
+            self._identities[self.path] = atomic_file.identity(self.path)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Those that could be restored."""
+        return tuple(self._contents)
+
+    def is_as_published(self) -> bool:
+        """Whether our files are what we made them, and those that we removed are gone; False where nothing is known."""
+        return bool(self._identities) and all(atomic_file.identity(f) == known for f, known in self._identities.items())
+
+    def is_echo(self, event: Event) -> bool:
+        """Whether the event tells of our own doing."""
+        return event.kind is Kind.SPEC and event.path in {self.path, *self._identities} and self.is_as_published()
+
+    # Restoring
+
+    def lost(self) -> Event | None:
+        """Why nobody can use one of the files; None also where somebody put another whole spec in its place."""
+        for file in self._contents:
+            standing = self.standing(file)
+            if standing in (Standing.GONE, Standing.DAMAGED):
+                action = Action.GONE if standing is Standing.GONE else Action.DAMAGED
+                return Event(Source.SWEEP, Kind.SPEC, action, file)
         return None
 
-    def put_back(self) -> bool:
+    def standing(self, file: str) -> Standing:
+        """Of a file that was published."""
+        found, known = atomic_file.identity(file), self._identities[file]
+        if found is None:
+            return Standing.GONE
+        if found == known or atomic_file.holds(file, self._contents[file]):
+            return Standing.AS_PUBLISHED
+        written_to = known is not None and (found.device, found.inode) == (known.device, known.inode)
+        if written_to or not stat.S_ISREG(found.mode) or not self._is_spec(file):
+            return Standing.DAMAGED
+        return Standing.REPLACED
+
+    def restore(self) -> Fault | None:
         """In new inodes: what others still write goes to the old ones, which nobody reads any more."""
-        self._put_back_at = time.monotonic()
-        try:
-            for file, content in self.contents.items():
-                atomic_file.publish(file, content, at_once=True)
-        except Fault:
-            return False  # the probe will tell
-        self._leases.hold(self.contents)
-        return True
+        self._restored_at_s = time.monotonic()
+        for file, content in self._contents.items():
+            if self.standing(file) in (Standing.GONE, Standing.DAMAGED):
+                try:
+                    self._identities[file] = atomic_file.place(file, content, at_once=True).identity
+                except Fault as fault:
+                    return fault
+        return None
 
-    def stands(self) -> bool:
-        return all(atomic_file.holds(file, content) for file, content in self.contents.items())
+    def was_restored_just_now(self) -> bool:
+        return time.monotonic() - self._restored_at_s < RESTORED_EVERY_S
 
-    def is_pressed(self) -> bool:
-        """Something was put back a moment ago."""
-        return time.monotonic() - self._put_back_at < WRITERS_EVERY_S
+    # Moving
 
-    def writer(self) -> Event | None:
-        """Who waits to write, if anybody does."""
-        wanted = self._leases.wanted()
-        return Event(Source.INOTIFY, Kind.SPEC, Action.OPENED, wanted[0]) if wanted else None
+    def leave(self, outcome: Outcome, withdraw: Callable[[str], bool]) -> Iterator[str | Fault]:
+        """Withdraws what stands where the spec was once: two specs with the same devices hide each other.
 
-    def yield_to_writers(self) -> None:
-        self._leases.release()
-
-    def close(self) -> None:
-        self._leases.release()
+        Gives the paths, and what went wrong. The old one is better than none.
+        """
+        if not outcome.files and outcome.verdict.action != states.WITHDRAW:
+            return
+        left, self.left = [path for path in self.left if path != self.path], []
+        for path in left:
+            try:
+                if withdraw(path):
+                    yield path
+            except Fault as fault:
+                yield fault

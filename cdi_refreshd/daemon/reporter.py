@@ -1,46 +1,60 @@
-"""What the daemon has told, and to whom: the journal, systemd's STATUS=, and state.json for everybody else."""
+"""What the daemon reports, and to whom: the journal, systemd's STATUS=, and state.json for everybody else."""
 
 import os
 import time
+from collections.abc import Sequence
 
-from cdi_refreshd import last_pass
-from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.report import lines, state_document
+from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.refresh.event import Event
+from cdi_refreshd.core.refresh.event_source import EventSource
+from cdi_refreshd.core.report import lines, state_document, wording
 from cdi_refreshd.core.report.lines import Line, Pass
 from cdi_refreshd.daemon import state_file
-from cdi_refreshd.events.inotify import DirectoryWatches
-from cdi_refreshd.events.udev import UdevEvents
 from cdi_refreshd.host.journal import Journal
 from cdi_refreshd.host.sd_notify import ServiceManager
 from cdi_refreshd.pipeline import Outcome
 
+FIRST = Pass("failed", "the first probe has not ended")
 
-class Telling:
-    """Set `udev` and `inotify` before anything is told: what is the matter with them is told with the rest."""
 
-    udev: UdevEvents
-    inotify: DirectoryWatches
+class Reporter:
+    """What is the matter with a source of events is reported with the rest."""
 
-    def __init__(self, journal: Journal, manager: ServiceManager) -> None:
-        self.journal, self.manager = journal, manager
-        self.last, self.probed = Pass("failed", "has not probed yet"), False
-        self.life = state_document.Life(os.getpid(), utc())
+    def __init__(self, journal: Journal, manager: ServiceManager, sources: Sequence[EventSource]) -> None:
+        self.journal, self.manager, self._sources = journal, manager, sources
+        self.last, self.has_probed = FIRST, False
+        self.life = state_document.Life(os.getpid(), utc(), since=utc(), events=self.origin)
+
+    @property
+    def origin(self) -> str:
+        """Where events of the hardware come from."""
+        return next((source.origin for source in self._sources if source.origin), "none")
+
+    def started(self, version: str, path: str) -> None:
+        text = f"cdi-refreshd {version} follows this host; events from {self.origin}, spec {path}"
+        self.journal.write(Line(lines.INFO, text, "started"))
+        self.last = self.last._replace(path=path)
+        self.manager.status("starting")
+        self.state()
+
+    def event(self, event: Event) -> None:
+        self.journal.write(Line(lines.DEBUG, wording.sentence(event)))
+        self.count(triggers=1)
 
     def outcome(self, outcome: Outcome, done: Pass) -> None:
         """`done` has what the outcome does not tell: why it was probed, and how long that took."""
-        done, before = completed(done, outcome, self.last), self.last if self.probed else None
+        done, before = completed(done, outcome, self.last), self.last if self.has_probed else None
         for told in lines.lines(done, before):
             self.journal.write(told)
         done = done._replace(unsaid=lines.is_unsaid(done, before))
-        same = self.probed and (done.state, done.reason) == (self.last.state, self.last.reason)
+        same = self.has_probed and (done.state, done.reason) == (self.last.state, self.last.reason)
         now = utc()
         self.life = self.life._replace(
-            since=self.life.since if self.probed and done.state == self.last.state else now,
+            since=self.life.since if self.has_probed and done.state == self.last.state else now,
             probed=now,
             repeated=self.life.repeated + 1 if same else 0,
             spec_changed=now if done.changed or not self.life.spec_changed else self.life.spec_changed,
-            events=self.udev.source,
-            note=self._note(),
+            events=self.origin,
         )
         self.count(
             passes=1,
@@ -48,14 +62,38 @@ class Telling:
             published=int(done.changed and done.stands),
             withdrawn=int(done.changed and not done.stands),
         )
-        self.last, self.probed = done, True
-        self.manager.status(lines.status(done, self.life.repeated, self.life.note))
+        self.last, self.has_probed = done, True
+        self._status()
 
     def count(self, **more: int) -> None:
         counters = self.life.counters
         more = {name: getattr(counters, name) + number for name, number in more.items()}
-        overflows = self.udev.overflows + self.inotify.overflows
+        overflows = sum(source.overflows for source in self._sources)
         self.life = self.life._replace(counters=counters._replace(overflows=overflows, **more))
+
+    def restored(self, why: Event) -> None:
+        self.count(restored=1)
+        self.journal.write(Line(lines.NOTICE, wording.restored(why), "restored", (("CDI_SPEC_PATH", why.path),)))
+        self.state()
+
+    def left(self, what: str | Fault, path: str) -> None:
+        """`what`: where the spec stood before the configuration moved it to `path`, or why it stands there still."""
+        if isinstance(what, Fault):
+            self.journal.write(Line(lines.WARNING, str(what)))
+        else:
+            self.journal.write(Line(lines.NOTICE, f"{what} withdrawn: the spec is {path} now", "withdrawn"))
+
+    def configuration(self, findings: Sequence[Finding], fault: Fault | None) -> None:
+        """`fault`: why the old one stays in force."""
+        if fault:
+            text = f"{fault}; the old configuration stays in force"
+            self.journal.write(Line(lines.ERROR, text, "configuration"))
+        for finding in findings:
+            self.journal.write(Line(lines.WARNING, str(finding), "configuration"))
+
+    def other_specs(self, findings: Sequence[Finding]) -> None:
+        for one in findings:
+            self.journal.write(Line(lines.DEBUG if one.severity == "info" else lines.WARNING, str(one), "neighbour"))
 
     def state(self) -> None:
         try:
@@ -65,50 +103,55 @@ class Telling:
 
     def waited(self, waited_s: float) -> None:
         """The boot goes on without us."""
-        if waited_s and (told := lines.waited(self.last if self.probed else None, waited_s)):
+        if waited_s and (told := lines.waited(self.last if self.has_probed else None, waited_s)):
             self.journal.write(told)
 
-    def stuck(self, pid: int, path: str) -> None:
-        """`path` of the spec."""
-        spec = "the spec stays" if os.path.exists(path) else "there is no spec"
+    def stuck(self, pid: int) -> None:
+        spec = "the spec stays" if os.path.exists(self.last.path) else "there is no spec"
         text = f"the child (pid {pid}) hangs in the driver and cannot be killed; {spec}; no other is started"
         self.count(stuck=1)
         self.journal.write(Line(lines.ERROR, text, "stuck", (("CDI_STATE", "failed"),)))
         self.life = self.life._replace(since=self.life.since if self.last.state == "failed" else utc())
         self.last = self.last._replace(state="failed", reason=text)
-        self.manager.status(lines.status(self.last))
+        self._status()
 
     def held(self, until: str) -> None:
         """`until` "": no longer."""
+        if until == self.life.held:
+            return
         self.life = self.life._replace(held=until)
-        note = self._note()
-        self.life = self.life._replace(note=note)
-        ends = f"no probe begins until {until}, as somebody asked; cdi-refreshd refresh ends it"
-        self.journal.write(Line(lines.NOTICE, ends if until else "probes may begin again", "held"))
-        if self.probed:
-            self.manager.status(lines.status(self.last, self.life.repeated, note))
+        begins = f"no probe begins until {until}, as somebody asked; cdi-refreshd refresh ends it"
+        self.journal.write(Line(lines.NOTICE, begins if until else "probes may begin again", "held"))
+        self._status()
+        self.state()
 
     def stopped(self) -> None:
         self.life = self.life._replace(stopped=utc())
         self.state()
         self.journal.write(Line(lines.INFO, "stops; the spec stays as it is", "stopped"))
 
-    def _note(self) -> str:
-        notes = [str(finding) for finding in (*self.udev.faults, *self.inotify.faults)]
+    def _status(self) -> None:
+        """For people: systemd's line, and the note in state.json."""
+        notes = [str(fault) for source in self._sources for fault in source.faults]
         notes += [f"no probe until {self.life.held}"] if self.life.held else []
-        notes += [self.udev.note] if self.udev.note else []
-        return "; ".join(notes)
+        notes += [source.note for source in self._sources if source.note]
+        self.life = self.life._replace(note="; ".join(notes))
+        if self.has_probed:
+            self.manager.status(lines.status(self.last, self.life.repeated, self.life.note))
 
 
 def completed(done: Pass, outcome: Outcome, last: Pass) -> Pass:
     verdict, seen = outcome.verdict, outcome.verdict.seen
     # Those of the spec: one that is kept because a probe failed has what it had.
-    devices = lines.devices(seen) if seen and verdict.spec else last.devices if outcome.files else ()
+    devices = lines.devices(seen) if seen and verdict.spec else last.devices if outcome.stands else ()
     return done._replace(
-        stands=bool(outcome.files),
+        state=verdict.state,
+        reason=verdict.reason,
+        path=outcome.path,
+        stands=outcome.stands,
         changed=outcome.changed,
-        sha256=last_pass.digest(done.path) if outcome.files else "",
-        findings=outcome.findings,
+        sha256=outcome.sha256,
+        findings=verdict.findings,
         told=verdict.told,
         devices=devices,
         module_version=seen.presence.module_version if seen else last.module_version,

@@ -16,18 +16,18 @@ NAMED_AT_MOST = 4
 
 
 class MigPoll(EventSource):
-    def __init__(self, interval_s: float = IDLE_S, capabilities: str = CAPABILITIES) -> None:
+    def __init__(self, interval_s: float = math.inf, capabilities: str = CAPABILITIES) -> None:
         self._interval_s = interval_s
         self._top = capabilities
         self._due = -math.inf
-        self._seen: tuple[str, ...] = ()
+        self._seen: tuple[str, ...] | None = None
 
     def due_at(self, now: float) -> float:
         return max(self._due, now)
 
     def configure(self, scope: Scope) -> None:
-        self._interval_s = scope.settings.mig_poll_s
-        self._due = -math.inf
+        if scope.settings.mig_poll_s != self._interval_s:
+            self._interval_s, self._due = scope.settings.mig_poll_s, -math.inf
 
     def pass_begins(self, now: float) -> None:
         self._seen = self._listing()
@@ -38,7 +38,7 @@ class MigPoll(EventSource):
             return []
         before, self._seen = self._seen, self._listing()
         self._next(now)
-        words = _difference(set(before), set(self._seen))
+        words = _difference(set(before), set(self._seen)) if before is not None else ""
         return [Event(Source.MIG, Kind.MIG_INSTANCES, Action.CHANGE, note=words)] if words else []
 
     def _next(self, now: float) -> None:

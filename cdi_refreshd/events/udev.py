@@ -37,6 +37,10 @@ class UdevEvents(EventSource):
         self._again_at_s = math.inf
         self._open()
 
+    @property
+    def origin(self) -> str:  # type: ignore[override]
+        return self.source
+
     def fileno(self) -> int:
         return self._epoll.fileno()
 

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import stat
+from typing import NamedTuple
 
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.host import regular_file
@@ -29,8 +30,43 @@ _HINTS = {
 }
 
 
-def publish(path: str, content: bytes, at_once: bool = False) -> bool:
-    """Make `path` a regular file of mode 0644 with this content: True when written, False when it was one already.
+class Identity(NamedTuple):
+    """A file as it was at one moment. Nobody can change what is in it and leave the change time alone."""
+
+    device: int
+    inode: int
+    mode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class Placed(NamedTuple):
+    written: bool
+    """False: it stood there already."""
+    identity: Identity
+    """Of what was written, or found right. By its descriptor: the path may be somebody else's by now."""
+
+
+def identity(path: str) -> Identity | None:
+    """Of what stands at `path` itself, a link for instance; None for nothing."""
+    try:
+        return _identity(os.lstat(path))
+    except OSError:
+        return None
+
+
+def _identity(seen: os.stat_result) -> Identity:
+    return Identity(seen.st_dev, seen.st_ino, seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+
+
+def publish(path: str, content: bytes) -> bool:
+    """As `place`: True when written, False when it stood there already."""
+    return place(path, content).written
+
+
+def place(path: str, content: bytes, at_once: bool = False) -> Placed:
+    """Make `path` a regular file of mode 0644 with this content, unless it is one already.
 
     Readers meet the old document or the new one, at every moment and whenever we die. The directory is made, with
     its parents, where it is missing. A Fault leaves what was there, except the one that says "is in place".
@@ -46,15 +82,15 @@ def publish(path: str, content: bytes, at_once: bool = False) -> bool:
         if not at_once:
             with contextlib.suppress(OSError):  # litter is no reason not to publish
                 _sweep(fd, name)
-            if _stands(fd, name, content):
-                return False
-        _replace(fd, name, content)
+            if found := _stands(fd, name, content):
+                return Placed(False, found)
+        written = _replace(fd, name, content)
         _sync_done(fd, path, "is in place")
     except OSError as error:
         raise _fault(path, "written", error) from error
     finally:
         _close(fd)
-    return True
+    return Placed(True, written)
 
 
 def holds(path: str, content: bytes) -> bool:
@@ -65,7 +101,7 @@ def holds(path: str, content: bytes) -> bool:
     except OSError:
         return False
     try:
-        return _stands(directory, name, content)
+        return _stands(directory, name, content) is not None
     finally:
         _close(directory)
 
@@ -168,55 +204,61 @@ def _sweep_one(directory: int, temporary: str) -> bool:
     return True
 
 
-def _stands(directory: int, name: str, content: bytes) -> bool:
-    """Is this file already what it should be? What cannot be read is not: writing will tell why."""
+def _stands(directory: int, name: str, content: bytes) -> Identity | None:
+    """The file, if it is already what it should be. What cannot be read is not: writing will tell why."""
     try:
         fd = regular_file.open_fd(name, dir_fd=directory)
     except OSError:
-        return False
+        return None
     try:
-        if stat.S_IMODE(os.fstat(fd).st_mode) != _FILE_MODE:
-            return False
+        seen = os.fstat(fd)  # before it is read: what somebody writes meanwhile makes it another
+        if stat.S_IMODE(seen.st_mode) != _FILE_MODE:
+            return None
         found = b""
         while len(found) <= len(content) and (more := os.read(fd, len(content) + 1 - len(found))):
             found += more
-        return found == content
+        return _identity(seen) if found == content else None
     except OSError:
-        return False
+        return None
     finally:
         _close(fd)
 
 
-def _replace(directory: int, name: str, content: bytes) -> None:
+def _replace(directory: int, name: str, content: bytes) -> Identity:
     for _ in range(_ATTEMPTS):
-        if _replace_by(f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp", directory, name, content):
-            return
+        if written := _replace_by(f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp", directory, name, content):
+            return written
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
 
-def _replace_by(temporary: str, directory: int, name: str, content: bytes) -> bool:
-    """False when somebody has this temporary already, or swept it before we had the lock."""
+def _replace_by(temporary: str, directory: int, name: str, content: bytes) -> Identity | None:
+    """None when somebody has this temporary already, or swept it before we had the lock."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         # Closed to others until it is whole: who can open it can hold a lock on it.
         fd = os.open(temporary, flags, 0o600, dir_fd=directory)
     except FileExistsError:
-        return False
+        return None
     renamed = False
     try:
         if not _lock(fd):
-            return False
+            return None
         _write(fd, content)
         os.fchmod(fd, _FILE_MODE)
         os.fsync(fd)
+        before = _identity(os.fstat(fd))
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         renamed = True
+        after = before
+        with contextlib.suppress(OSError):  # it is in place, and a little more will be taken for a stranger's doing
+            after = _identity(os.fstat(fd))
     finally:
         if not renamed:
             with contextlib.suppress(OSError):  # the next publisher sweeps what we cannot
                 os.unlink(temporary, dir_fd=directory)
         _close(fd)
-    return True
+    # The rename changes the change time. Whoever wrote in this moment changed the rest, too: then it is not ours.
+    return after if after._replace(ctime_ns=before.ctime_ns) == before else before
 
 
 def _lock(fd: int) -> bool:

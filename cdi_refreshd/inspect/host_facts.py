@@ -22,8 +22,8 @@ WSL_STORES, WSL_CUDA = "/usr/lib/wsl/drivers", "libcuda.so.1.1"
 """What Windows' NVIDIA driver lays there; /dev/dxg is there for everybody's GPUs."""
 
 
-def full_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
-    """The same, and what there is of NVIDIA's GPUs and driver."""
+def full_host(subjects: Iterable[Subject], more: Iterable[str] = (), probed: bool = False) -> Host:
+    """The same, and what there is of NVIDIA's GPUs and driver. `probed`: a child has looked into libraries just now."""
     subjects = tuple(subjects)
     functions = [function for function in pci.functions() if not function.virtual]
     bound = [function for function in functions if function.driver == "nvidia"]
@@ -42,8 +42,8 @@ def full_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
         instances=instances,
         mig_capable=procfs.mig_capable() if bound else frozenset(),
         platform="" if functions else platform(),
-        flaws=flaws(path for of in subjects for path in library_rules.paths(of)),
-        hook_programs=hook_programs(subjects),
+        flaws={} if probed else flaws(path for of in subjects for path in library_rules.paths(of)),
+        hook_programs={} if probed else hook_programs(subjects),
     )
 
 

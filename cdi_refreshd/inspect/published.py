@@ -59,12 +59,14 @@ def two_runs() -> bool:
     return real["/run/cdi"] != real["/var/run/cdi"]
 
 
-def before_publishing(written: Mapping[str, Spec], others: Iterable[str] = SPEC_DIRECTORIES) -> list[RuleFinding]:
+def before_publishing(
+    written: Mapping[str, Spec], others: Iterable[str] = SPEC_DIRECTORIES, probed: bool = False
+) -> list[RuleFinding]:
     """What `check` would say of our own specs, were they published now: the rules are the same, and so are the words.
 
     `written` maps paths to the specs that are about to be there. The other files of `others`, the spec directories, are
     read, since they may take the devices from everybody; (): none is read, by who asks for them otherwise. Others' own
-    troubles, forgotten files and runtimes are not reported.
+    troubles, forgotten files and runtimes are not reported. `probed`: a child has looked into the libraries just now.
     """
     others = tuple(others)
     directories = others or SPEC_DIRECTORIES
@@ -76,7 +78,7 @@ def before_publishing(written: Mapping[str, Spec], others: Iterable[str] = SPEC_
     files = sorted([*loaded.files, *mine], key=lambda file: (file.priority, os.fsencode(file.path)))
     documents = [*loaded.documents(ours), *(Document(file.path, file.spec.kind, True) for file in mine)]
     seen = published(directories, files, documents)
-    host = host_facts.full_host(seen.subjects)
+    host = host_facts.full_host(seen.subjects, probed=probed)
     said = [one for one in directory_rules.conflicts(seen, host) if concerns(one, seen, ours)]
     said += [one for subject in seen.subjects if subject.ours for one in spec_findings(subject, host)]
     said += [one for rule in coverage_rules.RULES for one in rule(seen, host)]

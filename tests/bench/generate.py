@@ -40,12 +40,11 @@ def one_pass(changing=[0]):
     """Hand-over to the child, to the rename; the content differs each time, so that it is written."""
     from cdi_refreshd import last_pass, pipeline  # noqa: F401
     from cdi_refreshd.core.config.generate_options import Choices
-    from cdi_refreshd.probe import runner
     from cdi_refreshd.probe.request import Request
 
     changing[0] += 1
     request = Request(Choices(vendor=f"v{changing[0]}.example"), gated=True)
-    outcome = pipeline.carried_out(pipeline.judged(runner.start(request), request), "/run/cdi/nvidia.yaml", "yaml")
+    outcome = pipeline.one_pass(request, pipeline.Target("/run/cdi/nvidia.yaml", "yaml"))
     assert outcome.changed, outcome
 
 
@@ -98,7 +97,7 @@ def parts():
     from cdi_refreshd.core.refresh import states
 
     lap("parent, meanwhile: import the rest")
-    verdict = states.judge(inventory.from_json(text), choices)
+    verdict = states.draft(inventory.from_json(text), choices)
     lap("build and validate")
     list(pipeline.documents(verdict.spec, "-", "yaml"))
     lap("render")

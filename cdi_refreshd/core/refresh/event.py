@@ -71,7 +71,6 @@ class Action(Enum):
     # Of anything else.
     DIFFERS = "differs"
     DAMAGED = "is damaged"
-    OPENED = "opened to be written"
     OVERFLOW = "overflow: events are lost, so everything is probed anew"
     HEARD_AGAIN = "can be heard again"
     ASKED = "asked"

@@ -5,30 +5,28 @@ from collections.abc import Collection, Iterable
 from cdi_refreshd.core.refresh.event import Action, Event, Kind
 from cdi_refreshd.core.refresh.scheduler import Pending
 
-LOST = (Action.WRITTEN, Action.DELETED, Action.MOVED_AWAY, Action.GONE, Action.ATTRIBUTES)
-"""How a spec is lost in a way that none of its readers wants. Not by what is put in place: that is a whole document,
-perhaps of a `cdi-refreshd oneshot` that saw more than we did."""
+LOSSES = (Action.WRITTEN, Action.DELETED, Action.MOVED_AWAY, Action.GONE, Action.ATTRIBUTES)
 
 
-def at_once(events: Iterable[Event], files: Collection[str]) -> Event | None:
-    """The event that says so. Half a document is being written, and readers see it.
+def written_to(events: Iterable[Event], files: Collection[str]) -> Event | None:
+    """The event that says so: perhaps half a document is being written, and readers see it.
 
     What is deleted waits for quiet: `rm -r` of the directory would fail where a file comes back under it.
     """
     return next((event for event in events if event.action is Action.WRITTEN and _is_of(event, files)), None)
 
 
-def after_quiet(happened: Pending, files: Collection[str]) -> Event | None:
-    """The first event, where all were of this kind."""
-    only = happened.is_whole() and all(_is_loss(event, files) for event in happened.first)
-    return happened.first[0] if happened.first and only else None
+def nothing_else(happened: Pending, files: Collection[str]) -> bool:
+    """Whether only our own files were touched, and the directories that they stand in."""
+    places = {place for file in files for place in (file, file.rpartition("/")[0])}
+    return happened.is_whole() and all(_is_of(event, places) for event in happened.first)
 
 
-def _is_loss(event: Event, files: Collection[str]) -> bool:
-    if event.action is Action.CREATED:  # by whoever took it away: the same writer's `created` comes with its `written`
-        return _is_of(event, files)
-    directories = {file.rpartition("/")[0] for file in files}
-    return event.action in LOST and (_is_of(event, files) or _is_of(event, directories))
+def reason(happened: Pending, loss: Event) -> Event:
+    """The event that tells best how `loss` came about: itself, where there is none."""
+    directory = loss.path.rpartition("/")[0]
+    told = (event for event in happened.first if event.action in LOSSES and _is_of(event, (loss.path, directory)))
+    return next(told, loss)
 
 
 def _is_of(event: Event, paths: Collection[str]) -> bool:

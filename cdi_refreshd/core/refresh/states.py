@@ -1,11 +1,12 @@
 """What the host is in for: the states, what each means for the published spec, and what ends with which exit status."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.validate import validate
 from cdi_refreshd.core.config.generate_options import Choices
-from cdi_refreshd.core.findings import Fault, Finding, UsageFault, alike, together
+from cdi_refreshd.core.findings import SEVERITIES, Fault, Finding, UsageFault, alike, together
 from cdi_refreshd.core.nvidia.build import left_out
 from cdi_refreshd.core.nvidia.build.edits import below
 from cdi_refreshd.core.nvidia.build.spec import build
@@ -23,7 +24,7 @@ EXIT_STATUS = {
     "degraded": 0,
     "failed": 1,
 }
-STRICT_DEGRADED = 5
+DEGRADED = 5
 USAGE = 2
 
 PUBLISH, KEEP, KEEP_WHILE_VALID, WITHDRAW = "publish", "keep", "keep-while-valid", "withdraw"
@@ -40,11 +41,24 @@ NVML_DRIVER_NOT_LOADED, NVML_LIBRARY_NOT_FOUND, NVML_MISMATCH = 9, 12, 18
 GPU_MODES = ("nvml", "csv", "wsl")
 
 
+class Recalled(NamedTuple):
+    """What a pass came to, but for what other specs did to it: it holds while nothing changes that it came from."""
+
+    state: str = ""
+    reason: str = ""
+    findings: tuple[Finding, ...] = ()
+    told: tuple[Finding, ...] = ()
+
+
+NOTHING_RECALLED = Recalled()
+
+
 class Verdict(NamedTuple):
     state: str
     reason: str
     """One sentence without a full stop, for people."""
     action: str
+    """What becomes of the spec: PUBLISH, KEEP, WITHDRAW, and in a draft KEEP_WHILE_VALID."""
     spec: Spec | None = None
     findings: tuple[Finding, ...] = ()
     told: tuple[Finding, ...] = ()
@@ -55,10 +69,34 @@ class Verdict(NamedTuple):
     """Of the probe that this came from, "" where no GPU may sleep."""
     seen: Inventory | None = None
     """What was judged; None where nobody could probe, or nobody probed again."""
+    summary: str = ""
+    """The reason without findings."""
+    recalled: Recalled = NOTHING_RECALLED
+    """What to remember of it, where a fingerprint says for how long."""
 
 
-def exit_status(state: str, strict: bool = False) -> int:
-    return STRICT_DEGRADED if strict and state == "degraded" else EXIT_STATUS[state]
+class Facts(NamedTuple):
+    """What a verdict depends on besides the probe: the host, the spec that stands, and other specs."""
+
+    findings: tuple[Finding, ...] = ()
+    """What the host does not bear out of the drafted spec."""
+    refusal: Fault | None = None
+    """Why the drafted spec should not be published."""
+    stands: bool = False
+    """There is a spec now."""
+    useless: Finding | None = None
+    """Why no container could start with the spec that stands."""
+    obstacle: Finding | None = None
+    """What stands in the spec's place and is none."""
+    conflicts: tuple[Finding, ...] = ()
+    """What other specs do to this one."""
+
+
+def exit_status(state: str, findings: Iterable[Finding] = (), strict: bool = False) -> int:
+    """Degraded by something fatal is no success: a container would not start, or not find its GPU."""
+    if state == "degraded" and (strict or any(finding.severity == "fatal" for finding in findings)):
+        return DEGRADED
+    return EXIT_STATUS.get(state, EXIT_STATUS["failed"])
 
 
 def is_settled(verdict: Verdict) -> bool:
@@ -73,26 +111,70 @@ def is_given_away(verdict: Verdict) -> bool:
     return verdict.state == "waiting-driver" and taken
 
 
-def under_policy(verdict: Verdict, on_mismatch: str) -> Verdict:
-    """`on_mismatch` is the configured action for a driver whose module and libraries do not go together."""
-    mismatched = verdict.state in ("driver-mismatch", "waiting-userspace")
-    return verdict._replace(action=on_mismatch) if mismatched else verdict
-
-
 def failed(fault: Fault) -> Verdict:
     return Verdict("failed", str(fault), KEEP, None, (fault.finding,), (fault.finding,), isinstance(fault, UsageFault))
 
 
-def judge(inventory: Inventory, choices: Choices, gated: bool = False) -> Verdict:
-    """`gated`: absence is decided from sysfs and procfs, as the daemon and the oneshot do; else NVML's word counts."""
-    verdict = _judge(inventory, choices, gated)
-    return verdict if inventory.unchanged else verdict._replace(seen=inventory)
+def draft(
+    inventory: Inventory,
+    choices: Choices,
+    gated: bool = False,
+    on_mismatch: str = KEEP_WHILE_VALID,
+    recalled: Recalled = NOTHING_RECALLED,
+) -> Verdict:
+    """What the probe alone says. `complete` makes a verdict of it.
 
-
-def _judge(inventory: Inventory, choices: Choices, gated: bool) -> Verdict:
+    `gated`: absence is decided from sysfs and procfs, as the daemon and the oneshot do; else NVML's word counts.
+    `on_mismatch` is the configured action for a driver whose module and libraries do not go together. `recalled`: of
+    the pass whose fingerprint the probe was given.
+    """
     if inventory.unchanged:
-        asleep = [function.address for function in inventory.presence.functions if function.suspended]
-        return Verdict("ready", f"nothing changed, and {', '.join(asleep)} sleeps", KEEP)
+        return _unchanged(inventory, recalled)
+    made = _draft(inventory, choices, gated)._replace(seen=inventory)
+    return made._replace(action=on_mismatch) if made.state in ("driver-mismatch", "waiting-userspace") else made
+
+
+def complete(made: Verdict, facts: Facts) -> Verdict:
+    """The verdict, all in. Nothing changes it after this."""
+    if made.action == PUBLISH:
+        if facts.refusal:
+            return _with(failed(facts.refusal), (*made.findings, *facts.findings))._replace(seen=made.seen)
+        made = _weighed(made, facts.findings)
+        made = made._replace(recalled=Recalled(made.state, made.reason, made.findings, made.told))
+    elif made.action == KEEP_WHILE_VALID:
+        # No part of the reason: that stays the same as long as the state lasts, and this happens once.
+        made = _with(made, (facts.useless,) if facts.useless else ())
+        made = made._replace(action=WITHDRAW if facts.useless else KEEP)
+    if facts.obstacle and made.action != PUBLISH:  # else publishing says so
+        made = _with(made, (facts.obstacle,))
+    stands = made.action == PUBLISH or (made.action == KEEP and facts.stands)
+    return _weighed(made, facts.conflicts) if stands else made
+
+
+def _with(made: Verdict, findings: Iterable[Finding]) -> Verdict:
+    return made._replace(findings=(*made.findings, *(one for one in findings if one not in made.findings)))
+
+
+def _weighed(made: Verdict, findings: Iterable[Finding]) -> Verdict:
+    """With more that was found. The reason tells the first of the gravest, and how many more there are."""
+    made = _with(made, findings)
+    grave = [finding for finding in made.findings if finding.severity != "info"]
+    grave.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    if made.state not in ("ready", "degraded") or not grave or grave[0] in made.told:
+        return made
+    more = f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
+    reason = f"{made.summary or made.reason}; {grave[0]}{more}"
+    return made._replace(state="degraded", reason=reason, told=(grave[0],))
+
+
+def _unchanged(inventory: Inventory, recalled: Recalled) -> Verdict:
+    asleep = [function.address for function in inventory.presence.functions if function.suspended]
+    why = f"nothing changed, and {', '.join(asleep)} sleeps"
+    reason = f"{recalled.reason}; {why}" if recalled.reason else why
+    return Verdict(recalled.state or "ready", reason, KEEP, findings=recalled.findings, told=recalled.told)
+
+
+def _draft(inventory: Inventory, choices: Choices, gated: bool) -> Verdict:
     early = (absence(inventory.presence) if gated else None) if inventory.mode == "nvml" else None
     early = early or (nvml_trouble(inventory) if inventory.mode == "nvml" else None)
     early = early or (csv_trouble(inventory, choices) if inventory.mode == "csv" else None)
@@ -109,12 +191,8 @@ def _judge(inventory: Inventory, choices: Choices, gated: bool) -> Verdict:
         return Verdict(
             "failed", f"the spec would not be valid: {invalid[0]}", KEEP, None, tuple(invalid), tuple(invalid[:1])
         )
-    found = (*inventory.findings, *left_out.findings(inventory, choices, spec))
-    grave = [finding for finding in found if finding.severity != "info"]
-    reason = summary(inventory, spec) + (f"; {grave[0]}" if grave else "")
-    reason += f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
-    worst = "degraded" if grave else "ready"
-    return Verdict(worst, reason, PUBLISH, spec, found, tuple(grave[:1]), fingerprint=inventory.fingerprint)
+    what, found = summary(inventory, spec), (*inventory.findings, *left_out.findings(inventory, choices, spec))
+    return Verdict("ready", what, PUBLISH, spec, found, fingerprint=inventory.fingerprint, summary=what)
 
 
 def absence(seen: Presence) -> Verdict | None:

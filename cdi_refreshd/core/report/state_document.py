@@ -14,7 +14,8 @@ Times are UTC. Keys may be added; none changes its meaning within a version.
 
 from typing import Any, NamedTuple
 
-from cdi_refreshd.core.findings import reported
+from cdi_refreshd.core.findings import Finding, reported
+from cdi_refreshd.core.refresh import states
 from cdi_refreshd.core.report import wording
 from cdi_refreshd.core.report.lines import Pass
 
@@ -96,6 +97,13 @@ def is_one(told: object) -> bool:
     return all(isinstance(text, str) for text in texts) and all(
         type(number) is int and 0 <= number < 1 << 63 for number in numbers
     )
+
+
+def exit_status(told: dict[str, Any]) -> int:
+    """As for oneshot. Of a document that may be damaged."""
+    found = told.get("findings")
+    severities = [one.get("severity") for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return states.exit_status(str(told.get("state")), [Finding(str(one), "", "") for one in severities])
 
 
 def worded(told: dict[str, Any], alive: bool) -> str:

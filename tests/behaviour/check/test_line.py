@@ -21,8 +21,9 @@ def spec(*mounts, hook="/bin/sh", env="A=b"):
 
 
 def published(new, path):
-    verdict = states.Verdict("ready", "1 GPU", states.PUBLISH, new)
-    return pipeline.carried_out(verdict, str(path), "yaml")
+    target = pipeline.Target(str(path), "yaml")
+    made = states.Verdict("ready", "1 GPU", states.PUBLISH, new)
+    return pipeline.apply(pipeline.complete(made, target, pipeline.NOTHING), target)
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_a_spec_that_is_worse_than_the_standing_one_does_not_replace_it_and_says
     before = place.read_bytes()
     outcome = published(spec(hook="/none/hook"), place)
     assert place.read_bytes() == before
-    assert (outcome.verdict.state, outcome.changed, outcome.files) == ("failed", False, (str(place),))
+    assert (outcome.verdict.state, outcome.changed, outcome.stands) == ("failed", False, True)
     assert outcome.verdict.reason.startswith(
         "/none/hook: cannot be run, so no container will start; the spec that stands is better, so it stays"
     )
@@ -45,7 +46,7 @@ def test_a_spec_that_is_as_bad_as_the_standing_one_replaces_it_and_is_degraded(p
     published(spec(hook="/none/hook", env="OLD=1"), place)
     outcome = published(spec(hook="/none/hook"), place)
     assert (outcome.verdict.state, outcome.changed) == ("degraded", True)
-    assert [finding.place for finding in outcome.findings] == ["/none/hook"]
+    assert [finding.place for finding in outcome.verdict.findings] == ["/none/hook"]
 
 
 def test_a_spec_with_a_fault_is_better_than_none_or_than_a_damaged_one(place):

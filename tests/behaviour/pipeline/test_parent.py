@@ -74,13 +74,16 @@ def text(pid, name):
         return ""
 
 
+TARGET = pipeline.Target("/nowhere/nvidia.yaml", "yaml")
+
+
 def test_a_child_that_hangs_is_a_failure_that_keeps_the_spec():
-    verdict = pipeline.judged(Child(lambda: time.sleep(1000)), Request(Choices()), limit_s=0.1)
+    verdict = pipeline.judge(lambda: Child(lambda: time.sleep(1000)).answer(0.1), Request(Choices()), TARGET)
     assert (verdict.state, verdict.action) == ("failed", states.KEEP)
     assert "did not answer within 0.1 s; see dmesg for NVRM lines" in verdict.reason
 
 
 def test_an_answer_that_is_no_inventory_is_a_failure_that_keeps_the_spec():
-    verdict = pipeline.judged(Child(lambda: b'{"gpus": 8}'), Request(Choices()))
+    verdict = pipeline.judge(lambda: b'{"gpus": 8}', Request(Choices()), TARGET)
     assert (verdict.state, verdict.action) == ("failed", states.KEEP)
     assert verdict.reason == "probe: the child's answer is not an inventory (Inventory expected)"

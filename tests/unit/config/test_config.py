@@ -260,11 +260,11 @@ def asked(monkeypatch):
     class Enough(Exception):
         pass
 
-    def passed(request, path, form, *_):
-        requests.append((request, path, form))
+    def one_pass(request, target, _):
+        requests.append((request, target.path, target.form))
         raise Enough
 
-    monkeypatch.setattr(oneshot.last_pass, "passed", passed)
+    monkeypatch.setattr(oneshot.pipeline, "one_pass", one_pass)
 
     def ask(run, *argv):
         with pytest.raises(Enough):

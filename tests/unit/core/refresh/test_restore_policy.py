@@ -18,11 +18,12 @@ def happened(*events):
 
 NODE = of(Action.CREATED, "/dev/nvidia0", Kind.NODE)
 DELETED, CREATED, WRITTEN = of(Action.DELETED), of(Action.CREATED), of(Action.WRITTEN)
+LOSS = Event(Source.SWEEP, Kind.SPEC, Action.GONE, SPEC)
 
 
-def test_half_a_document_is_restored_at_once_whatever_else_came_with_it():
+def test_a_file_that_is_written_to_is_noticed_whatever_else_happened():
     written = of(Action.WRITTEN, PART)
-    assert restore_policy.at_once((NODE, written), (SPEC, PART)) == written
+    assert restore_policy.written_to((NODE, written), (SPEC, PART)) == written
 
 
 @pytest.mark.parametrize(
@@ -34,50 +35,46 @@ def test_half_a_document_is_restored_at_once_whatever_else_came_with_it():
         of(Action.WRITTEN, SPEC, Kind.CONFIGURATION),
     ],
 )
-def test_nothing_else_is_restored_at_once(event):
-    assert restore_policy.at_once((event,), (SPEC,)) is None
+def test_nothing_else_is_writing(event):
+    assert restore_policy.written_to((event,), (SPEC,)) is None
 
 
 @pytest.mark.parametrize(
-    "events",
+    ("events", "told"),
     [
-        [DELETED],
-        [of(Action.MOVED_AWAY)],
-        [DELETED, of(Action.GONE, "/run/cdi")],
-        [of(Action.ATTRIBUTES)],
-        [DELETED, CREATED, WRITTEN],
+        ([DELETED], DELETED),
+        ([of(Action.MOVED_AWAY)], of(Action.MOVED_AWAY)),
+        ([DELETED, of(Action.GONE, "/run/cdi")], DELETED),
+        ([of(Action.ATTRIBUTES)], of(Action.ATTRIBUTES)),
+        ([DELETED, CREATED, WRITTEN], DELETED),
+        ([of(Action.PUT_IN_PLACE), DELETED], DELETED),
+        ([of(Action.PUT_IN_PLACE)], LOSS),
+        ([], LOSS),
     ],
 )
-def test_what_is_lost_and_nothing_else_is_restored_after_quiet(events):
-    assert restore_policy.after_quiet(happened(*events), (SPEC,)) == events[0]
-    more = Pending(tuple(events), len(events) + 5)
-    assert restore_policy.after_quiet(more, (SPEC,)) == events[0], "the same again"
+def test_what_befell_our_own_files_and_nothing_else_is_no_reason_to_wait_for_a_probe(events, told):
+    assert restore_policy.nothing_else(happened(*events), (SPEC,))
+    assert restore_policy.nothing_else(Pending(tuple(events), len(events) + 5), (SPEC,)), "the same again"
+    assert restore_policy.reason(happened(*events), LOSS) == told
 
 
 @pytest.mark.parametrize(
     "events",
     [
-        [],
         [DELETED, of(Action.DELETED, "/dev/nvidia0", Kind.NODE)],
-        [of(Action.PUT_IN_PLACE)],
         [of(Action.DELETED, "/run/cdi/nvidia-other.yaml")],
         [Event(Source.SWEEP, Kind.DAEMON, Action.DUE)],
     ],
 )
 def test_where_the_machine_may_have_changed_too_the_probe_decides(events):
-    assert restore_policy.after_quiet(happened(*events), (SPEC,)) is None
+    assert not restore_policy.nothing_else(happened(*events), (SPEC,))
 
 
 def test_where_not_all_that_happened_is_remembered_the_probe_decides():
     parts = tuple(of(Action.DELETED, f"/run/cdi/nvidia.{number}.yaml") for number in range(KEPT))
     files = {event.path for event in parts}
-    assert restore_policy.after_quiet(Pending(parts, KEPT), files) == parts[0]
-    assert restore_policy.after_quiet(Pending(parts, KEPT + 1), files) is None
-
-
-def test_without_anything_published_nothing_is_restored():
-    assert restore_policy.at_once((WRITTEN,), ()) is None
-    assert restore_policy.after_quiet(happened(DELETED), ()) is None
+    assert restore_policy.nothing_else(Pending(parts, KEPT), files)
+    assert not restore_policy.nothing_else(Pending(parts, KEPT + 1), files)
 
 
 def test_the_journal_has_what_happened_and_what_was_done():

@@ -3,23 +3,25 @@
 import pytest
 
 from cdi_refreshd.core.config.generate_options import Choices
-from cdi_refreshd.core.findings import Finding, UsageFault
+from cdi_refreshd.core.findings import Fault, Finding, UsageFault
 from cdi_refreshd.core.nvidia.inventory import Driver, Inventory, Library, Nvml, PciFunction, Presence, Search, Tegra
 from cdi_refreshd.core.refresh.states import (
     KEEP,
-    KEEP_WHILE_VALID,
     PUBLISH,
     WITHDRAW,
+    Facts,
+    Recalled,
+    complete,
+    draft,
     exit_status,
     failed,
     is_settled,
-    judge,
-    under_policy,
 )
 from tests.unit.core.inventories import DRIVER, PRESENT, VERSION, gpu, inventory, mig
 
 CHOICES = Choices()
 GRAVE = Finding("degraded", "GPU 1", "does not answer NVML, so it is left out", "see dmesg", left_out=("1",))
+FATAL = Finding("fatal", "/run/cdi/other.yaml", "has the same devices")
 MINOR = Finding("info", "/dev/nvidia-modeset", "is missing; Vulkan and EGL want it")
 FILES = Driver(files_version="580.95.05")
 VFIO = Presence(functions=(PciFunction("0000:01:00.0", "vfio-pci"),), module_loaded=True)
@@ -34,6 +36,10 @@ def damaged(stem):
 
 def seen(**change):
     return inventory(gpu(), **change)
+
+
+def judge(inventory, choices, gated=False, facts=Facts(), **more):
+    return complete(draft(inventory, choices, gated, **more), facts)
 
 
 @pytest.mark.parametrize(
@@ -53,40 +59,40 @@ def seen(**change):
         (
             seen(nvml=Nvml(12, "x"), driver=Driver(search=Search(("/usr/lib64",), "/etc/ld.so.cache", "is missing"))),
             "waiting-userspace",
-            KEEP_WHILE_VALID,
+            KEEP,
             "looked in /usr/lib64 and /etc/ld.so.cache, which is missing; install the driver's libraries, run ldconfig",
         ),
-        (seen(nvml=Nvml(12, "x"), driver=FILES), "waiting-userspace", KEEP_WHILE_VALID, "run ldconfig"),
+        (seen(nvml=Nvml(12, "x"), driver=FILES), "waiting-userspace", KEEP, "run ldconfig"),
         (
             seen(driver=Driver(VERSION)),
             "waiting-userspace",
-            KEEP_WHILE_VALID,
+            KEEP,
             f"no driver library of version {VERSION}",
         ),
         (
             seen(nvml=Nvml(18, "x"), driver=FILES, presence=PRESENT._replace(module_version="570.1")),
             "driver-mismatch",
-            KEEP_WHILE_VALID,
+            KEEP,
             "module is 570.1, the libraries are 580.95.05",
         ),
         (
             seen(driver=Driver("570.1", "580.95.05")),
             "driver-mismatch",
-            KEEP_WHILE_VALID,
+            KEEP,
             "module is 570.1, the libraries are 580.95.05",
         ),
         (
             seen(driver=DRIVER._replace(missing=(CUDA,), files_version="580.105.08")),
             "driver-mismatch",
-            KEEP_WHILE_VALID,
+            KEEP,
             "module is 580.95.05, libcuda of the libraries is 580.105.08, an upgrade half done",
         ),
-        (seen(driver=DRIVER._replace(missing=(CUDA,))), "waiting-userspace", KEEP_WHILE_VALID, f"there is no {CUDA}"),
-        (seen(driver=damaged("libcuda")), "waiting-userspace", KEEP_WHILE_VALID, f"{CUDA}: is empty; install"),
+        (seen(driver=DRIVER._replace(missing=(CUDA,))), "waiting-userspace", KEEP, f"there is no {CUDA}"),
+        (seen(driver=damaged("libcuda")), "waiting-userspace", KEEP, f"{CUDA}: is empty; install"),
         (
             seen(nvml=Nvml(12, "x"), driver=damaged("libnvidia-ml")),
             "waiting-userspace",
-            KEEP_WHILE_VALID,
+            KEEP,
             "libnvidia-ml.so.580.95.05: is empty; install",
         ),
         (seen(driver=damaged("libnvidia-encode")), "ready", PUBLISH, "1 GPU"),  # the probe has a finding of its own
@@ -123,7 +129,55 @@ def test_a_machine_is_in_the_state_that_it_shows(inventory, state, action, said)
 )
 def test_each_state_has_its_exit_status(state, status):
     assert exit_status(state) == status
-    assert exit_status(state, strict=True) == (5 if state == "degraded" else status)
+    assert exit_status(state, (), True) == (5 if state == "degraded" else status)
+
+
+def test_degraded_by_something_fatal_is_no_success():
+    assert exit_status("degraded", (GRAVE, FATAL)) == 5
+    assert exit_status("degraded", (GRAVE,)) == 0
+    assert exit_status("failed", (FATAL,)) == 1
+
+
+@pytest.mark.parametrize("action", [KEEP, WITHDRAW])
+def test_what_becomes_of_the_spec_on_a_mismatch_is_as_configured(action):
+    mismatch = seen(nvml=Nvml(18, "mismatch"), driver=FILES)
+    assert judge(mismatch, CHOICES, True, Facts(stands=True), on_mismatch=action).action == action
+
+
+def test_a_spec_that_names_what_is_gone_does_not_outlive_a_mismatch_and_the_reason_stays_the_same():
+    mismatch = seen(nvml=Nvml(18, "mismatch"), driver=FILES)
+    kept = judge(mismatch, CHOICES, True, Facts(stands=True))
+    gone = judge(mismatch, CHOICES, True, Facts(stands=True, useless=MINOR))
+    assert (kept.action, gone.action) == (KEEP, WITHDRAW)
+    assert kept.reason == gone.reason
+    assert MINOR in gone.findings
+
+
+def test_what_the_host_and_other_specs_say_makes_it_degraded_and_the_gravest_is_the_reason():
+    verdict = judge(seen(findings=(GRAVE,)), CHOICES, True, Facts(findings=(MINOR,), conflicts=(FATAL,)))
+    assert (verdict.state, verdict.action) == ("degraded", PUBLISH)
+    assert verdict.reason == f"1 GPU, driver {VERSION}; {FATAL} (and 1 more)"
+    assert verdict.findings == (GRAVE, MINOR, FATAL)
+    assert verdict.told == (FATAL,)
+
+
+def test_what_is_remembered_of_a_pass_is_what_it_was_without_other_specs():
+    verdict = judge(seen(), CHOICES, True, Facts(conflicts=(FATAL,)))
+    assert (verdict.state, verdict.recalled.state) == ("degraded", "ready")
+
+
+def test_conflicts_are_none_of_the_state_where_there_is_no_spec():
+    assert judge(seen(presence=VFIO), CHOICES, True, Facts(conflicts=(FATAL,))).findings == ()
+
+
+def test_a_spec_that_is_refused_leaves_what_stands():
+    verdict = judge(seen(), CHOICES, True, Facts(refusal=Fault("/dev/nvidia0", "vanished")))
+    assert (verdict.state, verdict.action, verdict.reason) == ("failed", KEEP, "/dev/nvidia0: vanished")
+
+
+def test_what_stands_in_the_specs_place_is_reported_whatever_else_is_wrong():
+    verdict = judge(seen(nvml=Nvml(999, "Unknown Error")), CHOICES, True, Facts(obstacle=GRAVE))
+    assert (verdict.state, verdict.findings) == ("failed", (GRAVE,))
 
 
 def test_findings_that_are_only_worth_knowing_make_nothing_degraded():
@@ -182,6 +236,15 @@ def test_nothing_changed_keeps_the_spec_and_names_who_sleeps():
     assert "0000:01:00.0 sleeps" in verdict.reason
 
 
+def test_nothing_changed_is_what_the_pass_came_to_that_is_remembered():
+    asleep = PciFunction("0000:01:00.0", "nvidia", True, True)
+    same = Inventory(mode="nvml", presence=Presence(functions=(asleep,)), unchanged=True)
+    recalled = Recalled("degraded", f"1 GPU; {GRAVE}", (GRAVE, MINOR), (GRAVE,))
+    verdict = judge(same, CHOICES, True, Facts(stands=True), recalled=recalled)
+    assert (verdict.state, verdict.findings, verdict.told) == ("degraded", (GRAVE, MINOR), (GRAVE,))
+    assert verdict.reason.startswith(recalled.reason)
+
+
 def test_both_gpus_of_a_tegra_are_counted():
     both = inventory(gpu(), gpu(1), mode="csv", tegra=Tegra(integrated=0), driver=DRIVER)
     assert judge(both, CHOICES).reason.startswith("2 GPUs")
@@ -189,4 +252,4 @@ def test_both_gpus_of_a_tegra_are_counted():
 
 @pytest.mark.parametrize("driver", [Driver("570.1", VERSION), damaged("libcuda")], ids=["mismatch", "damaged"])
 def test_what_becomes_of_the_spec_while_libraries_do_not_fit_is_the_owners_choice(driver):
-    assert under_policy(judge(seen(driver=driver), CHOICES), WITHDRAW).action == WITHDRAW
+    assert judge(seen(driver=driver), CHOICES, on_mismatch=WITHDRAW).action == WITHDRAW

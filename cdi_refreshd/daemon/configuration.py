@@ -1,0 +1,51 @@
+"""The configuration in force, and which events may be of another one."""
+
+from cdi_refreshd import config
+from cdi_refreshd.core.config.settings import Settings
+from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.refresh.event import Event, Kind
+from cdi_refreshd.core.refresh.event_source import Scope
+from cdi_refreshd.core.refresh.watch_list import watches
+from cdi_refreshd.daemon import hold
+from cdi_refreshd.pipeline import Target
+
+
+class Configuration:
+    """`file` is the one configuration file, where one was named."""
+
+    def __init__(self, loaded: config.Loaded, file: str | None) -> None:
+        self._loaded, self._file = loaded, file
+        self.is_stale = False
+        """A file of it has changed. The next pass reads it, since editors write a file in more than one step."""
+        self.library_dirs: tuple[str, ...] = ()
+        """Where the last probe found libraries."""
+
+    @property
+    def settings(self) -> Settings:
+        return self._loaded.settings
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return self._loaded.findings
+
+    @property
+    def target(self) -> Target:
+        return Target(self.settings.output, self.settings.format, self.settings.on_mismatch)
+
+    def load(self) -> Fault | None:
+        """Why the old one stays in force; None where it does not."""
+        self.is_stale = False
+        try:
+            self._loaded = config.load(self._file)
+        except Fault as fault:
+            return fault
+        return None
+
+    def concerns(self, event: Event) -> bool:
+        """Our own state stands in a directory where configuration may, so that not every event there is of one."""
+        return event.kind is Kind.CONFIGURATION and config.is_configuration(event.path, self._file)
+
+    def scope(self) -> Scope:
+        directories = config.directories(self._file)
+        wanted = watches(self.settings.choices, self.settings.output, directories, self.library_dirs)
+        return Scope(self.settings, (*wanted, *config.watches(self._file), hold.WATCH))

@@ -1,0 +1,50 @@
+"""Waits for descriptors and for the time, and calls whoever asked. It does no work, and knows nobody."""
+
+import select
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+IDLE_S = 3600.0
+
+
+class Timer(NamedTuple):
+    due_at: Callable[[float], float]
+    """Given the time, when to act: math.inf for not at all. Asked at each turn."""
+    act: Callable[[float], None]
+    """Given the time. Moves what `due_at` says."""
+
+
+class Loop:
+    """Times are of the monotonic clock, in seconds."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._timers: list[Timer] = []
+
+    def listen(self, descriptor: int, read: Callable[[], None]) -> None:
+        self._readers[descriptor] = read
+        self._poll.register(descriptor, select.POLLIN)
+
+    def ignore(self, descriptor: int) -> None:
+        if self._readers.pop(descriptor, None):
+            self._poll.unregister(descriptor)
+
+    def at(self, due_at: Callable[[float], float], act: Callable[[float], None]) -> None:
+        """Timers that are due together act in the order in which they came here."""
+        self._timers.append(Timer(due_at, act))
+
+    def turn(self) -> None:
+        now = time.monotonic()
+        soonest = min((timer.due_at(now) for timer in self._timers), default=now + IDLE_S)
+        wait_s = max(0.0, min(soonest - now, IDLE_S))
+        # Rounded up: poll() counts milliseconds, and a little too early would be a turn for nothing.
+        for descriptor, _ in self._poll.poll(int(wait_s * 1000) + 1):
+            read = self._readers.get(descriptor)
+            if read:
+                read()
+        now = time.monotonic()
+        for timer in self._timers:
+            if now >= timer.due_at(now):
+                timer.act(now)

@@ -1,0 +1,61 @@
+"""One pass: why it is made, the child that probes, and what the pass is judged by."""
+
+import time
+
+from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.refresh.event import Event
+from cdi_refreshd.host.child import Child
+from cdi_refreshd.pipeline import Known, Target
+from cdi_refreshd.probe import runner
+from cdi_refreshd.probe.request import Request
+
+
+class Refresh:
+    def __init__(self, events: tuple[Event, ...], count: int, request: Request, target: Target, known: Known) -> None:
+        """`events` are the first distinct ones of `count`."""
+        self.events, self.count = events, count
+        self.request, self.target, self.known = request, target, known
+        self.began_s = time.monotonic()
+        self._answered = False
+        self._child: Child | None = None
+        self._fault: Fault | None = None
+        try:
+            self._child = runner.start(request)
+        except OSError as error:
+            fact = f"no child can be started: {error.strerror}"
+            self._fault = Fault("probe", fact, "free some memory, or raise TasksMax= of the service")
+
+    @property
+    def is_without_child(self) -> bool:
+        return self._child is None
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid if self._child else 0
+
+    def fileno(self) -> int:
+        """-1 where there is no child."""
+        return self._child.fileno() if self._child else -1
+
+    def read(self) -> bool:
+        """Whether there is nothing more to read."""
+        self._answered = self._answered or self._child is None or self._child.read()
+        return self._answered
+
+    def is_over(self) -> bool:
+        """The answer, and the child's end, whichever came first: both are needed."""
+        return self._child is None or (self._answered and self._child.gone())
+
+    def answer(self) -> bytes:
+        """Once it is over. Raises Fault where there is none."""
+        if self._child is None:
+            raise self._fault or Fault("probe", "no child was started")
+        return self._child.result()
+
+    def kill(self, why: str) -> None:
+        if self._child:
+            self._child.kill(why)
+
+    def close(self) -> None:
+        if self._child:
+            self._child.close()

@@ -1,0 +1,23 @@
+"""systemd kills a service whose pings come later than it grants, so they come twice as often."""
+
+import time
+
+from cdi_refreshd import config
+from cdi_refreshd.core.config.settings import Settings
+from cdi_refreshd.daemon.service import Service
+from cdi_refreshd.host.journal import Journal
+from cdi_refreshd.host.sd_notify import ServiceManager
+
+
+def test_a_ping_comes_at_half_the_time_that_systemd_grants(monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+    service = Service(config.Loaded(Settings(), {}, (), ()), None, Journal())
+    now = time.monotonic()
+    service._ping(now)
+    assert service.ping_at_s == now + 15
+
+
+def test_there_is_no_ping_for_another_process(monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+    monkeypatch.setenv("WATCHDOG_PID", "1")
+    assert ServiceManager().ping_every_s == 0
