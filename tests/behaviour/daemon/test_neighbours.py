@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 
 import pytest
 
@@ -66,6 +67,25 @@ def test_a_container_runtime_that_does_not_end_is_nothing_to_wait_for(machine, s
     daemon.until_told("READY=1")
     daemon.until_devices("0")
     assert oneshot(machine).returncode == 0
+
+
+def test_a_container_runtime_is_asked_once_and_again_when_it_was_exchanged(machine, start):
+    place = machine.path("/usr/local/bin/podman")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    program = "#!/bin/sh\necho asked >> /run/asked\necho podman version 5.{}.0\n"
+    place.write_text(program.format(4))
+    place.chmod(0o755)
+    machine.become(GROUPED)
+    daemon = start()
+    daemon.until_told("READY=1")
+    for number in range(1, 4):
+        daemon.signal(signal.SIGHUP)
+        daemon.until(lambda n=number: daemon.state()["counters"]["reloads"] >= n)
+    asked = machine.path("/run/asked")
+    assert asked.read_text() == "asked\n"
+    place.write_text(program.format(10))
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda: asked.read_text() == "asked\nasked\n")
 
 
 def test_nvml_that_forks_away_with_all_that_it_has_open_costs_nothing(machine, start):

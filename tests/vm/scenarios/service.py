@@ -125,8 +125,8 @@ def a_child_that_hangs_in_nvml_hinders_nobody():
 
 
 WORST = Path("/dev/nvml-worst")
-ALLOWED = ("write /dev/nvml", "fork nobody")
-"""Devices are what it is for."""
+ALLOWED = ("write /dev/nvml", "fork nobody", "signal parent")
+"""Devices are what it is for, and signals are kept from it by Linux 6.12, which Debian 12 does not have."""
 
 
 @scenario(limit_s=SLOW_S)
