@@ -1,11 +1,15 @@
 # Everything lives in .venv; `make` says what there is to type.
 
-PYTHON := .venv/bin/python
-READY := .venv/.ready
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP = $(PYTHON) -m pip --disable-pip-version-check --quiet
+READY := $(VENV)/.ready
+# compat: a plain path in site-packages. The other kind of editable install costs every start 25 ms.
+EDITABLE := --config-settings editable_mode=compat --editable
 BECOME_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n env PYTHONDONTWRITEBYTECODE=1)
 
 .NOTPARALLEL:
-.PHONY: help setup run test deb deb-test rpm rpm-test vm-test lint bench generated clean
+.PHONY: help setup run test test-latest deb deb-test rpm rpm-test vm-test lint lock bench generated clean newest
 .PHONY: packages-run packages-test packages-deb packages-deb-test packages-rpm packages-rpm-test packages-vm
 
 help:
@@ -18,6 +22,11 @@ run: packages-run $(READY) ## see it work: on this host's GPUs, or else in a mad
 
 test: packages-test $(READY) ## all tests, linters included
 	@tests/all
+
+test-latest: packages-test ## the same, in .venv-latest with the newest version of everything instead of the locked ones
+	[ -x .venv-latest/bin/python ] || python3 -m venv .venv-latest
+	$(MAKE) --no-print-directory VENV=.venv-latest newest
+	@VENV=.venv-latest tests/all
 
 deb: packages-deb ## the Debian package, into dist/
 	@tests/package/build dist
@@ -34,10 +43,11 @@ rpm-test: packages-rpm-test $(READY) ## the rpm: rpmlint, and the same files in 
 vm-test: deb packages-vm $(READY) ## the package under a real systemd: a virtual machine, root, half an hour
 	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/vm
 
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## ruff, mypy and codespell
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	$(PYTHON) -m codespell_lib
 
 bench: $(READY) ## numbers: how long things take here
 	@for file in tests/bench/[a-z]*.py; do \
@@ -58,10 +68,25 @@ clean: ## away with .venv, caches and builds
 packages-run packages-test packages-deb packages-deb-test packages-rpm packages-rpm-test packages-vm:
 	@tests/packages $(@:packages-%=%)
 
-$(READY): pyproject.toml
-	[ -x $(PYTHON) ] || python3 -m venv .venv
-	# compat: a plain path in site-packages. The other kind of editable install costs every start 25 ms.
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat \
-	    --editable '.[test]'
+# Hashes for all versions of Python from 3.10 on and for all platforms; uv is what makes them, pip is what reads them.
+LOCK = build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+    --custom-compile-command "make lock"
+
+lock: ## the newest versions and their hashes into lock/: what the tests run with, and what the package takes along
+	[ -x build/lock/bin/uv ] || { python3 -m venv build/lock && build/lock/bin/pip install --quiet uv; }
+	echo setuptools | $(LOCK) --output-file lock/build.txt -
+	$(LOCK) --extra test --output-file lock/test.txt pyproject.toml
+
+# The build backend first: what is built is built with it, and nothing that is not locked is fetched.
+$(READY): pyproject.toml lock/build.txt lock/test.txt
+	[ -x $(PYTHON) ] || python3 -m venv $(VENV)
+	$(PIP) install --require-hashes --requirement lock/build.txt
+	$(PIP) install --require-hashes --no-build-isolation --use-pep517 --requirement lock/test.txt
+	$(PIP) install --no-deps --no-build-isolation $(EDITABLE) .
 	$(PYTHON) -m compileall -q cdi_refreshd
 	@touch $@
+
+newest:
+	$(PIP) install --upgrade pip setuptools
+	$(PIP) install --upgrade --upgrade-strategy eager $(EDITABLE) '.[test]'
+	$(PIP) freeze --exclude-editable

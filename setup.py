@@ -9,8 +9,6 @@ SOURCE, TARGET = "systemd", "cdi_refreshd/units"
 
 
 class WithUnits(build_py):
-    editable_mode = False  # setuptools before 64 knows none
-
     def run(self) -> None:
         super().run()
         if self.editable_mode:  # a checkout has systemd/ itself

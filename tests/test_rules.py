@@ -112,8 +112,8 @@ def fields(node):
 
 @pytest.mark.parametrize(
     "command",
-    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]],
-    ids=["ruff check", "ruff format", "mypy"],
+    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["codespell_lib"]],
+    ids=["ruff check", "ruff format", "mypy", "codespell"],
 )
 def test_linters_have_nothing_to_say(command):
     done = subprocess.run([sys.executable, "-m", *command], check=False, cwd=TOP, capture_output=True, text=True)

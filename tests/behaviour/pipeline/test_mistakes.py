@@ -36,7 +36,7 @@ USAGE = [
     (["--disable-hook", "ldcache"], "--disable-hook: there is no 'ldcache'; did you mean update-ldcache?"),
     (["--enable-hook", "all"], "--enable-hook: there is no 'all'; known: chmod"),
     (["--vendor", "x"], "--vendor: 'x' has one character, which crashes container runtimes"),
-    (["--class", "-x"], "--class/--cdi-class: expected one argument"),
+    (["--class", "-x"], "--class/--cdi-class: "),
     (["--class=-x"], "--class: '-x' must begin with a letter"),
     (["--vendor="], "--vendor: must not be empty"),
     (["--format", "toml"], "--format: there is no 'toml'; did you mean yaml?"),

