@@ -73,14 +73,15 @@ def test_nvml_answers_what_the_case_says():
 @pytest.mark.parametrize(
     ("lines", "last"),
     [
-        (["fail nvmlDeviceGetCount_v2 15"], "NVMLError_GpuIsLost: GPU is lost"),
+        (["fail nvmlDeviceGetCount_v2 15"], "NVMLError_GpuIsLost"),
         (["print # not JSON"], "0"),
     ],
 )
 def test_nvml_fails_and_chatters_on_demand(lines, last):
     with booted(TWO | {"nvml": lines}) as machine:
         done = ask(machine, "n.nvmlDeviceGetCount() - 2")
-        assert (done.stdout + done.stderr).splitlines()[-1].removeprefix("pynvml.") in (last, "# not JSON")
+        said = (done.stdout + done.stderr).splitlines()[-1].removeprefix("pynvml.").partition(":")[0]
+        assert said in (last, "# not JSON")
         assert ("# not JSON" in done.stdout) == ("print # not JSON" in lines)
 
 
@@ -109,7 +110,7 @@ def test_nvml_floods_every_pipe_even_those_that_nobody_empties():
 @root
 def test_a_module_of_another_version_makes_nvml_say_mismatch():
     done = ask_in(TWO | {"module_version": "570.1"}, "0")
-    assert "mismatch" in done.stderr
+    assert "LibRmVersionMismatch" in done.stderr
 
 
 @root
@@ -119,7 +120,7 @@ def test_without_a_module_there_are_functions_but_neither_driver_nor_nodes():
         assert "0000:01:00.0" in seen
         assert "nvidia" not in seen
         assert not machine.path("/sys/bus/pci/devices/0000:01:00.0/driver").exists()
-        assert "Driver Not Loaded" in ask(machine, "0").stderr
+        assert "DriverNotLoaded" in ask(machine, "0").stderr
 
 
 def ask_in(case, expression):

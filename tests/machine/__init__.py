@@ -5,6 +5,10 @@
         machine.path("/dev/nvidia1").unlink()
         machine.run(["cdi-refreshd", "oneshot"])
 
+Of this host it has the programs and their libraries. What cdi-refreshd looks at is the case's alone: container runtimes
+and their configuration, spec directories, the driver's files and units, the loader's cache and configuration, locale
+(hidden.py has the list).
+
 A case is a dict (or JSON). Every key may be left out:
 
 | key | holds |
@@ -19,6 +23,7 @@ A case is a dict (or JSON). Every key may be left out:
 | `unbound` | PCI functions of no use to us: {"bdf", "driver": "vfio-pci" or none, "class", "runtime_status"} |
 | `sockets` | paths of sockets |
 | `nvml` | further lines for the stand-in library, see nvml.c |
+| `host_runtimes` | names of this host's container runtimes that show, such as `podman`; their configuration does not |
 
 What `cdi-refreshd bundle` wrote is a case, too: the machine of the report.
 

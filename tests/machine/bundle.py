@@ -32,9 +32,9 @@ def is_bundle(document: dict) -> bool:
     return "inventory" in document and "choices" in document
 
 
-def trees(document: dict, host: Tree) -> tuple[Tree, Tree]:
-    """The machine's own files, and what its kernel shows; `host` as for hardware."""
-    made_up = {path: entry for path, entry in hardware(case(document), host).items() if not path.startswith(OWN)}
+def trees(document: dict, has_modules: bool) -> tuple[Tree, Tree]:
+    """The machine's own files, and what its kernel shows; `has_modules` as for hardware."""
+    made_up = {path: entry for path, entry in hardware(case(document), has_modules).items() if not path.startswith(OWN)}
     kernel = made_up | {path: text(content) for path, content in document["procfs"].items()}
     kernel |= {f"/sys/module/{name}/initstate": text("live\n") for name in document["modules"]}
     if document["firmware_path"]:

@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 from .elf import shared_library
+from .hidden import TRIPLET
 from .tree import SCRIPT, File, Link, Tree, text
 
-TRIPLET = f"{platform.machine()}-linux-gnu"
 MULTIARCH = f"/usr/lib/{TRIPLET}"
 LAYOUTS = {
     "debian": MULTIARCH,
@@ -94,36 +94,6 @@ ALTERNATIVE_LIBRARIES = (
     "libGLX_nvidia.so.0",
 )
 ALTERNATIVE_PROGRAMS = ("nvidia-smi", "nvidia-debugdump", "nvidia-bug-report.sh")
-# What a host with a real driver has that must not show through.
-HOST_DRIVER = (
-    *(
-        f"{folder}/{name}"
-        for folder in (MULTIARCH, "/usr/lib64", "/usr/lib")
-        for name in (
-            "libcuda.so*",
-            "libcudadebugger.so*",
-            "libnvidia-*",
-            "libnvcuvid.so*",
-            "libnvoptix.so*",
-            "lib*_nvidia.so*",
-            "gbm/nvidia*",
-            "vdpau/libvdpau_nvidia*",
-        )
-    ),
-    "/usr/bin/nvidia-*",
-    "/usr/bin/nv-fabricmanager",
-    "/usr/lib/firmware/nvidia/*/gsp_*.bin",
-    "/usr/share/nvidia/*",
-    "/usr/share/vulkan/*/nvidia*",
-    "/etc/vulkan/icd.d/nvidia*",
-    "/usr/share/glvnd/egl_vendor.d/*nvidia*",
-    "/usr/share/egl/egl_external_platform.d/*nvidia*",
-    "/usr/lib/xorg/modules/*/*nvidia*",
-    "/usr/share/X11/xorg.conf.d/*nvidia*",
-    "/etc/OpenCL/vendors/nvidia.icd",
-    "/etc/nvidia-container-runtime/*/*",
-    "/etc/cdi/*",
-)
 
 
 @functools.cache

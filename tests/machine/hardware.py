@@ -2,7 +2,7 @@
 
 import re
 
-from .tree import Dir, File, Link, Node, Socket, Tree, text
+from .tree import Dir, Link, Node, Socket, Tree, text
 
 NODES = ("ctl", "modeset", "uvm", "uvm-tools", "caps")
 SCRIPT = "/run/fake-nvml"
@@ -12,15 +12,23 @@ STANDARD_NODES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
 DRM_MAJOR = 226
 
 
-def hardware(case: dict, host: Tree) -> Tree:
-    """Everything but the driver's files. `host` holds this host's own /proc/devices and /proc/modules."""
+# What a kernel without any driver of ours registers.
+CHARACTER_MAJORS = {
+    1: "mem", 4: "tty", 5: "/dev/tty", 7: "vcs", 10: "misc", 13: "input", 29: "fb", 128: "ptm", 136: "pts",
+    189: "usb_device", DRM_MAJOR: "drm", 249: "hidraw", 252: "bsg", 253: "watchdog", 254: "rtc",
+}  # fmt: skip
+BLOCK_MAJORS = {7: "loop", 8: "sd", 9: "md", 253: "device-mapper", 259: "blkext"}
+
+
+def hardware(case: dict, has_modules: bool = True) -> Tree:
+    """Everything but the driver's files. `has_modules`: this host's kernel has a /proc/modules."""
     loaded = not case.get("no_module")
     gpus = [described(i, gpu, loaded) for i, gpu in enumerate(case.get("gpus", []))]
     dev_root = case.get("dev_root", "/").rstrip("/")
     tree = {f"/dev/{name}": Node(1, minor) for name, minor in STANDARD_NODES.items()}
     tree |= {"/dev/tty": Node(5, 0), "/dev/shm": Dir(), "/dev/fd": Link("/proc/self/fd")}
     tree |= {f"/dev/{name}": Link(f"/proc/self/fd/{fd}") for fd, name in enumerate(("stdin", "stdout", "stderr"))}
-    tree |= control_nodes(case, dev_root, loaded) | kernel(case, gpus, host)
+    tree |= control_nodes(case, dev_root, loaded) | kernel(case, gpus, has_modules)
     for gpu in gpus:
         tree |= gpu_nodes(case, gpu, dev_root) | pci_function(gpu["bdf"], "0x030200", "nvidia" if loaded else None)
         tree |= drm(gpu) | power(gpu)
@@ -76,6 +84,7 @@ def gpu_nodes(case, gpu, dev_root):
     mode, gid = int(case.get("drm_mode", "0666"), 8), case.get("drm_gid", 0)
     for name, minor in drm_names(gpu).items():
         tree[f"{dev_root}/dev/dri/{name}"] = Node(DRM_MAJOR, minor, mode, gid)
+        tree[f"{dev_root}/dev/char/{DRM_MAJOR}:{minor}"] = Link(f"../dri/{name}")  # as udev makes it
     for name, kind in zip(drm_names(gpu), ("card", "render"), strict=False):
         tree[f"{dev_root}/dev/dri/by-path/pci-{gpu['bdf']}-{kind}"] = Link(f"../{name}")
     return tree
@@ -129,10 +138,20 @@ def drm(gpu):
     return tree
 
 
-def kernel(case, gpus, host):
+def proc_devices(ours=()):
+    """/proc/devices; `ours` are pairs of major and name."""
+    characters = sorted([*CHARACTER_MAJORS.items(), *ours])
+    sections = (("Character", characters), ("Block", BLOCK_MAJORS.items()))
+    return text(
+        "\n".join(f"{kind} devices:\n" + "".join(f"{m:3} {n}\n" for m, n in drivers) for kind, drivers in sections)
+    )
+
+
+def kernel(case, gpus, has_modules):
     """What the module itself shows, loaded or not."""
     tree = {"/sys/bus/pci/devices": Dir(), "/sys/bus/pci/drivers": Dir(), "/sys/module": Dir()}
-    tree |= host
+    tree["/proc/devices"] = proc_devices()
+    tree |= {"/proc/modules": text("")} if has_modules else {}
     if case.get("no_module") or not (gpus or case.get("version_file")):
         return tree
     version = case.get("module_version", case.get("driver", VERSION))
@@ -142,7 +161,6 @@ def kernel(case, gpus, host):
             lines.append(f"gpu{gpu}/gi{gi}/access {cap_minor(gpu, gi)}")
             lines += [f"gpu{gpu}/gi{gi}/ci{ci}/access {cap_minor(gpu, gi, ci)}" for ci in range(8)]
     uvm, caps = case.get("uvm_major", 510), case.get("caps_major", 511)
-    majors = f"195 nvidia-frontend\n{uvm} nvidia-uvm\n{caps} nvidia-caps\n"
     name = f"NVIDIA UNIX Open Kernel Module for x86_64  {version}  Release Build  (stand-in)"
     tree |= {
         "/proc/driver/nvidia/version": text(f"NVRM version: {name}\n"),
@@ -152,11 +170,9 @@ def kernel(case, gpus, host):
         "/sys/module/nvidia/initstate": text("live\n"),
         "/sys/bus/pci/drivers/nvidia/module": Link("../../../../module/nvidia"),
     }
-    devices = host["/proc/devices"].content.decode()
-    tree["/proc/devices"] = text(devices.replace("\nBlock devices:", f"{majors}\nBlock devices:"))
-    if "/proc/modules" in host:
-        line = b"nvidia 104165376 2 - Live 0x0000000000000000 (OE)\n"
-        tree["/proc/modules"] = File(host["/proc/modules"].content + line)
+    tree["/proc/devices"] = proc_devices([(195, "nvidia-frontend"), (uvm, "nvidia-uvm"), (caps, "nvidia-caps")])
+    if has_modules:
+        tree["/proc/modules"] = text("nvidia 104165376 2 - Live 0x0000000000000000 (OE)\n")
     return tree
 
 

@@ -1,30 +1,41 @@
-"""A made-up GPU machine: this host, with another machine's driver files, /dev, /proc/driver, /sys and sockets."""
+"""A made-up GPU machine: this host's programs, with another machine's driver files, /dev, /proc, /sys and sockets."""
 
 import contextlib
 import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path, PurePosixPath
 
-from . import bundle
-from .driver_files import HOST_DRIVER, driver_files
+from . import bundle, hidden
+from .driver_files import MULTIARCH, driver_files
 from .hardware import OPENS, VERSION, hardware
 from .namespace import CannotBoot, Namespace
-from .tree import SCRIPT, File, Link, apply, text, under
+from .tree import SCRIPT, Link, apply, text, under
 
 CLEAN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 # libudev refuses a /sys that is no sysfs, unless told not to probe.
 CLEAN |= {"SYSTEMD_DEVICE_VERIFY_SYSFS": "0", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/root"}
+LOCALE = ("LANG", "LC_")
+"""How variables begin that choose it."""
+# What every distribution's loader finds, and this interpreter's own library.
+LOADER = {
+    "/etc/ld.so.conf": text("include /etc/ld.so.conf.d/*.conf\n"),
+    "/etc/ld.so.conf.d/machine.conf": text(
+        f"/usr/local/lib\n/usr/local/lib/{hidden.TRIPLET}\n/lib/{hidden.TRIPLET}\n{MULTIARCH}\n"
+        f"{sysconfig.get_config_var('LIBDIR') or '/usr/lib'}\n"
+    ),
+}
 
 
 def software(case):
     """Driver files, and what the case adds to them or takes away, by their paths in the machine."""
     root = case.get("driver_root", "/")
-    tree = {}
+    tree = dict(LOADER)
     if case.get("files", True):
         version = case.get("files_version", case.get("driver", VERSION))
-        tree = under(root, driver_files(version, case.get("layout", "debian")))
+        tree |= under(root, driver_files(version, case.get("layout", "debian")))
         if root != "/":
             include = text("include /etc/ld.so.conf.d/*.conf\n")
             tree |= under(root, {"/etc/ld.so.conf": include, "/lib": Link("usr/lib")})
@@ -35,25 +46,21 @@ def software(case):
     return tree | dict.fromkeys(case.get("path_bins", []), SCRIPT)
 
 
-def made_up(case, host):
+def made_up(case, has_modules):
     """The machine's own files, and what its kernel shows."""
-    return software(case), hardware(case, host)
+    return software(case), hardware(case, has_modules)
 
 
 class Machine:
     """A machine that runs. Made by `booted`."""
 
     def __init__(self, case: dict):
-        self._inside = Namespace()
+        self._inside = Namespace(hidden.on_this_host(tuple(case.get("host_runtimes", ()))))
         self.root = self._inside.root
         """The machine's / seen from the host; absolute links in it lead to the host's files, so prefer `path`."""
-        lists = {f"/proc/{name}": self.path(f"/proc/{name}") for name in ("devices", "modules")}
-        self._host = {path: File(real.read_bytes()) for path, real in lists.items() if real.exists()}
+        self._has_modules = self.path("/proc/modules").exists()
         self.case, self._files, self._tree = {}, None, {}
         try:
-            for pattern in HOST_DRIVER:
-                for found in self.root.glob(pattern.lstrip("/")):
-                    found.unlink()
             self.become(case)
         except BaseException:
             self.close()
@@ -61,7 +68,8 @@ class Machine:
 
     def become(self, case: dict) -> None:
         """Change the machine into that of another case. What both have stays untouched, inode and all."""
-        files, shown = bundle.trees(case, self._host) if bundle.is_bundle(case) else made_up(case, self._host)
+        has_modules = self._has_modules
+        files, shown = bundle.trees(case, has_modules) if bundle.is_bundle(case) else made_up(case, has_modules)
         want = {canonical(path): entry for path, entry in (files | shown).items()}
         apply(self.root, self._tree, want)
         changed = files != self._files
@@ -70,12 +78,13 @@ class Machine:
             self.ldconfig()
 
     def ldconfig(self) -> None:
-        """Rebuild the driver root's ld.so.cache."""
-        choices = self.case.get("choices", self.case)
-        root = self.root / choices.get("driver_root", "/").lstrip("/")
-        subprocess.run(["ldconfig", "-r", root], check=True, stderr=subprocess.DEVNULL)
+        """Rebuild ld.so.cache, the driver root's, too."""
+        driver_root = self.case.get("choices", self.case).get("driver_root", "/")
+        for root in {"/", driver_root}:
+            command = ["ldconfig", "-r", self.root / root.lstrip("/")]
+            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
         if self.case.get("loader_cache", ()) is None:
-            (root / "etc/ld.so.cache").unlink()
+            (self.root / driver_root.lstrip("/") / "etc/ld.so.cache").unlink()
 
     def path(self, path: str) -> Path:
         """Where a path of the machine lies for the host, links followed as the machine would, all but the last."""
@@ -175,7 +184,8 @@ def main() -> int:
         return 2
     try:
         with booted(json.loads(Path(case).read_text())) as machine:
-            return machine.popen(command, env=dict(os.environ)).wait()
+            environment = {name: value for name, value in os.environ.items() if not name.startswith(LOCALE)}
+            return machine.popen(command, env=environment).wait()
     except CannotBoot as why:
         print(f"tests.machine: {why}", file=sys.stderr)
         return 1

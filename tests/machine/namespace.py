@@ -1,8 +1,8 @@
 """A mount and PID namespace that looks like this host with an empty /dev, /sys, /run and /proc/driver of its own.
 
-The host's file system is the lower layer of an overlay, so every program of the host is there, and nothing that is
-written reaches the host. The namespace lives as long as its first process, which ends when its standard input does:
-it goes with the process that booted it, however that one dies.
+The host's file system is the lower layer of an overlay, so the host's programs are there, all but what is to be
+hidden, and nothing that is written reaches the host. The namespace lives as long as its first process, which ends when
+its standard input does: it goes with the process that booted it, however that one dies.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
@@ -23,11 +24,18 @@ read -r pid rest < /proc/self/stat
 mount -t tmpfs -o mode=755 machine /mnt
 cd /mnt
 mkdir root upper work dev sys driver
+IFS='
+'
+for folder in $HIDDEN_FOLDERS; do
+    mkdir -p "upper${folder%/*}"
+    mknod "upper$folder" c 0 0 # overlayfs's way to say: deleted
+done
+unset IFS HIDDEN_FOLDERS
 mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root
 mount -t proc proc root/proc
 for list in devices modules; do
     if [ -e "/proc/$list" ]; then
-        sed /nvidia/d "/proc/$list" > "$list"
+        : > "$list"
         mount --bind "$list" "root/proc/$list"
     fi
 done
@@ -35,6 +43,7 @@ mount --bind driver root/proc/driver
 mount --bind sys root/sys
 mount --bind dev root/dev
 mount -t tmpfs -o mode=755 run root/run
+[ -L root/var/run ] || { rm -rf root/var/run; ln -s /run root/var/run; }
 mkdir -p root/run/lock root/tmp
 chmod 1777 root/tmp
 for folder; do
@@ -61,15 +70,21 @@ def other_file_systems():
 
 
 class Namespace:
-    """The running namespace. `root` is its / seen from outside; processes enter it through `enter`."""
+    """The running namespace. `root` is its / seen from outside; processes enter it through `enter`.
 
-    def __init__(self):
+    `hidden` are paths of this host that it lacks. No directory on the way to them may be a link.
+    """
+
+    def __init__(self, hidden: Iterable[str] = ()):
         if os.geteuid() != 0:
             raise CannotBoot("a made-up machine needs root (mknod, mount namespaces)")
         command = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
         command += ["sh", "-c", KEEPER, "sh", *other_file_systems()]
         pipe = subprocess.PIPE
-        self.keeper = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+        # Folders before the overlay is mounted, since some hold a whole host's containers; files cost less afterwards.
+        folders = [path for path in hidden if os.path.isdir(path) and not os.path.islink(path)]
+        environment = os.environ | {"HIDDEN_FOLDERS": "\n".join(folders)}
+        self.keeper = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
         pid = self.keeper.stdout.readline().strip().decode()
         if not pid:
             _, said = self.keeper.communicate()
@@ -84,6 +99,11 @@ class Namespace:
             raise AssertionError("the machine's root is the host's: nothing may be written there")
         # By descriptor and not by the keeper's pid: it never means anything else, and children can use it, too.
         self.root = Path(f"/proc/{os.getpid()}/fd/{self._root}")
+        for path in set(hidden).difference(folders):
+            with contextlib.suppress(
+                FileNotFoundError, NotADirectoryError
+            ):  # of another file system, or hidden with it
+                os.unlink(self.root / path.lstrip("/"))
 
     def _setns(self, fd, kind):
         if self._libc.setns(fd, kind):
