@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cdi_refreshd.core import places
+from cdi_refreshd.core.nvidia import driver_paths
 from tests.machine import booted, hidden
 from tests.machine.namespace import Namespace
 
@@ -44,12 +44,20 @@ CROWDED = {
     "/etc/nv_tegra_release": "# R36\n",
 }
 PROBED = (
-    *(f"{folder}/{name}" for folder in places.PROGRAM_DIRS for name in (*places.PROGRAMS, *RUNTIMES, places.HOOK)),
-    *(f"{base}/{name}" for base, name in places.CONFIGS),
-    *(f"{base}/vulkan/{name}" for base in places.CONFIG_DIRS for name in places.VULKAN),
-    *(f"{folder}/libcuda.so.1" for folder in places.LIBRARY_DIRS if "/lib/" in folder and hidden.TRIPLET in folder),
-    places.TEGRA_RELEASE,
-    places.MPS,
+    *(
+        f"{folder}/{name}"
+        for folder in driver_paths.PROGRAM_DIRS
+        for name in (*driver_paths.PROGRAMS, *RUNTIMES, driver_paths.HOOK)
+    ),
+    *(f"{base}/{name}" for base, name in driver_paths.CONFIGS),
+    *(f"{base}/vulkan/{name}" for base in driver_paths.CONFIG_DIRS for name in driver_paths.VULKAN),
+    *(
+        f"{folder}/libcuda.so.1"
+        for folder in driver_paths.LIBRARY_DIRS
+        if "/lib/" in folder and hidden.TRIPLET in folder
+    ),
+    driver_paths.TEGRA_RELEASE,
+    driver_paths.MPS,
     "/etc/containers/containers.conf.d/10.conf",
     "/usr/share/containers/containers.conf",
     "/etc/containerd/config.toml",
