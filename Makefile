@@ -28,10 +28,11 @@ test-latest: packages-test ## the same, in .venv-latest with the newest version 
 	$(MAKE) --no-print-directory VENV=.venv-latest newest
 	@VENV=.venv-latest tests/all
 
-deb: packages-deb ## the Debian package, into dist/
+deb: packages-deb ## the Debian package, into dist/; nvidia-ml-py's wheel is fetched once, into debian/vendor
 	@tests/package/build dist
 
 deb-test: packages-deb-test $(READY) ## the package installed, upgraded, removed and purged in a fresh Debian: root
+	@debian/fetch
 	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/package/test_deb.py
 
 rpm: packages-rpm ## the rpm for Fedora and its like, into dist/
@@ -62,7 +63,7 @@ generated: $(READY) ## what is made from the tables of keys and options: default
 	$(PYTHON) completion/generate.py fish > completion/cdi-refreshd.fish
 
 clean: ## away with .venv, caches and builds
-	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/cdi-refreshd"
+	rm -rf .venv .venv-latest build dist debian/vendor *.egg-info .hypothesis .mypy_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/cdi-refreshd"
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 packages-run packages-test packages-deb packages-deb-test packages-rpm packages-rpm-test packages-vm:
@@ -76,6 +77,7 @@ lock: ## the newest versions and their hashes into lock/: what the tests run wit
 	[ -x build/lock/bin/uv ] || { python3 -m venv build/lock && build/lock/bin/pip install --quiet uv; }
 	echo setuptools | $(LOCK) --output-file lock/build.txt -
 	$(LOCK) --extra test --output-file lock/test.txt pyproject.toml
+	echo nvidia-ml-py | $(LOCK) --output-file debian/nvidia-ml-py.txt -
 
 # The build backend first: what is built is built with it, and nothing that is not locked is fetched.
 $(READY): pyproject.toml lock/build.txt lock/test.txt
