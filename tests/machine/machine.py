@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from . import bundle, hidden
 from .driver_files import MULTIARCH, driver_files
 from .hardware import OPENS, VERSION, hardware
-from .namespace import CannotBoot, Namespace
+from .namespace import TOP, CannotBoot, Namespace
 from .tree import SCRIPT, Link, apply, text, under
 
 CLEAN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -134,6 +134,22 @@ class Machine:
         if check:
             done.check_returncode()
         return done
+
+    def run_as_nobody(self, command, **options) -> subprocess.CompletedProcess:
+        """As an ordinary user, who gets to this interpreter and to the project wherever they lie, as below /root."""
+        for place in (
+            TOP,
+            Path(sys.prefix),
+            Path(sys.base_prefix),
+            Path(sys.executable),
+            Path(sys.executable).resolve(),
+        ):
+            for folder in (place, *place.parents):
+                if not folder.samefile("/") and folder.is_dir():
+                    with contextlib.suppress(OSError):  # of another file system, which is mounted read-only
+                        self.path(str(folder)).chmod(0o755)
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        return self.run([*nobody, *command], **options)
 
     def close(self) -> None:
         self._inside.close()

@@ -93,8 +93,8 @@ def test_an_empty_root_has_no_driver(host):
 
 def test_a_root_that_may_not_be_read_is_told(host):
     host.shell("mkdir -p /run/closed && chmod 0 /run/closed")
-    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *PROGRAM]
-    done = host.machine.run([*user, "generate", "--driver-root", "/run/closed", "--mode", "management"], cwd="/")
+    command = [*PROGRAM, "generate", "--driver-root", "/run/closed", "--mode", "management"]
+    done = host.machine.run_as_nobody(command, cwd="/")
     assert done.returncode == 1
     assert "/run/closed" in lines(done)[0]
 
