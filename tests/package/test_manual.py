@@ -62,8 +62,9 @@ def test_man_formats_the_page_without_a_word(page):
     if not shutil.which("man"):
         pytest.skip("no man here")
     command = ["man", "--warnings", "--encoding=UTF-8", "--local-file", str(page)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
-    assert [line for line in done.stderr.splitlines() if "can't break line" not in line] == []
+    env = {"PATH": "/usr/bin:/bin", "MANROFFOPT": "-Wbreak"}  # a default may be a word that no line holds
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+    assert done.stderr == ""
 
 
 def completed(*words):
