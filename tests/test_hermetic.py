@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from cdi_refreshd.core.checks.container_runtimes import INSTALLATIONS
 from cdi_refreshd.core.nvidia import driver_paths
 from tests.machine import booted, hidden
 from tests.machine.namespace import Namespace
@@ -44,6 +45,8 @@ CROWDED = {
     "/etc/nv_tegra_release": "# R36\n",
 }
 PROBED = (
+    *(one.program for one in INSTALLATIONS.values() if one.program.startswith("/")),
+    *(path for one in INSTALLATIONS.values() for path in one.files),
     *(
         f"{folder}/{name}"
         for folder in driver_paths.PROGRAM_DIRS
@@ -58,11 +61,6 @@ PROBED = (
     ),
     driver_paths.TEGRA_RELEASE,
     driver_paths.MPS,
-    "/etc/containers/containers.conf.d/10.conf",
-    "/usr/share/containers/containers.conf",
-    "/etc/containerd/config.toml",
-    "/etc/crio/crio.conf",
-    "/etc/docker/daemon.json",
     "/etc/kubernetes/kubelet.conf",
     "/usr/lib/wsl/lib/libdxcore.so",
     "/usr/lib/firmware/nvidia/580.95.05/gsp_ga10x.bin",

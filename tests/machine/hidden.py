@@ -9,7 +9,15 @@ import os
 import platform
 
 TRIPLET = f"{platform.machine()}-linux-gnu"
-LIBRARY_DIRS = ("/usr/lib64", f"/usr/lib/{TRIPLET}", "/usr/lib", "/usr/local/lib", f"/usr/local/lib/{TRIPLET}")
+LIBRARY_DIRS = (
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/lib/i386-linux-gnu",
+    f"/usr/lib/{TRIPLET}",
+    "/usr/local/lib",
+    f"/usr/local/lib/{TRIPLET}",
+)
 PROGRAM_DIRS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/opt/bin", "/snap/bin")
 UNIT_DIRS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
@@ -69,6 +77,7 @@ PLACES = (
     "/usr/share/containers",
     "/var/lib/kubelet",
     "/var/lib/rancher",
+    "/var/snap",
     # NVIDIA's own, wherever distributions and installers put it.
     "/etc/OpenCL/vendors/nvidia*",
     "/etc/X11/xorg.conf.d/*nvidia*",
