@@ -18,7 +18,7 @@ ROOTFS = "mkdir -p /run/rootfs/usr; cd /run/rootfs; mkdir dev proc sys run etc t
 
 @pytest.fixture(scope="module")
 def machine():
-    with booted({"gpus": [{"drm": [1, 128]}]}) as machine:
+    with booted({"gpus": [{"drm": [1, 128]}], "host_runtimes": ["podman", *RUNTIMES]}) as machine:
         machine.run(["sh", "-ec", ROOTFS], check=True)
         prepare(machine)
         yield machine
