@@ -8,7 +8,7 @@ RUN = ["run", "--rm", "--network", "none", "--log-driver", "none"]
 # podman lets only crun do without cgroups. runc has no such mode, and asks for no more of them than any kernel has.
 CGROUPS = {
     "crun": ["--cgroups", "disabled"],
-    "runc": ["--cgroups", "no-conmon", "--pids-limit", "-1", "--ulimit", "host"],
+    "runc": ["--cgroups", "no-conmon", "--pids-limit", "0", "--ulimit", "host"],
 }
 RUNTIMES = tuple(CGROUPS)
 
