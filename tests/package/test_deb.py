@@ -89,7 +89,7 @@ def tree(tmp_path_factory):
     copy = tmp_path_factory.mktemp("tree")
     for name in SOURCES:
         shutil.copytree(TOP / name, copy / name, symlinks=True)
-    for name in ("LICENSE", "README.md"):
+    for name in ("LICENSE", *(path.name for path in TOP.glob("*.md"))):
         shutil.copy(TOP / name, copy)
     (copy / "tests/package").mkdir(parents=True)
     shutil.copy(TOP / "tests/package/build", copy / "tests/package")
