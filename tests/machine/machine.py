@@ -51,6 +51,12 @@ def made_up(case, has_modules):
     return software(case), hardware(case, has_modules)
 
 
+def reported(document, has_modules):
+    """The same, of the machine that a bundle was made on. The loader of this host's programs is not its own."""
+    files, shown = bundle.trees(document, has_modules)
+    return LOADER | files, shown
+
+
 class Machine:
     """A machine that runs. Made by `booted`."""
 
@@ -68,8 +74,7 @@ class Machine:
 
     def become(self, case: dict) -> None:
         """Change the machine into that of another case. What both have stays untouched, inode and all."""
-        has_modules = self._has_modules
-        files, shown = bundle.trees(case, has_modules) if bundle.is_bundle(case) else made_up(case, has_modules)
+        files, shown = (reported if bundle.is_bundle(case) else made_up)(case, self._has_modules)
         want = {canonical(path): entry for path, entry in (files | shown).items()}
         apply(self.root, self._tree, want)
         changed = files != self._files
