@@ -20,6 +20,7 @@ from cdi_refreshd.core.refresh import states
 from cdi_refreshd.core.refresh.states import Facts, Verdict
 from cdi_refreshd.host import atomic_file
 from cdi_refreshd.host.atomic_file import Identity
+from cdi_refreshd.host.child import Child
 from cdi_refreshd.inspect import candidate
 from cdi_refreshd.last_pass import LastPass
 from cdi_refreshd.probe import runner
@@ -30,6 +31,12 @@ CONFLICT = "conflict"
 
 MISSING = {"gpu-missing": False, "gpu-in-mig-mode": False, "slice-missing": True}
 """Rules about devices that no spec has, and whether those are slices."""
+
+
+LEFT_BEHIND = Finding(
+    "fatal", "NVML", "left a process behind, which has been killed: one that has the driver open would keep it for ever"
+)
+"""Fatal, since a boot with such a library is not to pass in silence; the spec is published all the same."""
 
 
 class Target(NamedTuple):
@@ -105,15 +112,25 @@ class Outcome(NamedTuple):
     """Of the spec that stands."""
 
 
-def judge(answer: Callable[[], bytes], request: Request, target: Target, known: Known = NOTHING) -> Verdict:
+def judge(
+    answer: Callable[[], bytes],
+    request: Request,
+    target: Target,
+    known: Known = NOTHING,
+    left: Callable[[], int] = int,
+) -> Verdict:
     """`answer` gives the child's, or raises Fault. No fault escapes: each is a verdict."""
-    return complete(draft(answer, request, target, known), target, known)
+    return complete(draft(answer, request, target, known, left), target, known)
 
 
-def draft(answer: Callable[[], bytes], request: Request, target: Target, known: Known) -> Verdict:
-    """What the answer alone says."""
+def draft(
+    answer: Callable[[], bytes], request: Request, target: Target, known: Known, left: Callable[[], int] = int
+) -> Verdict:
+    """What the answer alone says. `left` tells how many processes the child left behind, once it has answered."""
     try:
         seen = from_json(answer())
+        if left():
+            seen = seen._replace(findings=(*seen.findings, LEFT_BEHIND))
         return states.draft(seen, request.choices, request.gated, target.on_mismatch, known.last.came_to)
     except Fault as fault:
         return states.failed(fault)
@@ -138,12 +155,18 @@ def apply(verdict: Verdict, target: Target) -> Outcome:
     return Outcome(verdict, target.path, stands, sha256=last_pass.digest_at(target.path) if stands else "")
 
 
-def one_pass(request: Request, target: Target, limit_s: float = runner.LIMIT_S) -> Outcome:
+def one_pass(
+    request: Request,
+    target: Target,
+    limit_s: float = runner.LIMIT_S,
+    start: Callable[[Request], Child] = runner.start,
+) -> Outcome:
     """A whole one, remembered where a GPU of this host may sleep. Waits."""
     known = Known(last_pass.read(target.path), by_every_rule, standing_conflicts)
     request = request._replace(known_fingerprint=known.last.fingerprint)
-    child = runner.start(request)
-    outcome = apply(judge(lambda: child.answer(limit_s), request, target, known), target)
+    child = start(request)
+    verdict = judge(lambda: child.answer(limit_s), request, target, known, lambda: len(child.left))
+    outcome = apply(verdict, target)
     remember(outcome)
     return outcome
 
@@ -229,7 +252,14 @@ def _refusal(found: list[RuleFinding], path: str, known: Known) -> Fault | None:
 
 def _useless(path: str) -> Finding | None:
     """The last good spec outlives a driver that is being exchanged only while containers could start with it."""
-    spec = read(path)
+    from cdi_refreshd.host.yaml_file import Unreadable  # noqa: PLC0415 - with PyYAML: few passes come here
+
+    try:
+        spec: Spec | None = _decoded(path)
+    except Unreadable:
+        return None  # that nobody can read it now says nothing about it
+    except Fault:
+        spec = None
     gone = absent(spec) if spec else []
     if spec and not gone:
         return None
@@ -239,13 +269,17 @@ def _useless(path: str) -> Finding | None:
 
 def read(path: str) -> Spec | None:
     """None where it is no document that runtimes would take."""
+    try:
+        return _decoded(path)
+    except Fault:
+        return None
+
+
+def _decoded(path: str) -> Spec | None:
     from cdi_refreshd.core.cdi.decode import decode_valid  # noqa: PLC0415 - with PyYAML: few passes come here
     from cdi_refreshd.host import yaml_file as reader  # noqa: PLC0415
 
-    try:
-        return decode_valid(reader.read(path))[0]
-    except Fault:
-        return None
+    return decode_valid(reader.read(path))[0]
 
 
 def absent(spec: Spec) -> list[str]:

@@ -1,19 +1,18 @@
 """`cdi-refreshd oneshot`: one pass over the line, published, with the state as exit status."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from cdi_refreshd import config, options, pipeline
-from cdi_refreshd.core.config.generate_options import quoted
-from cdi_refreshd.core.config.settings import Settings
 from cdi_refreshd.core.findings import UsageFault, printable
-from cdi_refreshd.core.refresh import states
-from cdi_refreshd.pipeline import Outcome, Target
-from cdi_refreshd.probe.request import Request
+from cdi_refreshd.probe import runner
 
-DEFAULT_OUTPUT = Settings().output
-DESCRIPTION = f"""Look at this machine once and publish its CDI spec ({DEFAULT_OUTPUT}, unless --output or the
+if TYPE_CHECKING:
+    from cdi_refreshd.pipeline import Outcome
+
+DESCRIPTION = """Look at this machine once and publish its CDI spec ({output}, unless --output or the
 configuration says else). Exit status: 0 published, or no NVIDIA GPU; 1 failed; 2 usage; 3 driver or libraries not there
 yet; 4 they are of different versions; 5 published, but a container
 would not start with it or find CUDA, or with --strict: something is left out; 78 the configuration is
@@ -24,7 +23,16 @@ DONE = ("no-gpu", "ready", "degraded")
 
 
 def run(argv: list[str]) -> int:
-    parser = options.parser("oneshot", DESCRIPTION)
+    # First of all: the child imports for as long as it takes us to import, too, and to read the configuration.
+    with contextlib.closing(runner.Prepared()) as prepared:
+        return published(argv, prepared)
+
+
+def published(argv: list[str], prepared: runner.Prepared) -> int:
+    from cdi_refreshd import config, options  # noqa: PLC0415 - after the child has started, as all below
+    from cdi_refreshd.core.config.settings import Settings  # noqa: PLC0415
+
+    parser = options.parser("oneshot", DESCRIPTION.format(output=Settings().output))
     parser.add_argument("--wait", metavar="SECONDS", help="probe again until the spec is published, or until then")
     parser.add_argument("--strict", action="store_true", help="exit 5 where something is left out")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
@@ -38,24 +46,33 @@ def run(argv: list[str]) -> int:
         if text:
             tell(text)
 
-    def once(limit_s: float) -> Outcome:
-        settings = loaded.settings
-        request = Request(choices, True, "", settings.device_nodes, settings.dev_char_links)
-        target = Target(path, form, settings.on_mismatch)
-        return pipeline.one_pass(request, target, min(limit_s, settings.probe_limit_s))
+    from cdi_refreshd import pipeline  # noqa: PLC0415
+    from cdi_refreshd.core.refresh import states  # noqa: PLC0415
+    from cdi_refreshd.probe.request import Request  # noqa: PLC0415
 
-    outcome = until_done(once, wait_s) if wait_s else once(loaded.settings.probe_limit_s)
+    settings = loaded.settings
+    starts = iter([prepared.ask])
+
+    def once(limit_s: float) -> "Outcome":
+        request = Request(choices, True, "", settings.device_nodes, settings.dev_char_links)
+        target = pipeline.Target(path, form, settings.on_mismatch)
+        start = next(starts, runner.start)
+        return pipeline.one_pass(request, target, min(limit_s, settings.probe_limit_s), start)
+
+    outcome = until_done(once, wait_s) if wait_s else once(settings.probe_limit_s)
     report(outcome, path)
     verdict = outcome.verdict
     return states.USAGE if verdict.usage else states.exit_status(verdict.state, verdict.findings, parsed.strict)
 
 
-def until_done(once: Callable[[float], Outcome], wait_s: float) -> Outcome:
+def until_done(once: "Callable[[float], Outcome]", wait_s: float) -> "Outcome":
     """Passes with growing pauses until one is done, or the time is over. The last outcome.
 
     A pass may take what is left of the time, but never less than LEAST_PROBE_S: NVML needs seconds on large hosts.
     """
     import tenacity  # noqa: PLC0415 - it costs three interpreters' start, and only who waits needs it
+
+    from cdi_refreshd.core.refresh import states  # noqa: PLC0415
 
     pause = tenacity.wait_random_exponential(multiplier=FIRST_RETRY_S, max=LAST_RETRY_S)
     seen: list[Outcome] = []
@@ -76,7 +93,7 @@ def until_done(once: Callable[[float], Outcome], wait_s: float) -> Outcome:
     return seen[-1]
 
 
-def report(outcome: Outcome, path: str) -> None:
+def report(outcome: "Outcome", path: str) -> None:
     """One line for the outcome, one for each thing that is wrong."""
     verdict = outcome.verdict
     if verdict.state in ("ready", "degraded"):
@@ -98,6 +115,8 @@ def seconds(option: str, word: str | None) -> float:
     except ValueError:
         value = -1
     if not 0 <= value < float("inf"):
+        from cdi_refreshd.core.config.generate_options import quoted  # noqa: PLC0415 - only a mistake needs it
+
         raise UsageFault(option, f"{quoted(word or '')} is no number of seconds", "write it as in --wait 60")
     return value
 

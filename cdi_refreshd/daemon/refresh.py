@@ -52,6 +52,10 @@ class Refresh:
             raise self._fault or Fault("probe", "no child was started")
         return self._child.result()
 
+    def left(self) -> int:
+        """How many processes the child left behind, once it is over."""
+        return len(self._child.left) if self._child else 0
+
     def kill(self, why: str) -> None:
         if self._child:
             self._child.kill(why)

@@ -11,6 +11,7 @@
  *   number FUNCTION VALUE [GPU]    that call answers VALUE: the counts and the minor
  *   text FUNCTION GPU TEXT         that call answers TEXT, where \ooo is a byte: name, UUID (no MIG device's), version
  *   crash FUNCTION                 that call dies by SIGSEGV
+ *   leave FUNCTION                 that call starts a process that stays, in a session of its own
  *   flood FUNCTION                 that call writes for ever to stdout, stderr and every pipe it finds open
  *   print TEXT                     nvmlInit says this on stdout and stderr
  *   worst REPORT                   nvmlInit tries what it should not be able to do, reports how each try ended, and
@@ -247,6 +248,8 @@ static void ruled(const char *l)
 		add_rule('h', function, x, -1);
 	else if (sscanf(l, "crash %63s", function) == 1)
 		add_rule('c', function, 0, -1);
+	else if (sscanf(l, "leave %63s", function) == 1)
+		add_rule('l', function, 0, -1);
 	else if (sscanf(l, "flood %63s", function) == 1)
 		add_rule('w', function, 0, -1);
 	else if (sscanf(l, "worst %255s", path) == 1)
@@ -309,6 +312,11 @@ static ret obey(const char *function, int gpu)
 			sleep(r->value);
 		if (r->kind == 'c')
 			raise(SIGSEGV);
+		if (r->kind == 'l' && fork() == 0) {
+			setsid();
+			for (;;)
+				pause();
+		}
 		if (r->kind == 'w')
 			flood();
 	}

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from .hosts import GPU, PROGRAM, TOP, case
+from .hosts import GPU, PROGRAM, PUBLISHED, TOP, case
 
 pytestmark = pytest.mark.root
 
@@ -61,3 +61,16 @@ def test_links_of_nodes_that_nobody_could_list_stay(host):
     host.machine.run(["strace", "-f", "-qq", "-o", "/run/trace", *inject, *PROGRAM, "oneshot"])
     assert "INJECTED" in host.path("/run/trace").read_text()
     assert sorted(path.name for path in host.path("/dev/char").iterdir()) == links != []
+
+
+def test_a_spec_that_cannot_be_read_now_is_kept_while_the_drivers_versions_differ(host):
+    host.become(case(GPU))
+    host.oneshot()
+    before = host.identity()
+    host.become(case(GPU, module_version="570.1"))
+
+    inject = ["-P", PUBLISHED, "-e", "trace=openat", "-e", "inject=openat:error=EIO"]
+    done = host.machine.run(["strace", "-f", "-qq", "-o", "/run/trace", *inject, *PROGRAM, "oneshot"])
+    assert "INJECTED" in host.path("/run/trace").read_text()
+    assert done.returncode == 4, done.stderr
+    assert host.identity() == before
