@@ -21,7 +21,7 @@ from cdi_refreshd.core.checks.published import Document, Published, published
 from cdi_refreshd.core.checks.registry import RuleFinding
 from cdi_refreshd.core.checks.subject import Subject
 from cdi_refreshd.host import path_entries
-from cdi_refreshd.inspect import host_facts, spec_files
+from cdi_refreshd.inspect import host_facts
 
 SPEC_RULES = (*item_rules.RULES, *hook_rules.RULES, *device_rules.RULES, *nvidia_rules.RULES, *library_rules.RULES)
 PUBLISHED_RULES = (*directory_rules.RULES, *coverage_rules.RULES)
@@ -74,9 +74,14 @@ def before_publishing(
     if any(file.priority < 0 for file in mine):  # runtimes do not read there: nobody else counts
         directories, others = (), ()
     ours = [file.path for file in mine]
-    loaded = spec_files.load(others, but=ours)
-    files = sorted([*loaded.files, *mine], key=lambda file: (file.priority, os.fsencode(file.path)))
-    documents = [*loaded.documents(ours), *(Document(file.path, file.spec.kind, True) for file in mine)]
+    documents = [Document(file.path, file.spec.kind, True) for file in mine]
+    files = mine
+    if any(f"{directory}/{name}" not in ours for directory in others for name in path_entries.names(directory)):
+        from cdi_refreshd.inspect import spec_files  # noqa: PLC0415 - most hosts have no other, and boot the sooner
+
+        loaded = spec_files.load(others, but=ours)
+        files = sorted([*loaded.files, *mine], key=lambda file: (file.priority, os.fsencode(file.path)))
+        documents += loaded.documents(ours)
     seen = published(directories, files, documents)
     host = host_facts.full_host(seen.subjects, probed=probed)
     said = [one for one in directory_rules.conflicts(seen, host) if concerns(one, seen, ours)]
