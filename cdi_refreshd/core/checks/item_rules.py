@@ -89,7 +89,8 @@ def node_kind(node: DeviceNode, entry: Entry, host: Host, of: Subject) -> Said:
     if entry.kind == LINK:
         return "node-kind", "is a symbolic link, which no runtime takes for a device node", "name the node it leads to"
     if entry.kind not in TYPES.values():
-        hint = f"remove it; {hints.make_node(node, host) or hints.make_again(of)}"
+        away = f"rmdir {host_path(node)}" if entry.kind == DIRECTORY else "remove it"
+        hint = f"{away}; {hints.make_node(node, host) or hints.make_again(of)}"
         return "node-kind", f"is a {entry.kind}, not a device node", hint
     if wanted and wanted != entry.kind:
         return "node-kind", f"is a {entry.kind}, and should be a {wanted}", hints.make_again(of)
