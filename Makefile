@@ -9,7 +9,7 @@ EDITABLE := --config-settings editable_mode=compat --editable
 BECOME_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n env PYTHONDONTWRITEBYTECODE=1)
 
 .NOTPARALLEL:
-.PHONY: help setup run test test-latest deb deb-test rpm rpm-test vm-test lint lock bench generated clean newest
+.PHONY: help setup run test test-latest random-machines deb deb-test rpm rpm-test vm-test lint lock bench generated clean newest
 .PHONY: packages-run packages-test packages-deb packages-deb-test packages-rpm packages-rpm-test packages-vm
 
 help:
@@ -40,6 +40,9 @@ rpm: packages-rpm ## the rpm for Fedora and its like, into dist/
 
 rpm-test: packages-rpm-test $(READY) ## the rpm: rpmlint, and the same files in it as in the Debian package
 	@$(PYTHON) -m pytest tests/package/test_rpm.py
+
+random-machines: packages-test $(READY) ## oneshot and check compared over 300 machines made by chance: root, ten minutes
+	@$(BECOME_ROOT) env CDI_RANDOM_MACHINES=300 $(PYTHON) -m pytest -q tests/behaviour/agreement
 
 vm-test: deb packages-vm $(READY) ## the package under a real systemd: a virtual machine, root, half an hour
 	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/vm

@@ -1,0 +1,65 @@
+"""oneshot and check agree about machines that were made by chance, with everything broken that may break.
+
+CDI_RANDOM_MACHINES says how many are played, CDI_RANDOM_FIRST with which to begin: `make random-machines` plays 300.
+"""
+
+import json
+import os
+import sys
+
+import pytest
+
+from tests.machine import booted
+
+from .machines import CURRENT, made
+
+pytestmark = pytest.mark.root
+
+PROGRAM = [sys.executable, "-m", "cdi_refreshd"]
+SPEC = "/var/run/cdi/nvidia.yaml"
+FIRST = int(os.environ.get("CDI_RANDOM_FIRST", "0"))
+COUNT = int(os.environ.get("CDI_RANDOM_MACHINES", "25"))
+SAID = "cdi-refreshd: "
+
+
+def is_of_machine(finding):
+    """Not of the runtimes of whatever host the tests run on."""
+    return finding["severity"] != "info" and finding["rule"] not in ("char-link", "cdi-version", "runtime")
+
+
+def is_ours(finding):
+    """Of our spec, or of none: another vendor's broken spec does not make ours less ready."""
+    return finding["file"] in (None, SPEC) or any(name.startswith("nvidia.com/gpu=") for name in finding["devices"])
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
+def test_oneshot_is_never_ready_beside_what_check_calls_fatal(seed):
+    machine = made(seed)
+    with booted(machine.case) as host:
+        if machine.before:
+            host.run([*PROGRAM, "oneshot", *machine.options])
+        host.run(["sh", "-c", machine.shell], check=True)
+        published = host.run([*PROGRAM, "oneshot", *machine.options])
+        checked = host.run([*PROGRAM, "check", "--json"])
+    story = f"python -m tests.machine, case {json.dumps(machine.case)}\n{machine.shell}\n{machine.options}"
+    story += f"\n{machine.faults}\noneshot {published.returncode}: {published.stderr}\ncheck: {checked.stderr}"
+    assert "Traceback" not in published.stderr + checked.stderr, story
+    findings = json.loads(checked.stdout)["findings"]
+    story += "".join(f"\n{one['severity']} {one['rule']} {one['place']}: {one['fact']}" for one in findings)
+    fatal = [one for one in findings if one["severity"] == "fatal" and is_ours(one)]
+    state = published.stderr.partition(SAID)[2].partition(":")[0]
+    assert not (fatal and (state == "ready" or published.returncode == 0)), story
+    grave = [one for one in findings if is_of_machine(one) and is_ours(one)]
+    assert not (grave and state == "ready"), story
+    if not machine.faults:
+        assert state in ("ready", "degraded", "no-gpu"), story
+        assert [one for one in findings if one["severity"] == "fatal"] == [], story
+        # What an old hook program does not know is no fault of the machine.
+        assert machine.hook != CURRENT or [one for one in findings if is_of_machine(one)] == [], story
+
+
+def test_the_same_seed_makes_the_same_machine_and_others_make_others():
+    assert [made(seed) for seed in range(50)] == [made(seed) for seed in range(50)]
+    assert len({repr(made(seed)) for seed in range(50)}) > 40
+    kinds = [bool(made(seed).faults) for seed in range(300)]
+    assert 60 < sum(kinds) < 260
