@@ -54,7 +54,7 @@ LISTS = (
         "search nvidia-smi and other programs here first",
     ),
 )
-WORDS = (
+WORDS: tuple[tuple[str, list[str], list[str], str], ...] = (
     (
         "mode",
         ["--mode", "--discovery-mode"],
@@ -65,6 +65,7 @@ WORDS = (
     ("dev_root", ["--dev-root"], ["NVIDIA_CTK_DEV_ROOT"], "where /dev is (default: the driver root)"),
     ("vendor", ["--vendor", "--cdi-vendor"], [E + "VENDOR"], "default nvidia.com"),
     ("class_name", ["--class", "--cdi-class"], [E + "CLASS"], "default gpu"),
+    ("hooks", ["--hooks"], [], "whose hooks: nvidia, none, or auto: nvidia's where they can be executed (default)"),
     (
         "hook_path",
         ["--nvidia-cdi-hook-path", "--nvidia-ctk-path"],

@@ -29,7 +29,7 @@ _cdi_refreshd() {
     --device-name-strategy)
         list="index type-index uuid"
         ;;
-    --device-id | --device-ids | --device | --devices | --csv.ignore-pattern | --program-search-path | --vendor | --cdi-vendor | --class | --cdi-class | --nvidia-cdi-hook-path | --nvidia-ctk-path | --ldconfig-path | --csv.compat-container-root | --wait | --timeout)
+    --device-id | --device-ids | --device | --devices | --csv.ignore-pattern | --program-search-path | --vendor | --cdi-vendor | --class | --cdi-class | --hooks | --nvidia-cdi-hook-path | --nvidia-ctk-path | --ldconfig-path | --csv.compat-container-root | --wait | --timeout)
         return
         ;;
     --disable-hook | --disable-hooks)
@@ -39,7 +39,7 @@ _cdi_refreshd() {
         list="chmod create-symlinks disable-device-node-modification enable-cuda-compat update-application-profile update-ldcache"
         ;;
     --feature-flag | --feature-flags)
-        list="disable-ipc-discoverer disable-multiple-csv-devices enable-32bit-libraries enable-coherent-annotations enable-explicit-driver-libraries no-additional-gids-for-device-nodes no-device-numbers disable-nvsandboxutils disable-nvsandbox-utils"
+        list="both-loader-directories disable-ipc-discoverer disable-multiple-csv-devices enable-32bit-libraries enable-coherent-annotations enable-explicit-driver-libraries no-additional-gids-for-device-nodes no-device-numbers disable-nvsandboxutils disable-nvsandbox-utils"
         ;;
     --library-search-path | --config-search-path | --driver-root | --dev-root | --spec-dir | --root)
         paths=-d
@@ -69,10 +69,10 @@ _cdi_refreshd() {
     fi
     case $verb in
     run) options="-h --help --config-file" ;;
-    oneshot) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --wait --strict --config --config-file" ;;
-    generate) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --strict --config --quiet -q --debug -d" ;;
+    oneshot) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --hooks --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --wait --strict --config --config-file" ;;
+    generate) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --hooks --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --strict --config --quiet -q --debug -d" ;;
     check) options="-h --help --json --level --spec-dir" ;;
-    diff) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --config --config-file --json" ;;
+    diff) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --hooks --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --config --config-file --json" ;;
     validate) options="-h --help" ;;
     list) options="-h --help --spec-dir --json" ;;
     adopt) options="-h --help --dry-run -n --yes -y --spec-dir" ;;

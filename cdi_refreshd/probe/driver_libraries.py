@@ -44,7 +44,7 @@ def versioned(libraries: Libraries, nvml_version: str, module_version: str, choi
         files_version=version_of_others(libraries, lacks, version),
         library_dirs=directories,
         libraries=tuple(whole),
-        graphics_libraries=tuple(Library(path) for path in dict.fromkeys(egl)),
+        graphics_libraries=tuple(inspected(libraries.tree, path) for path in dict.fromkeys(egl)),
         allocator=named(found, f"libnvidia-allocator.so.{version}"),
         vulkan_producer=named(found, f"libnvidia-vulkan-producer.so.{version}"),
         missing=lacks,
@@ -152,20 +152,22 @@ def inspected(tree: Tree, path: str, version: str = "") -> Library:
     directory, _, name = path.rpartition("/")
     file = tree.library(path)
     flaw = file.flaw(procfs.machine())
+    bits = file.image.bits if file.image else 64
     soname = (file.image.soname if file.image else None) if name.count(".") > 1 else name
     if soname is None:
         if not flaw:
             tree.note(Finding("info", path, "is no ELF library with one soname, so it gets no links"))
-        return Library(path, flaw=flaw)
+        return Library(path, flaw=flaw, bits=bits)
     soname = soname or name
     if is_of_another_version(soname, name, version):
-        return Library(path, soname, flaw=flaw)
+        return Library(path, soname, flaw=flaw, bits=bits)
     return Library(
         path,
         soname,
         soname != name and tree.is_link(f"{directory}/{soname}"),
         plain_name(soname) not in ("", soname) and tree.is_link(f"{directory}/{plain_name(soname)}"),
         flaw,
+        bits,
     )
 
 

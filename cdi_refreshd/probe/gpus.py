@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from cdi_refreshd.core.findings import LEFT_OUT, Finding
 from cdi_refreshd.core.nvidia import driver_texts as texts
+from cdi_refreshd.core.nvidia.build.links import joined
 from cdi_refreshd.core.nvidia.control_nodes import CONTROL_NODES
 from cdi_refreshd.core.nvidia.inventory import Gpu, Link, MigDevice, Node
 from cdi_refreshd.core.nvidia.nvml_answer import RawGpu, RawMig
@@ -97,14 +98,3 @@ class Devices:
 
     def _left_out(self, place: str, fact: str, names: tuple[str, ...]) -> None:
         self.findings.append(Finding("degraded", place, f"{fact}{LEFT_OUT}", "nvidia-modprobe makes the node", names))
-
-
-def joined(directory: str, target: str) -> str:
-    """Where a link in `directory` points by its text alone."""
-    parts: list[str] = []
-    for part in (target if target.startswith("/") else f"{directory}/{target}").split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)

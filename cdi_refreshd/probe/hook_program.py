@@ -32,7 +32,7 @@ class Known(NamedTuple):
 def found(choices: Choices, keep: bool = False) -> HookProgram:
     """The program of this host, by what it says of itself. `keep`: for the processes that come after this one."""
     path = place(choices)
-    return HookProgram(path) if choices.mode in WITHOUT else asked(path, keep)
+    return HookProgram(path) if choices.mode in WITHOUT or choices.hooks == "none" else asked(path, keep)
 
 
 def place(choices: Choices) -> str:

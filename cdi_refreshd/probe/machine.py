@@ -38,7 +38,7 @@ def probe(request: Request) -> Inventory:
     if mark and mark == request.known_fingerprint and any(function.suspended for function in seen.functions):
         return Inventory(mode="nvml", presence=seen, fingerprint=mark, unchanged=True)
     mode, answer = resolved(choices, seen, libraries, not request.gated or may_open_nvml(seen))
-    base = Inventory(mode=mode, presence=seen, fingerprint=mark, hook=hook)
+    base = Inventory(mode=mode, machine=procfs.machine(), presence=seen, fingerprint=mark, hook=hook)
     devices = gpus.Devices(choices.dev_root)
     full = PROBES[mode](base._replace(nvml=answer.nvml), choices, libraries, answer, devices)
     blind = () if seen.sysfs or mode != "nvml" else (NO_SYSFS,)

@@ -6,6 +6,7 @@ from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia.inventory import Presence, Wsl
 from cdi_refreshd.host import dxcore
 from cdi_refreshd.host.driver_root import Tree
+from cdi_refreshd.probe.driver_libraries import inspected
 
 DXCORE_DIR, STORES = "/usr/lib/wsl/lib", "/usr/lib/wsl/drivers"
 CUDA = "libcuda.so.1.1"
@@ -65,7 +66,7 @@ def probe(tree: Tree, seen: Presence) -> Wsl:
         fact = f"is missing, and {THIS}: CUDA does not start in containers"
         tree.note(Finding("degraded", usual(tree), fact, "update WSL: wsl --update"))
     return Wsl(
-        libraries=tuple(path for path in (ours, *required) if ".so" in path),
+        libraries=tuple(inspected(tree, path) for path in (ours, *required) if ".so" in path),
         files=tuple(path for path in (ours, *required, *others) if path),
         smi=tree.first([f"{store}/nvidia-smi"]),
     )

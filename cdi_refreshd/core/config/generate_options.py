@@ -17,9 +17,11 @@ HOOKS = (
     "update-application-profile",
     "update-ldcache",
 )
+HOOK_SOURCES = ("auto", "nvidia", "none")
 # Accepted for the sake of scripts: NVIDIA's sandboxutils library is never used here.
 IGNORED_FEATURE_FLAGS = ("disable-nvsandboxutils", "disable-nvsandbox-utils")
 FEATURE_FLAGS = (
+    "both-loader-directories",
     "disable-ipc-discoverer",
     "disable-multiple-csv-devices",
     "enable-32bit-libraries",
@@ -46,6 +48,8 @@ class Choices(NamedTuple):
     name_strategies: tuple[str, ...] = ("index", "uuid")
     device_ids: tuple[str, ...] = ("all",)
     all_device: bool = True
+    hooks: str = "auto"
+    """Whose a spec has: NVIDIA's, none, or auto: NVIDIA's where its program can be executed."""
     hook_path: str = ""
     """An absolute path is taken as it is; else a name to look for; "" is nvidia-cdi-hook."""
     ldconfig_path: str = ""
@@ -134,6 +138,7 @@ def checked(choices: Choices) -> Choices:
         one_of("--device-name-strategy", strategy, NAME_STRATEGIES)
     if not choices.name_strategies:
         raise UsageFault("--device-name-strategy", "none is given", "known: " + ", ".join(NAME_STRATEGIES))
+    one_of("--hooks", choices.hooks.lower(), HOOK_SOURCES)
     for hook in choices.disabled_hooks:
         one_of("--disable-hook", hook, (*HOOKS, "all"))
     for hook in choices.enabled_hooks:
@@ -150,6 +155,7 @@ def checked(choices: Choices) -> Choices:
         raise UsageFault("--nvidia-cdi-hook-path", f"{hook!r} is neither a name nor absolute", "write it from / on")
     return choices._replace(
         mode=choices.mode.lower(),
+        hooks=choices.hooks.lower(),
         driver_root=absolute("--driver-root", choices.driver_root),
         dev_root=absolute("--dev-root", choices.dev_root),
         name_strategies=unique(choices.name_strategies),

@@ -12,6 +12,7 @@ from cdi_refreshd.core.config.durations import Span
 from cdi_refreshd.core.config.generate_options import (
     FEATURE_FLAGS,
     FORMATS,
+    HOOK_SOURCES,
     HOOKS,
     MODES,
     NAME_STRATEGIES,
@@ -168,6 +169,14 @@ KEYS = (
     ),
     Key(GENERATE, "device-id", TEXTS, "device_ids", "Which GPUs: an index, a UUID, GPU:MIG, all, or none."),
     Key(GENERATE, "no-all-device", YES_IF_NOT, "all_device", "yes: no device with the name all."),
+    Key(
+        GENERATE,
+        "hooks",
+        _word(HOOK_SOURCES),
+        "hooks",
+        "nvidia: containers start with NVIDIA's hook program. none: with no program at all; links are mounts then. "
+        "auto: nvidia where that program can be executed, else none.",
+    ),
     Key(
         GENERATE,
         "nvidia-cdi-hook-path",

@@ -118,6 +118,8 @@ class Library(NamedTuple):
     """Beside it there is a symbolic link that ends in `.so`."""
     flaw: str = ""
     """Why no program can load it: it is empty, cut short, or no library of this machine."""
+    bits: int = 64
+    """Its ELF class."""
 
 
 class Config(NamedTuple):
@@ -192,8 +194,8 @@ class Tegra(NamedTuple):
 
 
 class Wsl(NamedTuple):
-    libraries: tuple[str, ...] = ()
-    """Libraries whose directories the container's loader must know."""
+    libraries: tuple[Library, ...] = ()
+    """Those whose directories the container's loader must know."""
     files: tuple[str, ...] = ()
     smi: str = ""
 
@@ -221,6 +223,8 @@ class InstalledRuntime(NamedTuple):
 
 class Inventory(NamedTuple):
     mode: str = ""
+    machine: str = "x86_64"
+    """uname's word for the processor."""
     presence: Presence = Presence()
     nvml: Nvml = Nvml()
     gpus: tuple[Gpu, ...] = ()

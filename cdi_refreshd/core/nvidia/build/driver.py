@@ -3,9 +3,11 @@
 from cdi_refreshd.core.cdi.model import ContainerEdits, Mount
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.nvidia.build.edits import READ_ONLY, SOCKET, below, config_mount, merged, mount
-from cdi_refreshd.core.nvidia.build.hooks import Hooks, graphics_links, library_folders, library_links
+from cdi_refreshd.core.nvidia.build.hooks import Hooks, library_folders
+from cdi_refreshd.core.nvidia.build.links import graphics_links, library_links, soname_links
+from cdi_refreshd.core.nvidia.build.places import Places, once
 from cdi_refreshd.core.nvidia.driver_paths import USUAL_PATH
-from cdi_refreshd.core.nvidia.inventory import Driver
+from cdi_refreshd.core.nvidia.inventory import Driver, Link
 
 # The container runtime of NVIDIA would inject GPUs a second time, were this not set.
 VOID = ContainerEdits(env=("NVIDIA_VISIBLE_DEVICES=void",))
@@ -22,24 +24,32 @@ def common(driver: Driver, choices: Choices, hooks: Hooks, with_graphics: bool) 
     )
 
 
+def links(driver: Driver, places: Places, with_graphics: bool) -> list[Link]:
+    """All that hooks would make in a container, those of ldconfig included."""
+    graphics = [*graphics_links(driver, places), *soname_links(driver.graphics_libraries, places)]
+    own = [*library_links(driver.libraries, places), *soname_links(driver.libraries, places)]
+    return [*(graphics if with_graphics else ()), *own]
+
+
 def graphics(driver: Driver, choices: Choices, hooks: Hooks) -> ContainerEdits:
     root = choices.driver_root
-    paths = (*(library.path for library in driver.graphics_libraries), *driver.xorg)
+    libraries = [item for one in driver.graphics_libraries for item in hooks.places.mounts(one.path, one.bits)]
+    modules = (found(driver, root, path) for path in driver.xorg)
     programs = (on_path(found(driver, root, path)) for path in driver.graphics_binaries)
-    mounts = (*(found(driver, root, path) for path in paths), *programs, *map(config_mount, driver.configs))
-    return ContainerEdits(mounts=mounts, hooks=hooks.links(graphics_links(driver, root)))
+    mounts = (*once(libraries), *modules, *programs, *map(config_mount, driver.configs))
+    return ContainerEdits(mounts=mounts, hooks=hooks.links(graphics_links(driver, hooks.places)))
 
 
 def libraries(driver: Driver, choices: Choices, hooks: Hooks) -> ContainerEdits:
     root = choices.driver_root
-    mounts = tuple(mount(root, library.path) for library in driver.libraries)
+    mounts = once(item for one in driver.libraries for item in hooks.places.mounts(one.path, one.bits))
     compat = (f"--host-driver-version={driver.version}",) if driver.version else ()
     directories = ":".join(below(root, path) for path in driver.library_dirs)
     return ContainerEdits(
         env=(f"NVIDIA_CTK_LIBCUDA_DIR={directories}",) if directories else (),
         mounts=mounts,
         hooks=(
-            *hooks.links(library_links(driver.libraries, root)),
+            *hooks.links(library_links(driver.libraries, hooks.places)),
             *hooks.call("enable-cuda-compat", *compat),
             *hooks.ldcache(library_folders(item.container_path for item in mounts)),
             *hooks.call("disable-device-node-modification"),

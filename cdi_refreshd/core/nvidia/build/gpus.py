@@ -1,11 +1,12 @@
 """Devices of nvml mode: which GPUs and MIG devices are asked for, what they are called, what they need."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device
 from cdi_refreshd.core.config.generate_options import Choices, nearest, quoted
 from cdi_refreshd.core.findings import Fault, UsageFault
 from cdi_refreshd.core.nvidia.build.edits import below, merged, nodes
+from cdi_refreshd.core.nvidia.build.hookless import by_path_nodes
 from cdi_refreshd.core.nvidia.build.hooks import Hooks
 from cdi_refreshd.core.nvidia.inventory import Gpu, Inventory, Link, MigDevice
 
@@ -17,7 +18,7 @@ EMPTY = ContainerEdits(env=("NVCT_EMPTY_DEVICE=",))
 def devices(inventory: Inventory, choices: Choices, hooks: Hooks) -> list[Device]:
     found = []
     for item in asked_for(inventory, choices):
-        edits = merged(nodes(item.nodes, choices), by_path_links(item.links, choices, hooks))
+        edits = merged(nodes(item.nodes, choices), by_path(item, choices, hooks))
         if isinstance(item, Gpu):
             edits = merged(edits, ContainerEdits(hooks=chmod(item, hooks)))
         notes = annotations(item, choices)
@@ -74,8 +75,11 @@ def names(item: Gpu | MigDevice, choices: Choices) -> Iterator[str]:
             yield f"{prefix}{item.parent}:{item.number}"
 
 
-def by_path_links(links: Iterable[Link], choices: Choices, hooks: Hooks) -> ContainerEdits:
-    inside = [Link(below(choices.dev_root, link.path), link.target) for link in links]
+def by_path(item: Gpu | MigDevice, choices: Choices, hooks: Hooks) -> ContainerEdits:
+    """What leads to the item's DRM nodes by its PCI address."""
+    if hooks.none:
+        return by_path_nodes(item.nodes, item.links, choices)
+    inside = [Link(below(choices.dev_root, link.path), link.target) for link in item.links]
     return ContainerEdits(hooks=hooks.links(inside))
 
 

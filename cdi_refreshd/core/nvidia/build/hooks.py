@@ -6,9 +6,9 @@ from typing import NamedTuple
 from cdi_refreshd.core.cdi.model import Hook
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.nvidia import hook_program
-from cdi_refreshd.core.nvidia.build.edits import below
+from cdi_refreshd.core.nvidia.build.places import Places
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
-from cdi_refreshd.core.nvidia.inventory import Driver, Library, Link
+from cdi_refreshd.core.nvidia.inventory import Link
 
 # With an environment of its own the hook does not get the container's, which its image controls (LD_PRELOAD).
 ENVIRONMENT = ("NVIDIA_CTK_DEBUG=false",)
@@ -21,6 +21,12 @@ class Hooks(NamedTuple):
     program: HookProgram
     forced_off: tuple[str, ...] = ()
     """By the mode."""
+    places: Places = Places("/")
+
+    @property
+    def none(self) -> bool:
+        """The spec does without hooks: what they do is said by mounts. Never both, since a link fails on a mount."""
+        return self.choices.hooks == "none" or (self.choices.hooks == "auto" and not self.program.runs)
 
     def call(self, name: str, *arguments: str) -> tuple[Hook, ...]:
         """One hook, or none where it is not wanted or would have nothing to do."""
@@ -33,7 +39,7 @@ class Hooks(NamedTuple):
 
     def wanted(self, name: str) -> bool:
         """Never one that the program there does not know: up to 1.17 no container would start."""
-        if not hook_program.knows(self.program, name):
+        if self.none or not hook_program.knows(self.program, name):
             return False
         if name in self.choices.enabled_hooks:
             return True
@@ -50,45 +56,6 @@ class Hooks(NamedTuple):
             return ()
         ldconfig = ("--ldconfig-path", self.choices.ldconfig_path) if self.choices.ldconfig_path else ()
         return self.call("update-ldcache", *ldconfig, *(word for path in folders for word in ("--folder", path)))
-
-
-def matches(name: str, stem: str) -> bool:
-    """As the shell pattern `stem*.*`."""
-    return name.startswith(stem) and "." in name[len(stem) :]
-
-
-def library_links(libraries: Iterable[Library], root: str) -> list[Link]:
-    """Links by which programs find the libraries in a container, as the host has them, and some in any case."""
-    found = []
-    for library in libraries:
-        directory, _, name = below(root, library.path).rpartition("/")
-        if matches(name, "libcuda.so."):
-            found.append(Link(f"{directory}/libcuda.so", "libcuda.so.1"))
-        if matches(name, "libGLX_nvidia.so."):
-            found.append(Link(f"{directory}/libGLX_indirect.so.0", name))
-        if matches(name, "libnvidia-opticalflow.so."):
-            found.append(Link(f"{directory}/libnvidia-opticalflow.so", "libnvidia-opticalflow.so.1"))
-        if library.soname_is_link:
-            found.append(Link(f"{directory}/{library.soname}", name))
-        if library.plain_is_link:
-            stem, dot_so, _ = library.soname.rpartition(".so")
-            found.append(Link(f"{directory}/{stem}{dot_so}", library.soname))
-    return found
-
-
-def graphics_links(driver: Driver, root: str) -> list[Link]:
-    found = []
-    for path in driver.allocator:
-        directory = below(root, path).rpartition("/")[0]
-        found.append(Link(f"{directory}/gbm/nvidia-drm_gbm.so", "../libnvidia-allocator.so.1"))
-    for path in driver.vulkan_producer:
-        directory, _, name = below(root, path).rpartition("/")
-        found.append(Link(f"{directory}/libnvidia-vulkan-producer.so", name))
-    for path in driver.xorg:
-        directory, _, name = below(root, path).rpartition("/")
-        if name.startswith("libglxserver_nvidia.so."):
-            found.append(Link(f"{directory}/libglxserver_nvidia.so", name))
-    return found
 
 
 def library_folders(paths: Iterable[str]) -> list[str]:

@@ -1,10 +1,14 @@
-"""What containers lack because of the hook program that is there: the spec says nothing that it does not know."""
+"""What containers lack because of the hook program that is there, or because there is none."""
+
+from collections.abc import Iterator
 
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.config.generate_options import HOOKS, Choices
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia import hook_program
-from cdi_refreshd.core.nvidia.build.spec import build
+from cdi_refreshd.core.nvidia.build import hookless
+from cdi_refreshd.core.nvidia.build.hooks import Hooks
+from cdi_refreshd.core.nvidia.build.spec import LINKS, build, links
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.core.nvidia.inventory import Inventory
 
@@ -17,19 +21,21 @@ LOST = {
     "disable-device-node-modification": ("info", "the driver may try to make device nodes, in vain"),
 }
 """Hook -> how grave its absence is, and why."""
+NAMED_AT_MOST = 3
+SAID_OTHERWISE = ("create-symlinks", "update-ldcache")
+"""By the mounts of a spec without hooks."""
 
 
 def findings(inventory: Inventory, choices: Choices, spec: Spec) -> tuple[Finding, ...]:
-    """At most one, for all hooks that a current program would be called for and the one that is there does not know."""
+    """At most one for all hooks that a current program would be called for, and one for links that lead nowhere."""
     program = inventory.hook
+    without = Hooks(choices, program).none
+    if without and inventory.mode in LINKS:
+        return tuple(_without_hooks(inventory, choices, spec))
     if all(hook_program.knows(program, hook) for hook in HOOKS) and hook_program.takes_cuda_flags(program):
         return ()
-    try:
-        full = build(inventory._replace(hook=HookProgram(program.path, program.runs)), choices)
-    except Fault:
-        return ()
-    lacks = [hook for hook in called(full) if hook not in called(spec)]
-    return (finding(program, lacks),) if lacks else ()
+    lacks = [hook for hook in wanted(inventory, choices) if hook not in called(spec)]
+    return (unknown(program, lacks),) if lacks else ()
 
 
 def called(spec: Spec) -> list[str]:
@@ -39,9 +45,38 @@ def called(spec: Spec) -> list[str]:
     return list(dict.fromkeys(hook_program.called(hook.path, hook.args) for hook in hooks))
 
 
-def finding(program: HookProgram, lacks: list[str]) -> Finding:
+def wanted(inventory: Inventory, choices: Choices) -> list[str]:
+    """The hooks that the spec would have with a current program."""
+    current = HookProgram(inventory.hook.path, True)
+    try:
+        return called(build(inventory._replace(hook=current), choices._replace(hooks="nvidia")))
+    except Fault:
+        return []
+
+
+def unknown(program: HookProgram, lacks: list[str]) -> Finding:
     what = f"version {program.version}" if program.version else "the program there"
-    lost = ", ".join(LOST[hook][1] for hook in lacks)
     grave = any(LOST[hook][0] == "degraded" for hook in lacks)
-    fact = f"{what} does not know {' and '.join(lacks)}, so the spec does without: {lost}"
+    fact = f"{what} does not know {' and '.join(lacks)}, so the spec does without: {_lost(lacks)}"
     return Finding("degraded" if grave else "info", program.path, fact, "update NVIDIA's container toolkit to 1.20")
+
+
+def _without_hooks(inventory: Inventory, choices: Choices, spec: Spec) -> Iterator[Finding]:
+    """Worth knowing and no more, unless a program was named that cannot be executed."""
+    lacks = [hook for hook in wanted(inventory, choices) if hook not in SAID_OTHERWISE]
+    place, fact = inventory.hook.path, "cannot be executed, so the spec does without hooks"
+    if choices.hooks == "none":
+        place, fact = "hooks = none", "the spec does without NVIDIA's hook program"
+    lost = f": {_lost(lacks)}" if lacks else ""
+    named = choices.hooks == "auto" and choices.hook_path.startswith("/")
+    hint = "see SPECS WITHOUT HOOKS in cdi-refreshd(8)"
+    yield Finding("degraded" if named else "info", place, fact + lost, hint)
+    missing = hookless.without_end(spec.container_edits, links(inventory, choices))
+    if missing:
+        more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""
+        fact = f"leads to no file that the spec mounts, so it is left out{more}"
+        yield Finding("info", ", ".join(missing[:NAMED_AT_MOST]), fact)
+
+
+def _lost(hooks: list[str]) -> str:
+    return ", ".join(LOST[hook][1] for hook in hooks)

@@ -1,12 +1,16 @@
 """Inventory and choices to a spec. Raises Fault where there is nothing that a spec could say."""
 
+from collections.abc import Callable
+
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Spec
 from cdi_refreshd.core.cdi.version import minimum_version
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.nvidia.build import driver, gpus, tegra
+from cdi_refreshd.core.nvidia.build import driver, gpus, hookless, tegra
 from cdi_refreshd.core.nvidia.build.edits import below, finished, merged, mount, nodes, tidy
 from cdi_refreshd.core.nvidia.build.hooks import Hooks, library_folders
+from cdi_refreshd.core.nvidia.build.links import library_links, soname_links
+from cdi_refreshd.core.nvidia.build.places import Places, once
 from cdi_refreshd.core.nvidia.driver_texts import not_found
 from cdi_refreshd.core.nvidia.inventory import Inventory, Link
 
@@ -24,8 +28,10 @@ SINGLE = {
 def build(inventory: Inventory, choices: Choices) -> Spec:
     """The spec, at the lowest version that its content needs."""
     forced_off = ("disable-device-node-modification",) if inventory.mode == "management" else ()
-    hooks = Hooks(choices, inventory.hook, forced_off)
+    hooks = Hooks(choices, inventory.hook, forced_off, places(inventory, choices))
     devices, edits = PARTS.get(inventory.mode, single)(inventory, choices, hooks)
+    if hooks.none and inventory.mode in LINKS:
+        edits = hookless.completed(edits, links(inventory, choices))
     edits = tidy(edits)
     spec = Spec(
         kind=f"{choices.vendor}/{choices.class_name}",
@@ -33,6 +39,17 @@ def build(inventory: Inventory, choices: Choices) -> Spec:
         container_edits=edits,
     )
     return spec._replace(cdi_version=minimum_version(spec))
+
+
+def places(inventory: Inventory, choices: Choices) -> Places:
+    every_loader = "both-loader-directories" in choices.feature_flags or Hooks(choices, inventory.hook).none
+    return Places(choices.driver_root, inventory.machine, every_loader)
+
+
+def links(inventory: Inventory, choices: Choices) -> list[Link]:
+    """All that hooks would make in a container."""
+    of_mode = LINKS.get(inventory.mode)
+    return of_mode(inventory, places(inventory, choices)) if of_mode else []
 
 
 NONE = Device("none", gpus.EMPTY)
@@ -93,15 +110,32 @@ def csv(inventory: Inventory, choices: Choices, hooks: Hooks) -> Parts:
 def wsl(inventory: Inventory, choices: Choices, hooks: Hooks) -> Parts:
     devices, _ = single(inventory, choices, hooks)
     root, found = choices.driver_root, inventory.wsl
-    links = [Link("/usr/bin/nvidia-smi", below(root, found.smi))] if found.smi else []
+    libraries = once(item for one in found.libraries for item in hooks.places.mounts(one.path))
     edits = ContainerEdits(
-        mounts=tuple(mount(root, path) for path in found.files),
+        mounts=once((*(mount(root, path) for path in found.files), *libraries)),
         hooks=(
-            *hooks.links(links),
-            *hooks.ldcache(library_folders(below(root, path) for path in found.libraries)),
+            *hooks.links(smi_link(inventory, root)),
+            *hooks.ldcache(library_folders(item.container_path for item in libraries)),
         ),
     )
     return devices, merged(edits, driver.VOID)
 
 
+def smi_link(inventory: Inventory, root: str) -> list[Link]:
+    smi = inventory.wsl.smi
+    return [Link("/usr/bin/nvidia-smi", below(root, smi))] if smi else []
+
+
+def wsl_links(inventory: Inventory, where: Places) -> list[Link]:
+    libraries = inventory.wsl.libraries
+    return [*smi_link(inventory, where.root), *library_links(libraries, where), *soname_links(libraries, where)]
+
+
+LINKS: dict[str, Callable[[Inventory, Places], list[Link]]] = {
+    "nvml": lambda inventory, where: driver.links(inventory.driver, where, True),
+    "management": lambda inventory, where: driver.links(inventory.driver, where, False),
+    "csv": tegra.links,
+    "wsl": wsl_links,
+}
+"""Modes whose specs have hooks."""
 PARTS = {"nvml": nvml, "management": management, "imex": imex, "csv": csv, "wsl": wsl}

@@ -2,15 +2,17 @@
 
 import re
 
-from cdi_refreshd.core.cdi.model import ContainerEdits, Device
+from cdi_refreshd.core.cdi.model import ContainerEdits, Device, Mount
 from cdi_refreshd.core.config.generate_options import Choices, nearest, quoted
 from cdi_refreshd.core.findings import UsageFault
 from cdi_refreshd.core.nvidia.build.driver import VOID
 from cdi_refreshd.core.nvidia.build.edits import below, merged, mount, nodes
-from cdi_refreshd.core.nvidia.build.gpus import by_path_links, names
-from cdi_refreshd.core.nvidia.build.hooks import Hooks, library_folders, library_links
+from cdi_refreshd.core.nvidia.build.gpus import by_path, names
+from cdi_refreshd.core.nvidia.build.hooks import Hooks, is_library, library_folders
+from cdi_refreshd.core.nvidia.build.links import library_links, soname_links
+from cdi_refreshd.core.nvidia.build.places import Places, once
 from cdi_refreshd.core.nvidia.hook_program import takes_cuda_flags
-from cdi_refreshd.core.nvidia.inventory import Gpu, Inventory, Link
+from cdi_refreshd.core.nvidia.inventory import Gpu, Inventory, Library, Link
 
 GPU_NODE = re.compile(r"/dev/nvidia\d+")
 
@@ -48,20 +50,21 @@ def both(gpu: Gpu, inventory: Inventory, choices: Choices, hooks: Hooks) -> Cont
     rest = (node for node in listed if not GPU_NODE.fullmatch(inside[node]))
     return merged(
         nodes((*gpu.nodes, *inventory.nodes, *rest), choices),
-        by_path_links(gpu.links, choices, hooks),
+        by_path(gpu, choices, hooks),
     )
 
 
 def common(inventory: Inventory, choices: Choices, hooks: Hooks) -> ContainerEdits:
     tegra, root = inventory.tegra, choices.driver_root
-    libraries = tuple(mount(root, library.path) for library in (*tegra.libraries, *tegra.symlinks))
+    listed = (*tegra.libraries, *tegra.symlinks)
+    libraries = once(item for library in listed for item in mounts_of(library, hooks.places))
     rest = tuple(mount(root, path) for path in (*tegra.directories, *tegra.files))
-    chains = (hooks.links([Link(below(root, link.path), link.target)]) for link in tegra.chains)
+    chains = (hooks.links([link]) for link in chain_links(inventory, root))
     return merged(
         ContainerEdits(
             mounts=(*rest, *libraries),
             hooks=(
-                *hooks.links(library_links(tegra.libraries, root)),
+                *hooks.links(library_links(tegra.libraries, hooks.places)),
                 *(hook for chain in chains for hook in chain),
                 *compat(inventory, choices, hooks),
                 *hooks.ldcache(library_folders(item.container_path for item in libraries)),
@@ -69,6 +72,24 @@ def common(inventory: Inventory, choices: Choices, hooks: Hooks) -> ContainerEdi
         ),
         VOID,
     )
+
+
+def mounts_of(library: Library, places: Places) -> tuple[Mount, ...]:
+    """What the files name may be anything: only a library is put where loaders look."""
+    if not is_library(library.path.rpartition("/")[2]):
+        return (mount(places.root, library.path),)
+    return tuple(places.mounts(library.path, library.bits))
+
+
+def chain_links(inventory: Inventory, root: str) -> list[Link]:
+    return [Link(below(root, link.path), link.target) for link in inventory.tegra.chains]
+
+
+def links(inventory: Inventory, places: Places) -> list[Link]:
+    """All that hooks would make in a container, those of ldconfig included."""
+    listed = [one for one in inventory.tegra.libraries if is_library(one.path.rpartition("/")[2])]
+    own = [*library_links(listed, places), *soname_links(listed, places)]
+    return [*own, *chain_links(inventory, places.root)]
 
 
 def compat(inventory: Inventory, choices: Choices, hooks: Hooks) -> tuple:  # type: ignore[type-arg]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdi_refreshd.core.findings import Fault, Finding
-from cdi_refreshd.core.nvidia.inventory import Channel, Inventory, Link, Tegra, Wsl, from_json, to_json
+from cdi_refreshd.core.nvidia.inventory import Channel, Inventory, Library, Link, Tegra, Wsl, from_json, to_json
 from tests.unit.core.inventories import gpu, inventory, mig
 
 FULL = inventory(
@@ -17,7 +17,7 @@ FULL = inventory(
     migs=(mig(),),
     channels=(Channel("007", "/dev/x"),),
     tegra=Tegra(chains=(Link("/a", "b"),), files=("/x",)),
-    wsl=Wsl(libraries=("/x",)),
+    wsl=Wsl(libraries=(Library("/x"),)),
     findings=(Finding("degraded", "GPU 2", "does not answer", "see"),),
 )
 

@@ -1,0 +1,80 @@
+"""What hooks would do, said with mounts and device nodes alone: no program runs at the start of a container.
+
+A link becomes one more mount of the file that it leads to. Nothing is put below the container's /etc nor inside its
+/proc, which runc refuses, and LD_LIBRARY_PATH is left alone: a variable of a spec replaces the image's own.
+"""
+
+from collections.abc import Iterable
+
+from cdi_refreshd.core.cdi.model import ContainerEdits, Mount
+from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.nvidia.build.edits import below, device_node
+from cdi_refreshd.core.nvidia.build.links import joined
+from cdi_refreshd.core.nvidia.build.places import FEDORAS, is_loaders, once
+from cdi_refreshd.core.nvidia.inventory import Link, Node
+
+LINKS_AT_MOST = 40
+TELL_VERSION = ("libcuda.so.", "libnvidia-ml.so.")
+"""Libraries by whose names with a version people tell which driver a container has."""
+CUDA_NAMES = ("libcuda.so", "libcuda.so.1")
+
+
+def completed(edits: ContainerEdits, links: Iterable[Link]) -> ContainerEdits:
+    """The edits with a mount for each link, and with a word for who asks the loader's cache and not the loader."""
+    links = tuple(links)
+    mounts = once((*edits.mounts, *link_mounts(edits.mounts, links)))
+    spare = spare_names(mounts, links)
+    mounts = tuple(mount for mount in mounts if mount.container_path not in spare)
+    there = {mount.container_path for mount in mounts}
+    # Triton and torch.compile read `ldconfig -p`, unless they are told.
+    told = all(f"{FEDORAS}/{name}" in there for name in CUDA_NAMES)
+    return edits._replace(mounts=mounts, env=(*edits.env, *((f"TRITON_LIBCUDA_PATH={FEDORAS}",) if told else ())))
+
+
+def link_mounts(mounts: Iterable[Mount], links: Iterable[Link]) -> tuple[Mount, ...]:
+    """Of the file at each link's end. A link whose end is no file of the mounts has none."""
+    files = {mount.container_path: mount for mount in mounts}
+    targets = {link.path: joined(link.path.rpartition("/")[0], link.target) for link in links}
+    made = []
+    for path in targets:
+        end = path
+        for _ in range(LINKS_AT_MOST):
+            if end in files or end not in targets:
+                break
+            end = targets[end]
+        if path not in files and end in files:
+            made.append(files[end]._replace(container_path=path))
+    return tuple(made)
+
+
+def spare_names(mounts: Iterable[Mount], links: Iterable[Link]) -> set[str]:
+    """Names with a version, in loaders' directories, of libraries that are there by a link's name, too.
+
+    Programs and libraries ask for the soname, which a link has. Each mount costs a container's start some time.
+    """
+    there = {mount.container_path for mount in mounts}
+    ends = {joined(link.path.rpartition("/")[0], link.target) for link in links if link.path in there}
+    real = {mount.container_path for mount in mounts if name_of(mount.container_path) == name_of(mount.host_path)}
+    return {path for path in ends & real if is_loaders(path) and not name_of(path).startswith(TELL_VERSION)}
+
+
+def name_of(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def without_end(edits: ContainerEdits, links: Iterable[Link]) -> list[str]:
+    """Paths of the links that a finished spec does without."""
+    there = {mount.container_path for mount in edits.mounts}
+    return [path for path in dict.fromkeys(link.path for link in links) if path not in there]
+
+
+def by_path_nodes(nodes: Iterable[Node], links: Iterable[Link], choices: Choices) -> ContainerEdits:
+    """Links of /dev/dri/by-path as nodes of those paths, with the numbers of the nodes that they lead to."""
+    there = {node.path: node for node in nodes}
+    made = []
+    for link in links:
+        node = there.get(joined(link.path.rpartition("/")[0], link.target))
+        if node:
+            path = below(choices.dev_root, link.path)
+            made.append(device_node(node, choices)._replace(path=path, host_path=node.path))
+    return ContainerEdits(device_nodes=tuple(made))

@@ -1,0 +1,59 @@
+"""Where in a container a library of the host is put: by its own path, or where every container's loader looks.
+
+A container is of another distribution than its host, often enough. Its loader has a list of default directories: that
+of Debian and its kind /usr/lib/TRIPLET, that of Fedora and its kind /usr/lib64; what is in both is found without the
+loader's cache, which only a hook could rebuild. Source: glibc's configuration in both families.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from cdi_refreshd.core.cdi.model import Mount
+from cdi_refreshd.core.nvidia.build.edits import READ_ONLY, below
+
+FAMILIES = {
+    "x86_64": (("/usr/lib/x86_64-linux-gnu", "/usr/lib64"), ("/usr/lib/i386-linux-gnu", "/usr/lib")),
+    "aarch64": (("/usr/lib/aarch64-linux-gnu", "/usr/lib64"), ("/usr/lib/arm-linux-gnueabihf", "/usr/lib")),
+}
+"""By uname's word for the processor: for 64 and for 32 bits, Debian's directory and Fedora's."""
+FEDORAS = "/usr/lib64"
+SUBDIRECTORIES = ("/vdpau",)
+"""Of a library directory, where programs look for some libraries by path."""
+
+
+class Places(NamedTuple):
+    root: str
+    """The driver root."""
+    machine: str = "x86_64"
+    every_loader: bool = False
+    """Libraries are put into the default directories of both families, besides their own."""
+
+    def directories(self, path: str, bits: int = 64) -> tuple[str, ...]:
+        """In the container, of a library by its host path."""
+        own = below(self.root, path).rpartition("/")[0]
+        if not self.every_loader:
+            return (own,)
+        below_it = next((name for name in SUBDIRECTORIES if own.endswith(name)), "")
+        wide, narrow = FAMILIES.get(self.machine, FAMILIES["x86_64"])
+        both = tuple(directory + below_it for directory in (wide if bits == 64 else narrow))
+        return tuple(dict.fromkeys((*both, own)))
+
+    def mounts(self, path: str, bits: int = 64, host_path: str = "") -> Iterator[Mount]:
+        """`host_path` where the host finds the file by another one."""
+        name = path.rpartition("/")[2]
+        for directory in self.directories(path, bits):
+            yield Mount(host_path or path, f"{directory}/{name}", READ_ONLY)
+
+
+def is_loaders(path: str) -> bool:
+    """Whether a file in a container is in a default directory of some loader."""
+    directory = path.rpartition("/")[0]
+    return any(directory in of_class for classes in FAMILIES.values() for of_class in classes)
+
+
+def once(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
+    """Of several for one path in the container the first: which one a runtime would take is nobody's promise."""
+    found: dict[str, Mount] = {}
+    for item in mounts:
+        found.setdefault(item.container_path, item)
+    return tuple(found.values())
