@@ -109,6 +109,7 @@ def test_a_library_that_fails_for_all_or_for_one_call_only_withdraws_nothing(mac
 
 def test_a_spec_that_somebody_wrote_is_replaced_though_ours_has_worse_findings(machine, daemon):
     """Without the hook program ours cannot start a container; one without hooks could, and is not ours."""
+    daemon.configure(QUICK + "[generate]\nhooks = nvidia\n")
     machine.become({"gpus": [{}, {}]})
     until_state(daemon, "degraded")
     daemon.until_quiet()

@@ -187,12 +187,21 @@ def test_what_nvml_prints_does_not_reach_the_document(host):
     assert "junk" not in host.run("generate", check=True).stdout
 
 
-def test_a_missing_hook_program_degrades(host):
+def test_a_machine_without_the_hook_program_is_ready_and_its_spec_has_no_hooks(host):
     host.become({"gpus": [GPU]})
     done = host.oneshot("--strict")
+    assert (done.returncode, state_of(done)) == (0, "ready")
+    assert "hookName" not in host.path(PUBLISHED).read_text()
+    assert f"{LIB}/libcuda.so.1" in host.published().mounts()
+    assert "cannot be executed, so the spec does without hooks" in host.run("generate", "--debug").stderr
+
+
+def test_a_missing_hook_program_degrades_where_its_hooks_are_wanted(host):
+    host.become({"gpus": [GPU]})
+    done = host.oneshot("--strict", "--hooks", "nvidia")
     assert done.returncode == 5
     assert "/usr/bin/nvidia-cdi-hook: cannot be run, so no container will start; install" in lines(done)[0]
-    assert host.run("generate", "--strict").returncode == 5
+    assert host.run("generate", "--strict", "--hooks=nvidia").returncode == 5
 
 
 def without_sysfs(host, verb):
