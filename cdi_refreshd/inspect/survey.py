@@ -107,10 +107,10 @@ def device_paths(choices: Choices) -> Iterator[str]:
 def named_in(inventory: Inventory) -> Iterator[str]:
     """Paths that the child found in ways of its own: by csv files, in Windows' store."""
     tegra, wsl = inventory.tegra, inventory.wsl
-    for library in (*tegra.libraries, *tegra.symlinks, *inventory.driver.libraries):
+    for library in (*tegra.libraries, *tegra.symlinks, *inventory.driver.libraries, *wsl.libraries):
         yield from beside(library)
     yield from (link.path for link in tegra.chains)
-    yield from (*tegra.directories, *tegra.files, *wsl.files, *wsl.libraries, *inventory.files)
+    yield from (*tegra.directories, *tegra.files, *wsl.files, *inventory.files)
 
 
 def beside(library: Library) -> Iterator[str]:
