@@ -153,6 +153,10 @@ def test_a_link_that_ends_nowhere_is_no_mount(links):
     assert not hookless.link_mounts([mount("/", "/x/c")], [Link(f"/x/{a}", b) for a, b in links])
 
 
+def state(machine, **choices):
+    return states.complete(states.draft(machine, Choices(**choices)), states.Facts()).state
+
+
 def findings(machine, **choices):
     return left_out.findings(machine, Choices(**choices), spec(machine, **choices))
 
@@ -163,7 +167,7 @@ def test_what_containers_do_without_is_said_once_and_the_state_is_ready():
     assert "cannot be executed, so the spec does without hooks: " in finding.fact
     for word in ("compat libraries", "EGL", "device nodes"):
         assert word in finding.fact
-    assert states.judge(seen(), Choices()).state == "ready"
+    assert state(seen()) == "ready"
 
 
 def test_a_link_without_an_end_is_worth_knowing():
@@ -177,8 +181,8 @@ def test_a_link_without_an_end_is_worth_knowing():
 
 def test_a_program_that_was_named_and_cannot_be_executed_degrades():
     machine = seen(hook=HookProgram("/opt/hook"))
-    assert states.judge(machine, Choices(hook_path="/opt/hook")).state == "degraded"
-    assert states.judge(machine, Choices(hook_path="/opt/hook", hooks="none")).state == "ready"
+    assert state(machine, hook_path="/opt/hook") == "degraded"
+    assert state(machine, hook_path="/opt/hook", hooks="none") == "ready"
 
 
 def test_both_directories_can_be_had_with_hooks_too():
