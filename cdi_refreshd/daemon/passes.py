@@ -101,6 +101,14 @@ class Passes:
         self.reporter.event(event)
         self.step(scheduler.Happened(event))
 
+    def recover(self, error: BaseException) -> None:
+        """From an error in the middle of anything. What was under way counts as lost, and everything is probed anew."""
+        self.meanwhile_at_s = time.monotonic()  # the child may have ended unheard
+        if self.refresh is None and self.scheduler.state in scheduler.WITH_CHILD:
+            self.step(scheduler.CHILD_GONE)
+        words = f"everything is probed anew, after {type(error).__name__}: {error}"
+        self.happened(Event(Source.SWEEP, Kind.DAEMON, Action.DUE, note=words))
+
     def _again(self, now: float) -> None:
         self.again_at_s = math.inf
         self.happened(Event(Source.SWEEP, Kind.DAEMON, Action.DUE, note=f"still {self.reporter.last.state}"))
@@ -262,6 +270,7 @@ class Passes:
     def _meanwhile(self, now: float) -> None:
         """While a child probes, perhaps for a minute, or is stuck for days; and while probes are held back."""
         self.meanwhile_at_s = math.inf
+        self.child_spoke()
         if (not self.refresh and not self.is_held()) or self._withdraw_the_absent():
             return
         pending, loss = self.scheduler.pending, self.published.lost()

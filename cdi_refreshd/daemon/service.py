@@ -9,6 +9,7 @@ import signal
 import time
 
 from cdi_refreshd import __version__, config
+from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.refresh import scheduler, states
 from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 from cdi_refreshd.core.refresh.states import Verdict
@@ -27,6 +28,8 @@ from cdi_refreshd.host.sd_notify import ServiceManager
 WAKING_SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 STARTED_WITHIN_S = 30.0
 """Of the unit's TimeoutStartSec=, besides `ready-wait`."""
+REFUSED_PAUSE_S = 0.1
+"""After an error that nobody was prepared for, so that one which stays does not keep the processor busy."""
 
 
 class Service:
@@ -47,7 +50,7 @@ class Service:
         try:
             self._start()
             while not self.stopping:
-                self.loop.turn()
+                self._turn()
             self.manager.stopping()
             self.passes.step(scheduler.STOP)
             self.reporter.stopped()
@@ -56,6 +59,14 @@ class Service:
                 held.close()
             os.close(lock)
         return 0
+
+    def _turn(self) -> None:
+        """Whatever the kernel refuses, for a moment or for long: the daemon lives, and probes anew when it is over."""
+        try:
+            self.loop.turn()
+        except (OSError, MemoryError, Fault) as error:
+            time.sleep(REFUSED_PAUSE_S)
+            self.passes.recover(error)
 
     def _start(self) -> None:
         self._catch_signals()

@@ -42,15 +42,15 @@ class Child:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
         try:
+            os.set_blocking(reader, False)  # before there is a child: what fails after the fork would lose it
             self.pid = os.fork()
         except OSError:  # no process or no memory left: who tries again for hours must not run out of descriptors, too
-            os.close(reader)
-            os.close(writer)
+            _close(reader)
+            _close(writer)
             raise
         if not self.pid:
             _live(work, writer, stdin, parent)
-        os.close(writer)
-        os.set_blocking(reader, False)
+        _close(writer)
         self._reader, self._parts, self._head, self._size, self._at_end = reader, [b""], b"", 0, False
         self._status: int | None = None
         self._killed = ""
@@ -125,7 +125,7 @@ class Child:
             self.kill("is not needed any more")
             self.gone()
         if self._reader >= 0:
-            os.close(self._reader)
+            _close(self._reader)
             self._reader = -1
 
     def result(self) -> bytes:
@@ -245,6 +245,12 @@ def _writes_to(pid: str, number: str, pipe: int) -> bool:
     except OSError:
         return False  # closed meanwhile
     return flags & os.O_ACCMODE != os.O_RDONLY
+
+
+def _close(descriptor: int) -> None:
+    """Linux has freed it whatever it says, and a child that nobody knows of would be worse."""
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
 
 
 def _live(work: Work, writer: int, stdin: int, parent: int) -> None:
