@@ -1,4 +1,5 @@
-"""SHA-256 without OpenSSL, which hashlib loads: 3.5 MiB of memory for the daemon's life, and 4 ms of each start.
+"""SHA-256 without OpenSSL, which hashlib loads: with it the daemon has 3.5 MiB more resident (21.5 to 25.1 MiB), 0.6
+MiB of them private, for its whole life, and each start takes 3 to 4 ms longer.
 
 Python's own is a module for itself, by a name for each version; the standard library's `random` takes its neighbour the
 same way. Where there is neither, hashlib.
