@@ -165,6 +165,8 @@ def one_pass(
     known = Known(last_pass.read(target.path), by_every_rule, standing_conflicts)
     request = request._replace(known_fingerprint=known.last.fingerprint)
     child = start(request)
+    from cdi_refreshd.inspect import published  # noqa: F401, PLC0415 - by_every_rule wants it, and the child is at work
+
     verdict = judge(lambda: child.answer(limit_s), request, target, known, lambda: len(child.left))
     outcome = apply(verdict, target)
     remember(outcome)

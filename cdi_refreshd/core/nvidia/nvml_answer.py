@@ -6,7 +6,6 @@ another GPU claims the same and nobody can tell whose it is: its name would lead
 nodes by the numbers of its instances, so that one whose UUID makes no sense is known by its index alone.
 """
 
-import re
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
@@ -27,11 +26,9 @@ UNDECODED = "\ufffd"
 """What stands for bytes that are no UTF-8."""
 HINT = "see dmesg for NVRM lines"
 
-GPU_UUID = re.compile(r"GPU-(?:[0-9A-Za-z_.-]{0,75}[0-9A-Za-z])|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-"""The second form is that of integrated GPUs."""
-MIG_UUID = re.compile(r"MIG-[0-9A-Za-z_.-]{0,60}[0-9A-Za-z](?:/\d{1,3}/\d{1,3})?", re.ASCII)
-"""Drivers before 470 have the numbers of the instances in it."""
-ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.0")
+UUID_AT_MOST = 79
+"""Characters; no driver uses more than 50."""
+HEX = frozenset("0123456789abcdefABCDEF")
 
 
 class RawGpu(NamedTuple):
@@ -106,13 +103,47 @@ def nonsense(gpu: RawGpu) -> str:
     integrated = integrated_name(gpu.name)
     if not gpu.name.isprintable() or not 0 < len(gpu.name) <= NAME_AT_MOST or UNDECODED in gpu.name:
         return f"has a name that is none: {shown(gpu.name)}"
-    if not GPU_UUID.fullmatch(gpu.uuid):
+    if not is_gpu_uuid(gpu.uuid):
         return f"has a UUID that is none: {shown(gpu.uuid)}"
     if not (0 <= gpu.minor <= MINOR_AT_MOST or (integrated and gpu.minor == -1)):
         return f"has minor {gpu.minor}, and GPUs have 0 to {MINOR_AT_MOST}"
-    if not (ADDRESS.fullmatch(gpu.pci) or (integrated and not gpu.pci)):
+    if not (is_address(gpu.pci) or (integrated and not gpu.pci)):
         return f"has a PCI address that is none: {shown(gpu.pci)}"
     return ""
+
+
+def is_gpu_uuid(text: str) -> bool:
+    """GPU- and a word. That of an integrated GPU has no prefix."""
+    groups = text.split("-")
+    plain = [len(group) for group in groups] == [8, 4, 4, 4, 12] and HEX.issuperset(text.replace("-", ""))
+    return plain or (text.startswith("GPU-") and text != "GPU-" and _is_word(text))
+
+
+def is_mig_uuid(text: str) -> bool:
+    """MIG- and a word; drivers before 470 have the numbers of the instances behind it."""
+    word, *instances = text.split("/")
+    numbers = [number for number in instances if number.isascii() and number.isdigit() and len(number) < 4]
+    return (
+        word.startswith("MIG-")
+        and word != "MIG-"
+        and _is_word(word)
+        and len(instances) in (0, 2)
+        and numbers == instances
+    )
+
+
+def _is_word(text: str) -> bool:
+    """What may be the name of a device."""
+    letters = text.replace("-", "").replace("_", "").replace(".", "")
+    return text.isascii() and letters.isalnum() and text[-1].isalnum() and len(text) <= UUID_AT_MOST
+
+
+def is_address(text: str) -> bool:
+    """As in sysfs, of a device's first function: 0000:65:00.0, with a longer domain on some hosts."""
+    domain, bus, device = text.split(":") if text.count(":") == 2 else ("", "", "")
+    number, dot, function = device.partition(".")
+    fits = 4 <= len(domain) <= 8 and len(bus) == len(number) == 2 and number[0] in "01" and dot + function == ".0"
+    return fits and HEX.issuperset(domain + bus + number)
 
 
 def contradicted(gpu: RawGpu, kernel: tuple[KernelGpu, ...]) -> str:
@@ -139,7 +170,7 @@ def mig_nonsense(mig: RawMig) -> str:
 
 def _with_names(migs: Iterable[RawMig], findings: list[Finding]) -> Iterator[RawMig]:
     for mig in migs:
-        known = MIG_UUID.fullmatch(mig.uuid) is not None
+        known = is_mig_uuid(mig.uuid)
         if not known:
             fact = f"has a UUID that is none, so that it has no such name: {shown(mig.uuid)}"
             findings.append(Finding("degraded", f"MIG device {mig.parent}:{mig.number}", fact, HINT))

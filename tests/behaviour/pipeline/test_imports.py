@@ -1,0 +1,58 @@
+"""What starts at each boot, and what scripts call often, imports no more than it needs: most of its time is imports."""
+
+import sys
+
+import pytest
+
+from .hosts import GPU, TOP, case
+
+pytestmark = pytest.mark.root
+
+BASE = """cli commands core.absence core.cdi core.checks.host_facts core.config core.findings core.nvidia.control_nodes
+    core.nvidia.driver_paths core.nvidia.hook_program core.nvidia.inventory host.path_entries host.regular_file
+    options"""
+RULES = """core.checks core.formats core.nvidia.driver_texts host.atomic_file host.driver_root host.pci host.procfs
+    host.program_output host.yaml_file inspect probe.files probe.hook_program"""
+PIPELINE = """core.checks core.nvidia core.refresh.states host.atomic_file host.child host.sha256 inspect.candidate
+    last_pass pipeline probe.request probe.runner"""
+OURS = {
+    "probe": f"{BASE} core.nvidia core.formats host probe",
+    "generate": f"{BASE} {PIPELINE}",
+    "oneshot": f"{BASE} {PIPELINE} {RULES} config",
+    "check": f"{BASE} {RULES} config probe.container_runtimes host.runtime_config host.runtime_versions host.units",
+    "list": f"{BASE} core.checks inspect config host.yaml_file",
+}
+"""What each may import of the package: modules, and rooms whole."""
+EVERYBODYS = """__future__ collections contextlib copyreg enum errno fnmatch functools importlib itertools keyword
+    operator re reprlib struct types typing warnings"""
+COMMAND = f"{EVERYBODYS} argparse gc gettext glob locale"
+ANSWER = "bisect fcntl json resource select signal"
+YAML = """base64 binascii bz2 cython_runtime datetime encodings lzma math shutil yaml zlib"""
+OTHERS = {
+    "probe": f"{EVERYBODYS} {ANSWER} ctypes pynvml string threading",
+    "generate": f"{COMMAND} {ANSWER}",
+    "oneshot": f"{COMMAND} {ANSWER}",
+    "check": f"{COMMAND} {ANSWER} {YAML}",
+    "list": f"{COMMAND} {YAML}",
+}
+"""And of others': no subprocess, tenacity, difflib, socket, logging, or PyYAML where nothing is to be read. What begins
+with an underscore comes with one of these."""
+
+
+def may(name, allowed):
+    return any(name == one or name.startswith((f"{one}.", "_")) for one in allowed)
+
+
+@pytest.mark.parametrize("what", OURS)
+def test_nothing_is_imported_that_is_not_needed(host, what):
+    host.become(case(GPU))
+    host.oneshot()
+    command = [sys.executable, "-I", str(TOP / "tests/behaviour/pipeline/imports.py"), what]
+    imported = host.machine.run(command, check=True).stdout.split()
+    rooms = {name.rpartition(".")[0] for name in imported}
+    ours = [name.removeprefix("cdi_refreshd.") for name in imported if name.startswith("cdi_refreshd.")]
+    assert len(ours) > len(["more than the command line alone"]), imported
+    found = [name for name in ours if not may(name, OURS[what].split()) and f"cdi_refreshd.{name}" not in rooms]
+    others = [name for name in imported if not name.startswith("cdi_refreshd")]
+    found += [name for name in others if not may(name, OTHERS[what].split())]
+    assert not found
