@@ -50,7 +50,7 @@ def test_a_gpu_that_is_for_a_display_alone_is_missed_by_nobody(host):
 
 def test_uvm_that_was_not_there_when_the_spec_was_made(host):
     host.become(nodes=["ctl", "modeset", "caps"])
-    host.publish()
+    assert host.run("oneshot").returncode == 5
     host.become()
     status, lines = host.said()
     assert lines[0] == f"fatal     /dev/nvidia-uvm: is not in the spec; CUDA does not start without it; {AGAIN}"
@@ -59,7 +59,7 @@ def test_uvm_that_was_not_there_when_the_spec_was_made(host):
 
 def test_uvm_that_is_still_not_there(host):
     host.become(nodes=["ctl", "modeset", "uvm-tools", "caps"])
-    host.publish()
+    assert host.run("oneshot").returncode == 5
     severity, place, said = host.one_fault()
     assert (severity, place) == ("fatal", "/dev/nvidia-uvm")
     assert said.startswith("is missing, here and in the spec; CUDA does not start without it; nvidia-modprobe -c 0 -u")
