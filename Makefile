@@ -42,7 +42,7 @@ rpm-test: packages-rpm-test $(READY) ## the rpm: rpmlint, and the same files in 
 	@$(PYTHON) -m pytest tests/package/test_rpm.py
 
 random-machines: packages-test $(READY) ## oneshot and check compared over 300 machines made by chance: root, ten minutes
-	@$(BECOME_ROOT) env CDI_RANDOM_MACHINES=300 $(PYTHON) -m pytest -q tests/behaviour/agreement
+	@$(BECOME_ROOT) env RANDOM_MACHINES=300 $(PYTHON) -m pytest -q tests/behaviour/agreement
 
 vm-test: deb packages-vm $(READY) ## the package under a real systemd: a virtual machine, root, half an hour
 	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/vm

@@ -1,6 +1,6 @@
 """oneshot and check agree about machines that were made by chance, with everything broken that may break.
 
-CDI_RANDOM_MACHINES says how many are played, CDI_RANDOM_FIRST with which to begin: `make random-machines` plays 300.
+RANDOM_MACHINES says how many are played, RANDOM_FIRST with which to begin: `make random-machines` plays 300.
 """
 
 import json
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.root
 
 PROGRAM = [sys.executable, "-m", "cdi_refreshd"]
 SPEC = "/var/run/cdi/nvidia.yaml"
-FIRST = int(os.environ.get("CDI_RANDOM_FIRST", "0"))
-COUNT = int(os.environ.get("CDI_RANDOM_MACHINES", "25"))
+FIRST = int(os.environ.get("RANDOM_FIRST", "0"))
+COUNT = int(os.environ.get("RANDOM_MACHINES", "25"))
 SAID = "cdi-refreshd: "
 
 
