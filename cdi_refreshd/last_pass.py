@@ -1,10 +1,9 @@
 """What the last pass came to, kept across processes, so that a sleeping GPU is not woken to be told the same again."""
 
-import json
 from typing import NamedTuple
 
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.nvidia.inventory import freeze, to_json
+from cdi_refreshd.core.nvidia.inventory import read_back, to_json
 from cdi_refreshd.core.refresh.states import Recalled
 from cdi_refreshd.host import atomic_file, regular_file, sha256
 
@@ -26,8 +25,8 @@ class LastPass(NamedTuple):
 def read(path: str) -> LastPass:
     """Of the spec that stands at `path`; empty where nothing is known of it, or it is not what was published."""
     try:
-        known: LastPass = freeze(LastPass, json.loads(regular_file.read(PATH, SIZE_LIMIT_BYTES)))
-    except (OSError, ValueError, TypeError, RecursionError):
+        known: LastPass = read_back(LastPass, regular_file.read(PATH, SIZE_LIMIT_BYTES))
+    except (OSError, ValueError):
         return LastPass()
     return known if known.path == path and known.sha256 == digest_at(path) else LastPass()
 

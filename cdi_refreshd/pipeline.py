@@ -131,6 +131,10 @@ def draft(
         seen = from_json(answer())
         if left():
             seen = seen._replace(findings=(*seen.findings, LEFT_BEHIND))
+        if seen.runtimes:
+            from cdi_refreshd.host import runtime_versions as installed  # noqa: PLC0415 - few specs need it
+
+            installed.remember(seen.runtimes)
         return states.draft(seen, request.choices, request.gated, target.on_mismatch, known.last.came_to)
     except Fault as fault:
         return states.failed(fault)

@@ -4,7 +4,6 @@ In a child, since other people's specs take a parser and memory that the daemon 
 the probe's child is, and nobody waits for it.
 """
 
-import json
 import math
 import time
 from collections.abc import Container, Iterable
@@ -12,7 +11,7 @@ from typing import NamedTuple
 
 from cdi_refreshd.core.checks.registry import RuleFinding
 from cdi_refreshd.core.findings import Fault, Finding
-from cdi_refreshd.core.nvidia.inventory import freeze, to_json
+from cdi_refreshd.core.nvidia.inventory import read_back, to_json
 from cdi_refreshd.core.refresh.event import Event, Kind, Source
 from cdi_refreshd.host.child import Child
 
@@ -78,8 +77,8 @@ class OtherSpecs:
             return []
         before = self.known.notes if self.known else ()
         try:
-            self.known = freeze(Seen, json.loads(self._child.result()))
-        except (Fault, ValueError, RecursionError) as error:
+            self.known = read_back(Seen, self._child.result())
+        except (Fault, ValueError) as error:
             self.known = Seen(self.conflicts, (Finding("info", "other specs", f"cannot be looked at: {error}"),))
         self.close()
         return [finding for finding in self.known.notes if finding not in before]

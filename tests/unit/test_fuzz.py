@@ -64,6 +64,12 @@ def of_its_kind(place):
     return {str: TEXTS, int: NUMBERS, bool: st.booleans()}.get(type(found), JSON)
 
 
+def judged(answer, gated=False):
+    """Of nothing but the answer: this host is not asked what it says to it."""
+    known = pipeline.Known(examine=lambda written: [], refuses=False)
+    return pipeline.judge(lambda: answer, Request(Choices(), gated), pipeline.Target("/nowhere/x.yaml", "yaml"), known)
+
+
 @given(st.data(), st.sampled_from(MODES), st.booleans())
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_inventory_with_a_few_values_altered_is_a_verdict_that_can_be_rendered(data, mode, gated):
@@ -72,7 +78,7 @@ def test_an_inventory_with_a_few_values_altered_is_a_verdict_that_can_be_rendere
         with contextlib.suppress(TypeError):  # what stood there is gone already
             document = altered(document, place, data.draw(of_its_kind(place) | JSON))
     answer = json.dumps(document).encode()
-    verdict = pipeline.judged_answer(lambda: answer, Request(Choices(), gated))
+    verdict = judged(answer, gated)
     assert isinstance(verdict, Verdict)
     assert verdict.state in EXIT_STATUS
     for _, content in pipeline.documents(verdict.spec, "/x.yaml", "yaml") if verdict.spec else ():
@@ -82,7 +88,7 @@ def test_an_inventory_with_a_few_values_altered_is_a_verdict_that_can_be_rendere
 @given(st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
 @settings(max_examples=100, deadline=None)
 def test_what_is_no_inventory_is_a_failure_of_the_pass(answer):
-    assert pipeline.judged_answer(lambda: answer, Request(Choices())).state == "failed"
+    assert judged(answer).state == "failed"
 
 
 def test_a_number_beyond_all_that_is_counted_is_no_inventory():
