@@ -10,7 +10,7 @@ from cdi_refreshd.core.cdi import encode
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
 from cdi_refreshd.core.checks import runtime_versions
-from cdi_refreshd.core.checks.container_runtimes import Runtime
+from cdi_refreshd.core.checks.container_runtimes import INSTALLATIONS, Runtime
 from cdi_refreshd.core.checks.item_rules import GONE
 from cdi_refreshd.core.checks.registry import RuleFinding, fatal_count
 from cdi_refreshd.core.findings import SEVERITIES, Fault, Finding
@@ -297,7 +297,8 @@ def refusals(spec: Spec, seen: Inventory | None) -> tuple[Finding, ...]:
     """One for each container runtime of this host that is too old for the spec's version."""
     if seen is None or not seen.runtimes or not runtime_versions.is_newish(spec):
         return ()
-    return runtime_versions.refusals(spec, (Runtime(one.name, one.said, serves=one.serves) for one in seen.runtimes))
+    known = (one for one in seen.runtimes if one.name in INSTALLATIONS)
+    return runtime_versions.refusals(spec, (Runtime(one.name, one.said, serves=one.serves) for one in known))
 
 
 # Files

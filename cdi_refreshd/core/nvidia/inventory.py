@@ -7,7 +7,7 @@ import json
 import types
 from typing import Any, NamedTuple, get_args, get_origin
 
-from cdi_refreshd.core.findings import Fault, Finding
+from cdi_refreshd.core.findings import SEVERITIES, Fault, Finding
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
 
 
@@ -265,6 +265,8 @@ def from_json(text: bytes) -> Inventory:
     """Raises Fault where the text is not an Inventory."""
     try:
         value: Inventory = read_back(Inventory, text)
+        if any(finding.severity not in SEVERITIES for finding in value.findings):
+            raise ValueError("a severity that there is not")
     except ValueError as error:
         raise Fault("probe", f"the child's answer is not an inventory ({error})") from None
     return value
@@ -289,13 +291,15 @@ def freeze(kind: Any, value: Any) -> Any:
         if type(value) is not list:
             raise ValueError("list expected")
         item = get_args(kind)[0]
-        if item is str and all(type(x) is str for x in value):
+        if item is str and all(type(x) is str and x.isascii() for x in value):
             return tuple(value)
         return tuple(freeze(item, x) for x in value)
     if isinstance(kind, types.UnionType):
         return None if value is None else freeze(get_args(kind)[0], value)
     if type(value) is not kind:
         raise ValueError(f"{kind.__name__} expected, not {type(value).__name__}")
+    if kind is str and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair could be written nowhere
     if kind is int and not -INTEGER_BELOW <= value < INTEGER_BELOW:
         raise ValueError("a number out of range")
     return value
