@@ -124,9 +124,9 @@ def _outcome_lines(done: Pass, before: Pass | None) -> list[Line]:
     kind = {"published": "published", "withdrawn": "withdrawn"}.get(became, "kept")
     text = f"{done.state}: {done.reason}" + (f"; {done.path} {became}" if became != "no spec" else "")
     told = [Line(PRIORITY[done.state] if news else DEBUG, f"{text} ({because(done)})", kind)]
-    known = {str(finding) for finding in said.findings} if said else set()
+    known = said.findings if said else ()
     for finding in done.findings:
-        new = str(finding) not in known and finding not in done.told
+        new = finding not in known and finding not in done.told
         grave = WARNING if finding.severity != "info" else DEBUG
         told.append(Line(grave if new else DEBUG, str(finding), "", (("CDI_STATE", done.state),)))
     return told

@@ -43,6 +43,24 @@ def test_a_spec_that_was_damaged_is_made_whole(host, published):
     assert host.identity()[2] == published[2]
 
 
+def test_a_spec_whose_devices_another_file_takes_away_is_no_success(host, published):
+    other = host.path("/var/run/cdi/nvidia-container-toolkit.yaml")
+    other.write_bytes(host.path(PUBLISHED).read_bytes())
+    for _ in range(2):
+        done = host.oneshot()
+        assert (done.returncode, state_of(done)) == (5, "degraded")
+        assert "nvidia-container-toolkit.yaml" in lines(done)[0]
+    other.unlink()
+    assert host.oneshot().returncode == 0
+
+
+def test_what_check_calls_fatal_is_no_success(host):
+    host.become(case(GPU, nodes=["ctl", "modeset"]))
+    done = host.oneshot()
+    fatal = host.machine.run([*PROGRAM, "check", "--level", "fatal"]).returncode
+    assert (done.returncode, state_of(done), fatal) == (5 if fatal else 0, "degraded", fatal)
+
+
 @pytest.mark.parametrize("unbound", [[], [AUDIO]], ids=["none", "audio"])
 def test_without_a_gpu_the_old_spec_goes_and_nothing_is_wrong(host, published, unbound):
     host.become(case(unbound=unbound))
