@@ -12,6 +12,7 @@ from cdi_refreshd.core.checks import (
     directory_rules,
     hints,
     hook_rules,
+    hookless_rules,
     item_rules,
     library_rules,
     nvidia_rules,
@@ -23,7 +24,14 @@ from cdi_refreshd.core.checks.subject import Subject
 from cdi_refreshd.host import path_entries
 from cdi_refreshd.inspect import host_facts
 
-SPEC_RULES = (*item_rules.RULES, *hook_rules.RULES, *device_rules.RULES, *nvidia_rules.RULES, *library_rules.RULES)
+SPEC_RULES = (
+    *item_rules.RULES,
+    *hook_rules.RULES,
+    *hookless_rules.RULES,
+    *device_rules.RULES,
+    *nvidia_rules.RULES,
+    *library_rules.RULES,
+)
 PUBLISHED_RULES = (*directory_rules.RULES, *coverage_rules.RULES)
 
 

@@ -24,11 +24,47 @@ def _told(old: Spec | None, new: Spec | None) -> list[str]:
     told += [f"{kind}={name} comes: {summary(after[name])}" for name in after if name not in before]
     if old and new:
         told += versions(old, new)
+        told += between_kinds(old, new)
+        old, new = alike(old, new)
         told += [f"{EVERY}: {text}" for text in of_edits(old.container_edits, new.container_edits)]
+        before = {device.name: device for device in old.devices}
+        after = {device.name: device for device in new.devices}
         for name, device in before.items():
             if name in after:
                 told += [f"{kind}={name}: {text}" for text in of_device(device, after[name])]
     return told
+
+
+def between_kinds(old: Spec, new: Spec) -> Iterator[str]:
+    """From a spec with hooks to one without, or back: what stands for what, instead of a hundred lines."""
+    if bool(old.container_edits.hooks) == bool(new.container_edits.hooks):
+        return
+    before, after = ({mount.container_path for mount in spec.container_edits.mounts} for spec in (old, new))
+    if old.container_edits.hooks:
+        yield f"{EVERY}: hooks go, and {len(after - before)} mounts come for what they did"
+    else:
+        yield f"{EVERY}: hooks come, and {len(before - after)} mounts go that stood for them"
+
+
+def alike(old: Spec, new: Spec) -> tuple[Spec, Spec]:
+    """Both without what `between_kinds` has told."""
+    if bool(old.container_edits.hooks) == bool(new.container_edits.hooks):
+        return old, new
+    paths = [{mount.container_path for mount in spec.container_edits.mounts} for spec in (old, new)]
+    return _without(old, paths[0] & paths[1]), _without(new, paths[0] & paths[1])
+
+
+def _without(spec: Spec, common: set[str]) -> Spec:
+    edits = spec.container_edits
+    mounts = tuple(mount for mount in edits.mounts if mount.container_path in common)
+    env = tuple(entry for entry in edits.env if not entry.startswith("TRITON_LIBCUDA_PATH="))
+    devices = tuple(device._replace(container_edits=_plain(device.container_edits)) for device in spec.devices)
+    return spec._replace(container_edits=_plain(edits)._replace(mounts=mounts, env=env), devices=devices)
+
+
+def _plain(edits: ContainerEdits) -> ContainerEdits:
+    nodes = tuple(node for node in edits.device_nodes if not node.path.startswith("/dev/dri/by-path/"))
+    return edits._replace(hooks=(), device_nodes=nodes)
 
 
 def versions(old: Spec, new: Spec) -> Iterator[str]:

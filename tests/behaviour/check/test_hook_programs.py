@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.behaviour.check.hosts import SPEC
 from tests.machine.hook_programs import CDI_HOOK, CTK, install, script
 from tests.machine.tree import SCRIPT, make
 
@@ -79,3 +80,12 @@ def test_nvidia_ctk_is_asked_as_the_hook_program_that_it_is(host):
     spec["containerEdits"]["hooks"][-1]["args"][2] = "update-application-profile"
     host.write("/etc/cdi/other.json", spec | {"kind": "example.com/gpu"})
     assert [one["place"] for one in host.findings() if one["rule"] == "hook-unknown"] == [CTK]
+
+
+def test_a_spec_without_hooks_is_in_order_and_stays_so_when_the_program_comes(host):
+    host.path(CDI_HOOK).unlink()
+    host.publish()
+    assert "hookName" not in host.path(SPEC).read_text()
+    host.clean_line()
+    install(host.machine, "1.16.2")
+    host.clean_line()

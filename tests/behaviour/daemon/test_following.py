@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from tests.behaviour.daemon.running import CASE, SPEC
+from tests.machine.driver_files import MULTIARCH as LIB
+from tests.machine.hook_programs import CDI_HOOK, install
 
 pytestmark = pytest.mark.root
 UP = {"path_bins": CASE["path_bins"]}
@@ -33,6 +35,20 @@ def test_a_gpu_that_loses_its_node_leaves_the_spec_and_comes_back_with_it(machin
     daemon.until_devices("0", "1")
     daemon.until(lambda: "devices: + 1 (GPU-" in daemon.journal())
     assert "devices: - 1 (GPU-" in daemon.journal()
+
+
+def test_the_hook_program_may_go_come_and_be_exchanged(machine, start):
+    daemon = ready(start)
+    machine.become({**CASE, "path_bins": []})
+    daemon.until(lambda: f"{LIB}/libcuda.so.1\n" in daemon.text() and "hookName" not in daemon.text())
+    install(machine, "1.17.8")
+    daemon.until(lambda: "hookName" in daemon.text() and "update-application-profile" not in daemon.text())
+    assert f"{LIB}/libcuda.so.1\n" not in daemon.text()
+    install(machine, "1.20.0")
+    daemon.until(lambda: "update-application-profile" in daemon.text())
+    daemon.until(lambda: daemon.state()["state"] == "ready")
+    machine.path(CDI_HOOK).chmod(0o644)
+    daemon.until(lambda: "hookName" not in daemon.text())
 
 
 def test_mig_devices_come_change_and_go(machine, start):

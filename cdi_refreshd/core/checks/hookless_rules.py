@@ -1,0 +1,61 @@
+"""Rules about specs of NVIDIA's GPUs that no hook helps: a container's loader finds what is mounted where it looks.
+
+A spec that mounts no library of the driver is left alone: its containers' image brings them.
+"""
+
+from collections.abc import Iterator
+
+from cdi_refreshd.core.checks.hints import make_again
+from cdi_refreshd.core.checks.host_facts import Host
+from cdi_refreshd.core.checks.registry import RuleFinding, found
+from cdi_refreshd.core.checks.subject import VERSIONED, Subject, every_edits, listed
+from cdi_refreshd.core.nvidia.build.places import FAMILIES
+
+CUDA = "libcuda.so.1"
+
+
+def directories(of: Subject) -> dict[str, dict[str, str]]:
+    """In the container: the driver's libraries by name, and the version of each file; () where a hook helps."""
+    if of.gpus is None or any(edits.hooks for _, edits in every_edits(of)):
+        return {}
+    made: dict[str, dict[str, str]] = {}
+    for mount in of.gpus.mounts:
+        version = VERSIONED.search(mount.host_path)
+        if version and version[1] and ".so" in mount.container_path:
+            directory, _, name = mount.container_path.rpartition("/")
+            made.setdefault(directory, {})[name] = version[1]
+    return made
+
+
+def loaders_find_cuda(of: Subject, _: Host) -> Iterator[RuleFinding]:
+    places = directories(of)
+    looked_in = [directory for of_class in FAMILIES.values() for directory in of_class[0]]
+    if not any(name.startswith("libcuda.so.") for names in places.values() for name in names):
+        return
+    if not any(CUDA in places.get(directory, ()) for directory in looked_in):
+        fact = f"mounts libcuda, and neither a hook nor a mount makes it {CUDA} where loaders look: CUDA is not found"
+        yield found("library-unfound", of.file, fact, make_again(of), of.file)
+
+
+def families_agree(of: Subject, _: Host) -> Iterator[RuleFinding]:
+    """What a container of one family has, one of the other has, too."""
+    places = directories(of)
+    for of_class in FAMILIES.values():
+        wide = of_class[0]
+        one, other = (places.get(directory, {}) for directory in wide)
+        differ = sorted(one.keys() ^ other.keys())
+        if CUDA in one and CUDA in other and differ:
+            fact = f"has {listed(differ)} in one of {' and '.join(wide)} alone: containers differ in what they find"
+            yield found("families-differ", of.file, fact, make_again(of), of.file)
+
+
+def siblings_agree(of: Subject, host: Host) -> Iterator[RuleFinding]:
+    """The loaded module's version, where one is loaded, is held against every file by another rule."""
+    for directory, names in directories(of).items():
+        versions = sorted(set(names.values()))
+        if len(versions) > 1 and not host.module_version:
+            fact = f"mounts files of drivers {listed(versions)} into {directory}: CUDA refuses to work with both"
+            yield found("library-versions", of.file, fact, make_again(of), of.file)
+
+
+RULES = (loaders_find_cuda, families_agree, siblings_agree)
