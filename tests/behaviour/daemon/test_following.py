@@ -10,6 +10,7 @@ from tests.machine.driver_files import MULTIARCH as LIB
 from tests.machine.hook_programs import CDI_HOOK, install
 
 pytestmark = pytest.mark.root
+LINK = f"containerPath: {LIB}/libcuda.so.1\n"
 UP = {"path_bins": CASE["path_bins"]}
 
 
@@ -40,10 +41,10 @@ def test_a_gpu_that_loses_its_node_leaves_the_spec_and_comes_back_with_it(machin
 def test_the_hook_program_may_go_come_and_be_exchanged(machine, start):
     daemon = ready(start)
     machine.become({**CASE, "path_bins": []})
-    daemon.until(lambda: f"{LIB}/libcuda.so.1\n" in daemon.text() and "hookName" not in daemon.text())
+    daemon.until(lambda: LINK in daemon.text() and "hookName" not in daemon.text())
     install(machine, "1.17.8")
     daemon.until(lambda: "hookName" in daemon.text() and "update-application-profile" not in daemon.text())
-    assert f"{LIB}/libcuda.so.1\n" not in daemon.text()
+    assert LINK not in daemon.text()
     install(machine, "1.20.0")
     daemon.until(lambda: "update-application-profile" in daemon.text())
     daemon.until(lambda: daemon.state()["state"] == "ready")

@@ -4,7 +4,7 @@ A link becomes one more mount of the file that it leads to. Nothing is put below
 /proc, which runc refuses, and LD_LIBRARY_PATH is left alone: a variable of a spec replaces the image's own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Mount
 from cdi_refreshd.core.config.generate_options import Choices
@@ -21,9 +21,9 @@ CUDA_NAMES = ("libcuda.so", "libcuda.so.1")
 
 def completed(edits: ContainerEdits, links: Iterable[Link]) -> ContainerEdits:
     """The edits with a mount for each link, and with a word for who asks the loader's cache and not the loader."""
-    links = tuple(links)
-    mounts = once((*edits.mounts, *link_mounts(edits.mounts, links)))
-    spare = spare_names(mounts, links)
+    ends = targets(links)
+    mounts = once((*edits.mounts, *link_mounts(edits.mounts, ends)))
+    spare = spare_names(mounts, ends)
     mounts = tuple(mount for mount in mounts if mount.container_path not in spare)
     there = {mount.container_path for mount in mounts}
     # Triton and torch.compile read `ldconfig -p`, unless they are told.
@@ -31,31 +31,39 @@ def completed(edits: ContainerEdits, links: Iterable[Link]) -> ContainerEdits:
     return edits._replace(mounts=mounts, env=(*edits.env, *((f"TRITON_LIBCUDA_PATH={FEDORAS}",) if told else ())))
 
 
-def link_mounts(mounts: Iterable[Mount], links: Iterable[Link]) -> tuple[Mount, ...]:
+def targets(links: Iterable[Link]) -> dict[str, str]:
+    """The path that each link leads to, by its own."""
+    found = {}
+    for link in links:
+        directory, target = link.path.rpartition("/")[0], link.target
+        found[link.path] = joined(directory, target) if "/" in target or target == ".." else f"{directory}/{target}"
+    return found
+
+
+def link_mounts(mounts: Iterable[Mount], ends: Mapping[str, str]) -> tuple[Mount, ...]:
     """Of the file at each link's end. A link whose end is no file of the mounts has none."""
     files = {mount.container_path: mount for mount in mounts}
-    targets = {link.path: joined(link.path.rpartition("/")[0], link.target) for link in links}
     made = []
-    for path in targets:
+    for path in ends:
         end = path
         for _ in range(LINKS_AT_MOST):
-            if end in files or end not in targets:
+            if end in files or end not in ends:
                 break
-            end = targets[end]
+            end = ends[end]
         if path not in files and end in files:
             made.append(files[end]._replace(container_path=path))
     return tuple(made)
 
 
-def spare_names(mounts: Iterable[Mount], links: Iterable[Link]) -> set[str]:
+def spare_names(mounts: Iterable[Mount], ends: Mapping[str, str]) -> set[str]:
     """Names with a version, in loaders' directories, of libraries that are there by a link's name, too.
 
     Programs and libraries ask for the soname, which a link has. Each mount costs a container's start some time.
     """
     there = {mount.container_path for mount in mounts}
-    ends = {joined(link.path.rpartition("/")[0], link.target) for link in links if link.path in there}
+    linked = {end for path, end in ends.items() if path in there}
     real = {mount.container_path for mount in mounts if name_of(mount.container_path) == name_of(mount.host_path)}
-    return {path for path in ends & real if is_loaders(path) and not name_of(path).startswith(TELL_VERSION)}
+    return {path for path in linked & real if is_loaders(path) and not name_of(path).startswith(TELL_VERSION)}
 
 
 def name_of(path: str) -> str:

@@ -47,6 +47,8 @@ class Hooks(NamedTuple):
         return name not in off and "all" not in off and name not in OFF_BY_DEFAULT
 
     def links(self, links: Iterable[Link]) -> tuple[Hook, ...]:
+        if self.none:
+            return ()
         pairs = dict.fromkeys(f"{link.target}::{link.path}" for link in links)
         return self.call("create-symlinks", *(word for pair in pairs for word in ("--link", pair)))
 

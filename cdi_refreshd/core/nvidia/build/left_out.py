@@ -22,8 +22,13 @@ LOST = {
 }
 """Hook -> how grave its absence is, and why."""
 NAMED_AT_MOST = 3
-SAID_OTHERWISE = ("create-symlinks", "update-ldcache")
-"""By the mounts of a spec without hooks."""
+OF_MODE = {
+    "nvml": ("enable-cuda-compat", "disable-device-node-modification", "update-application-profile", "chmod"),
+    "management": ("enable-cuda-compat",),
+    "csv": ("enable-cuda-compat",),
+    "wsl": (),
+}
+"""The hooks of each mode that mounts do not stand for."""
 
 
 def findings(inventory: Inventory, choices: Choices, spec: Spec) -> tuple[Finding, ...]:
@@ -54,6 +59,13 @@ def wanted(inventory: Inventory, choices: Choices) -> list[str]:
         return []
 
 
+def is_wanted(hook: str, inventory: Inventory, choices: Choices) -> bool:
+    """Whether the spec would have it with a current program."""
+    if inventory.mode == "csv" and not inventory.tegra.nvml_works:
+        return False
+    return Hooks(choices._replace(hooks="nvidia"), HookProgram(inventory.hook.path, True)).wanted(hook)
+
+
 def unknown(program: HookProgram, lacks: list[str]) -> Finding:
     what = f"version {program.version}" if program.version else "the program there"
     grave = any(LOST[hook][0] == "degraded" for hook in lacks)
@@ -63,7 +75,7 @@ def unknown(program: HookProgram, lacks: list[str]) -> Finding:
 
 def _without_hooks(inventory: Inventory, choices: Choices, spec: Spec) -> Iterator[Finding]:
     """Worth knowing and no more, unless a program was named that cannot be executed."""
-    lacks = [hook for hook in wanted(inventory, choices) if hook not in SAID_OTHERWISE]
+    lacks = [hook for hook in OF_MODE[inventory.mode] if is_wanted(hook, inventory, choices)]
     place, fact = inventory.hook.path, "cannot be executed, so the spec does without hooks"
     if choices.hooks == "none":
         place, fact = "hooks = none", "the spec does without NVIDIA's hook program"

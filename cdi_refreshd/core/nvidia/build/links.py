@@ -12,14 +12,11 @@ def matches(name: str, stem: str) -> bool:
     return name.startswith(stem) and "." in name[len(stem) :]
 
 
-def library_links(libraries: Iterable[Library], places: Places) -> list[Link]:
+def library_links(libraries: Iterable[Library], places: Places) -> Iterator[Link]:
     """As the host has them beside its libraries, and some in any case."""
-    return [
-        link
-        for library in libraries
-        for directory in places.directories(library.path, library.bits)
-        for link in _beside(library, directory)
-    ]
+    for library in libraries:
+        for directory in places.directories(library.path, library.bits):
+            yield from _beside(library, directory)
 
 
 def _beside(library: Library, directory: str) -> Iterator[Link]:

@@ -5,6 +5,7 @@ of Debian and its kind /usr/lib/TRIPLET, that of Fedora and its kind /usr/lib64;
 loader's cache, which only a hook could rebuild. Source: glibc's configuration in both families.
 """
 
+import functools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ FAMILIES = {
     "aarch64": (("/usr/lib/aarch64-linux-gnu", "/usr/lib64"), ("/usr/lib/arm-linux-gnueabihf", "/usr/lib")),
 }
 """By uname's word for the processor: for 64 and for 32 bits, Debian's directory and Fedora's."""
+DEFAULT_DIRECTORIES = frozenset(path for classes in FAMILIES.values() for of_class in classes for path in of_class)
 FEDORAS = "/usr/lib64"
 SUBDIRECTORIES = ("/vdpau",)
 """Of a library directory, where programs look for some libraries by path."""
@@ -31,12 +33,7 @@ class Places(NamedTuple):
     def directories(self, path: str, bits: int = 64) -> tuple[str, ...]:
         """In the container, of a library by its host path."""
         own = below(self.root, path).rpartition("/")[0]
-        if not self.every_loader:
-            return (own,)
-        below_it = next((name for name in SUBDIRECTORIES if own.endswith(name)), "")
-        wide, narrow = FAMILIES.get(self.machine, FAMILIES["x86_64"])
-        both = tuple(directory + below_it for directory in (wide if bits == 64 else narrow))
-        return tuple(dict.fromkeys((*both, own)))
+        return _every_loaders(own, self.machine, bits) if self.every_loader else (own,)
 
     def mounts(self, path: str, bits: int = 64, host_path: str = "") -> Iterator[Mount]:
         """`host_path` where the host finds the file by another one."""
@@ -45,10 +42,17 @@ class Places(NamedTuple):
             yield Mount(host_path or path, f"{directory}/{name}", READ_ONLY)
 
 
+@functools.lru_cache(maxsize=64)
+def _every_loaders(own: str, machine: str, bits: int) -> tuple[str, ...]:
+    below_it = next((name for name in SUBDIRECTORIES if own.endswith(name)), "")
+    wide, narrow = FAMILIES.get(machine, FAMILIES["x86_64"])
+    both = tuple(directory + below_it for directory in (wide if bits == 64 else narrow))
+    return tuple(dict.fromkeys((*both, own)))
+
+
 def is_loaders(path: str) -> bool:
     """Whether a file in a container is in a default directory of some loader."""
-    directory = path.rpartition("/")[0]
-    return any(directory in of_class for classes in FAMILIES.values() for of_class in classes)
+    return path.rpartition("/")[0] in DEFAULT_DIRECTORIES
 
 
 def once(mounts: Iterable[Mount]) -> tuple[Mount, ...]:

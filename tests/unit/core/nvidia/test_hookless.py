@@ -140,17 +140,17 @@ def test_by_path_nodes_of_another_dev_root_have_no_root_in_the_container():
 
 
 def test_links_are_followed_to_the_file_that_is_mounted():
-    [made] = hookless.link_mounts([mount("/", "/x/a.so.1.2")], [Link("/x/a.so.1", "a.so.1.2")])
+    [made] = hookless.link_mounts([mount("/", "/x/a.so.1.2")], hookless.targets([Link("/x/a.so.1", "a.so.1.2")]))
     assert (made.container_path, made.host_path) == ("/x/a.so.1", "/x/a.so.1.2")
     chain = [Link("/y/gbm/b.so", "../../x/a.so"), Link("/x/a.so", "a.so.1"), Link("/x/a.so.1", "/x/a.so.1.2")]
-    made = hookless.link_mounts([mount("/", "/x/a.so.1.2")], chain)
+    made = hookless.link_mounts([mount("/", "/x/a.so.1.2")], hookless.targets(chain))
     assert {item.container_path for item in made} == {link.path for link in chain}
     assert {item.host_path for item in made} == {"/x/a.so.1.2"}
 
 
 @pytest.mark.parametrize("links", [[("a", "b")], [("a", "a")], [("a", "b"), ("b", "a")]])
 def test_a_link_that_ends_nowhere_is_no_mount(links):
-    assert not hookless.link_mounts([mount("/", "/x/c")], [Link(f"/x/{a}", b) for a, b in links])
+    assert not hookless.link_mounts([mount("/", "/x/c")], hookless.targets(Link(f"/x/{a}", b) for a, b in links))
 
 
 def state(machine, **choices):
