@@ -26,6 +26,9 @@ _cdi_refreshd() {
     --config-file | --csv.file | --output | --config)
         paths=-f
         ;;
+    --log-format)
+        words="auto plain json journal"
+        ;;
     --device-name-strategy)
         list="index type-index uuid"
         ;;
@@ -68,7 +71,7 @@ _cdi_refreshd() {
         return
     fi
     case $verb in
-    run) options="-h --help --config-file" ;;
+    run) options="-h --help --config-file --log-format" ;;
     oneshot) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --hooks --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --wait --strict --config --config-file" ;;
     generate) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --hooks --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --strict --config --quiet -q --debug -d" ;;
     check) options="-h --help --json --level --spec-dir" ;;

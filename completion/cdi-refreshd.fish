@@ -21,6 +21,7 @@ complete -c cdi-refreshd -n "not __fish_seen_subcommand_from $verbs" -a bundle -
 complete -c cdi-refreshd -n "not __fish_seen_subcommand_from $verbs" -a install-units -d 'write systemd\'s units, for who has no package'
 complete -c cdi-refreshd -n '__fish_seen_subcommand_from run' -s h -l help -d 'show this help message and exit'
 complete -c cdi-refreshd -n '__fish_seen_subcommand_from run' -l config-file -r -F -d 'read this instead of /etc/cdi-refreshd and its like'
+complete -c cdi-refreshd -n '__fish_seen_subcommand_from run' -l log-format -x -a 'auto plain json journal' -d 'how to log (default: auto, for the journal): plain and json are for containers'
 complete -c cdi-refreshd -n '__fish_seen_subcommand_from oneshot' -s h -l help -d 'show this help message and exit'
 complete -c cdi-refreshd -n '__fish_seen_subcommand_from oneshot' -l device-name-strategy -x -a '(__fish_append , index type-index uuid)' -d 'index, uuid or type-index'
 complete -c cdi-refreshd -n '__fish_seen_subcommand_from oneshot' -l device-id -l device-ids -l device -l devices -x -d 'index, UUID, GPU:MIG, all or none'

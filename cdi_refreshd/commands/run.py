@@ -4,6 +4,7 @@ import gc
 import sys
 
 from cdi_refreshd import config
+from cdi_refreshd.core.config.settings import AUTO, LOG_FORMATS
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.options import Parser
 
@@ -16,6 +17,8 @@ BROKEN_CONFIGURATION = 78
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd run", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
+    forms = "how to log (default: auto, for the journal): plain and json are for containers"
+    parser.add_argument("--log-format", choices=LOG_FORMATS, default=AUTO, help=forms)
     parsed = parser.parse_args(argv)
 
     try:
@@ -31,4 +34,4 @@ def run(argv: list[str]) -> int:
 
     # What is here now stays for life. Garbage is collected after each pass, and only of what the pass made.
     gc.freeze()
-    return Service(loaded, parsed.config_file, Journal(loaded.settings.log_level)).run()
+    return Service(loaded, parsed.config_file, Journal(loaded.settings.log_level, parsed.log_format)).run()

@@ -18,6 +18,8 @@ class Finding(NamedTuple):
     hint: str = ""
     left_out: tuple[str, ...] = ()
     """Names of a device that is left out of the spec because of it: index, UUID."""
+    rule: str = ""
+    """The check rule that made it, "" for what the probe found."""
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.fact}"

@@ -4,12 +4,14 @@ import os
 import time
 from collections.abc import Sequence
 
+from cdi_refreshd.core.config.settings import Settings
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.refresh.event import Event
 from cdi_refreshd.core.refresh.event_source import EventSource
 from cdi_refreshd.core.report import lines, state_document, wording
 from cdi_refreshd.core.report.lines import Line, Pass
 from cdi_refreshd.daemon import state_file
+from cdi_refreshd.daemon.monitor import Monitor
 from cdi_refreshd.host.journal import Journal
 from cdi_refreshd.host.sd_notify import ServiceManager
 from cdi_refreshd.pipeline import Outcome
@@ -24,11 +26,15 @@ class Reporter:
         self.journal, self.manager, self._sources = journal, manager, sources
         self.last, self.has_probed = FIRST, False
         self.life = state_document.Life(os.getpid(), utc(), since=utc(), events=self.origin)
+        self.monitor = Monitor(lambda fault: journal.write(Line(lines.WARNING, str(fault))))
 
     @property
     def origin(self) -> str:
         """Where events of the hardware come from."""
         return next((source.origin for source in self._sources if source.origin), "none")
+
+    def configure(self, settings: Settings) -> None:
+        self.monitor.configure(settings)
 
     def started(self, version: str, path: str) -> None:
         text = f"cdi-refreshd {version} follows this host; events from {self.origin}, spec {path}"
@@ -63,6 +69,7 @@ class Reporter:
             withdrawn=int(done.changed and not done.stands),
         )
         self.last, self.has_probed = done, True
+        self.monitor.outcome(outcome, done)
         self._status()
 
     def count(self, **more: int) -> None:
@@ -96,6 +103,11 @@ class Reporter:
             self.journal.write(Line(lines.DEBUG if one.severity == "info" else lines.WARNING, str(one), "neighbour"))
 
     def state(self) -> None:
+        """state.json comes last: whoever has read it finds the rest as new."""
+        if self.has_probed or self.life.counters.stuck:
+            self.monitor.write(self.last, self.life.counters)
+        else:
+            self.monitor.first()
         try:
             state_file.write(state_document.document(self.last, self.life))
         except Fault as fault:
@@ -128,6 +140,7 @@ class Reporter:
     def stopped(self) -> None:
         self.life = self.life._replace(stopped=utc())
         self.state()
+        self.monitor.exports.remove()
         self.journal.write(Line(lines.INFO, "stops; the spec stays as it is", "stopped"))
 
     def _status(self) -> None:

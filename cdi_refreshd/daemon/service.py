@@ -15,6 +15,7 @@ from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 from cdi_refreshd.core.refresh.states import Verdict
 from cdi_refreshd.daemon import state_file
 from cdi_refreshd.daemon.configuration import Configuration
+from cdi_refreshd.daemon.exports import Exports
 from cdi_refreshd.daemon.hold import Hold
 from cdi_refreshd.daemon.loop import Loop
 from cdi_refreshd.daemon.passes import Passes
@@ -38,6 +39,7 @@ class Service:
     def __init__(self, loaded: config.Loaded, file: str | None, journal: Journal) -> None:
         self.configuration, self.journal = Configuration(loaded, file), journal
         self.manager, self.loop, self.hold = ServiceManager(), Loop(), Hold()
+        self.exports: Exports | None = None
         self.reload = Reload.NONE
         self.is_ready = self.stopping = False
         self.ready_by_s = self.ping_at_s = math.inf
@@ -85,6 +87,8 @@ class Service:
     def _wire(self) -> None:
         self.loop.at(lambda _: self.ping_at_s, self._ping)
         self.loop.at(lambda _: self.ready_by_s, self._ready_at_last)
+        self.exports = exports = self.reporter.monitor.exports
+        self.loop.at(lambda _: exports.beat_at_s, lambda _: exports.beat())
         self.loop.at(lambda _: self.hold.until_s if self.hold.until else math.inf, lambda _: self.passes.end_hold())
         self.passes.wire()
         self.passes.begins, self.passes.ended = self._pass_begins, self._pass_ended
@@ -115,6 +119,8 @@ class Service:
     def _ping(self, now: float) -> None:
         self.ping_at_s = now + self.manager.ping_every_s
         self.manager.ping()
+        if self.exports and self.ping_at_s > self.exports.beat_at_s > now:  # one turn of the loop for both
+            self.exports.beat()
 
     def _ready_at_last(self, _: float) -> None:
         """The boot goes on without a spec."""
@@ -171,4 +177,5 @@ class Service:
     def _configure(self) -> None:
         self.journal.priority_at_most = self.configuration.settings.log_level
         self.passes.configure()
+        self.reporter.configure(self.configuration.settings)
         self.reporter.configuration(self.configuration.findings, None)

@@ -91,7 +91,7 @@ def found(
     rule: str, place: str, fact: str, hint: str = "", file: str = "", *, devices: Iterable[str] = ()
 ) -> RuleFinding:
     """With the severity that the rule has; KeyError where there is no such rule."""
-    return RuleFinding(rule, Finding(RULES[rule].severity, place, fact, hint), file, tuple(devices))
+    return RuleFinding(rule, Finding(RULES[rule].severity, place, fact, hint, rule=rule), file, tuple(devices))
 
 
 def fatal_count(findings: Iterable[RuleFinding]) -> int:

@@ -4,6 +4,7 @@ import time
 
 from cdi_refreshd import config
 from cdi_refreshd.core.config.settings import Settings
+from cdi_refreshd.daemon.exports import Exports
 from cdi_refreshd.daemon.service import Service
 from cdi_refreshd.host.journal import Journal
 from cdi_refreshd.host.sd_notify import ServiceManager
@@ -21,3 +22,18 @@ def test_there_is_no_ping_for_another_process(monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "30000000")
     monkeypatch.setenv("WATCHDOG_PID", "1")
     assert ServiceManager().ping_every_s == 0
+
+
+def test_a_heartbeat_that_is_due_before_the_next_ping_comes_with_this_one(monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "120000000")
+    service = Service(config.Loaded(Settings(), {}, (), ()), None, Journal())
+    service.exports = Exports(lambda _: None)
+    beats = []
+    monkeypatch.setattr(service.exports, "beat", lambda: beats.append(1))
+    now = time.monotonic()
+    service.exports.beat_at_s = now + 59
+    service._ping(now)
+    assert beats == [1]
+    service.exports.beat_at_s = now + 61
+    service._ping(now)
+    assert beats == [1]
