@@ -3,16 +3,19 @@
 import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from cdi_refreshd import last_pass
 from cdi_refreshd.core.cdi import encode
+from cdi_refreshd.core.cdi.host_prefix import inside, outside
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
-from cdi_refreshd.core.checks import runtime_versions
+from cdi_refreshd.core.checks import expected_gpus, runtime_versions
 from cdi_refreshd.core.checks.container_runtimes import INSTALLATIONS, Runtime
 from cdi_refreshd.core.checks.item_rules import GONE
 from cdi_refreshd.core.checks.registry import RuleFinding, fatal_count
+from cdi_refreshd.core.config.settings import Settings
 from cdi_refreshd.core.findings import SEVERITIES, Fault, Finding
 from cdi_refreshd.core.nvidia.build.coherent import NAMES, parts
 from cdi_refreshd.core.nvidia.inventory import Inventory, from_json
@@ -46,6 +49,15 @@ class Target(NamedTuple):
     """yaml or json."""
     on_mismatch: str = states.KEEP_WHILE_VALID
     """What becomes of the spec where the driver's module and libraries differ."""
+    prefix: str = ""
+    """Where the host's / is: what is published has the host's paths, what is held against the host has the prefix."""
+    expected_gpus: int = 0
+    """How many the host should have; 0: nobody said."""
+
+
+def target(settings: Settings, path: str, form: str) -> Target:
+    """`path` and `form` may be others than the configuration's."""
+    return Target(path, form, settings.on_mismatch, settings.prefix, settings.expected_gpus)
 
 
 def by_items(written: Mapping[str, Spec]) -> list[RuleFinding]:
@@ -53,11 +65,11 @@ def by_items(written: Mapping[str, Spec]) -> list[RuleFinding]:
     return [one for path, spec in written.items() for one in candidate.alone(spec, path)]
 
 
-def by_every_rule(written: Mapping[str, Spec]) -> list[RuleFinding]:
+def by_every_rule(written: Mapping[str, Spec], prefix: str = "") -> list[RuleFinding]:
     """What `check` would say of them once they are published, beside all other specs."""
     from cdi_refreshd.inspect.published import before_publishing  # noqa: PLC0415 - not for who prints a spec
 
-    return before_publishing(written, probed=True)
+    return before_publishing(written, probed=True, prefix=prefix)
 
 
 def no_conflicts() -> tuple[RuleFinding, ...]:
@@ -142,7 +154,7 @@ def draft(
 
 def complete(made: Verdict, target: Target, known: Known) -> Verdict:
     """With what the host, the spec that stands and other specs say to it: the verdict, all in."""
-    return states.complete(made, _facts(made, target.path, known))
+    return states.complete(made, _facts(made, target, known))
 
 
 def apply(verdict: Verdict, target: Target) -> Outcome:
@@ -166,7 +178,7 @@ def one_pass(
     start: Callable[[Request], Child] = runner.start,
 ) -> Outcome:
     """A whole one, remembered where a GPU of this host may sleep. Waits."""
-    known = Known(last_pass.read(target.path), by_every_rule, standing_conflicts)
+    known = Known(last_pass.read(target.path), partial(by_every_rule, prefix=target.prefix), standing_conflicts)
     request = request._replace(known_fingerprint=known.last.fingerprint)
     child = start(request)
     from cdi_refreshd.inspect import published  # noqa: F401, PLC0415 - by_every_rule wants it, and the child is at work
@@ -190,18 +202,20 @@ def remember(outcome: Outcome) -> None:
 # What a verdict depends on besides the probe
 
 
-def _facts(made: Verdict, path: str, known: Known) -> Facts:
+def _facts(made: Verdict, target: Target, known: Known) -> Facts:
+    path = target.path
     stands = _stands(path)
-    facts = Facts(stands=stands, obstacle=None if stands else _obstacle(path))
+    missing = gpus_missing(made.seen, target.expected_gpus)
+    facts = Facts(stands=stands, obstacle=None if stands else _obstacle(path), missing=missing)
     if made.action == states.PUBLISH and made.spec:
         found = known.examine(dict(_at_paths(made.spec, path)))
         conflicts = [one for one in found if one.rule == CONFLICT]
         own = [one for one in found if one.rule != CONFLICT and not _is_left_out(one, found, made.findings)]
         findings = (*_new((one.finding for one in own), made.findings), *refusals(made.spec, made.seen))
-        refusal = _refusal(own, path, known) if known.refuses else None
+        refusal = _refusal(own, target, known) if known.refuses else None
         return facts._replace(findings=findings, refusal=refusal, conflicts=_findings(conflicts))
     if made.action == states.KEEP_WHILE_VALID and stands:
-        facts = facts._replace(useless=_useless(path))
+        facts = facts._replace(useless=_useless(target))
     return facts._replace(conflicts=_findings(known.conflicts()) if stands else ())
 
 
@@ -212,6 +226,14 @@ def _is_left_out(one: RuleFinding, found: list[RuleFinding], probed: Iterable[Fi
     is_slice = MISSING[one.rule]
     left_out = sum(bool(finding.left_out) and (":" in finding.left_out[0]) == is_slice for finding in probed)
     return sum(other.rule == one.rule for other in found) <= left_out
+
+
+def gpus_missing(seen: Inventory | None, expected: int) -> Finding | None:
+    """Of those that the host should have; None where nobody said how many, or nobody could look."""
+    if seen is None or not seen.presence.sysfs:
+        return None
+    found = expected_gpus.missing(len(seen.presence.functions) or len(seen.gpus), expected)
+    return found.finding if found else None
 
 
 def _findings(found: Iterable[RuleFinding]) -> tuple[Finding, ...]:
@@ -240,12 +262,13 @@ def _obstacle(path: str) -> Finding | None:
     return Finding("degraded", path, f"is {what.get(kind, 'no regular file')}, so there is no spec", "move it away")
 
 
-def _refusal(found: list[RuleFinding], path: str, known: Known) -> Fault | None:
+def _refusal(found: list[RuleFinding], target: Target, known: Known) -> Fault | None:
     """Where the spec that stands should rather stay: with less that keeps containers from starting."""
     fatal = [one for one in found if one.finding.severity == "fatal"]
     if not fatal:
         return None
-    standing = read(path) if known.is_ours and _stands(path) else None
+    path = target.path
+    standing = read(path, target.prefix) if known.is_ours and _stands(path) else None
     count = fatal_count(one for one in known.examine({path: standing}) if one.rule != CONFLICT) if standing else None
     stays = "; the spec that stands is better, so it stays" if count is not None and count < len(fatal) else ""
     gone = next((one.finding.place for one in fatal if one.rule in GONE), "")
@@ -256,12 +279,12 @@ def _refusal(found: list[RuleFinding], path: str, known: Known) -> Fault | None:
     return Fault(first.place, f"{first.fact}{stays}", first.hint) if stays else None
 
 
-def _useless(path: str) -> Finding | None:
+def _useless(target: Target) -> Finding | None:
     """The last good spec outlives a driver that is being exchanged only while containers could start with it."""
     from cdi_refreshd.host.yaml_file import Unreadable  # noqa: PLC0415 - with PyYAML: few passes come here
 
     try:
-        spec: Spec | None = _decoded(path)
+        spec: Spec | None = _decoded(target.path, target.prefix)
     except Unreadable:
         return None  # that nobody can read it now says nothing about it
     except Fault:
@@ -270,22 +293,23 @@ def _useless(path: str) -> Finding | None:
     if spec and not gone:
         return None
     what = f"named {gone[0]}, which is gone" if gone else "is damaged"
-    return Finding("degraded", path, f"{what}, so it is withdrawn")
+    return Finding("degraded", target.path, f"{what}, so it is withdrawn")
 
 
-def read(path: str) -> Spec | None:
-    """None where it is no document that runtimes would take."""
+def read(path: str, prefix: str = "") -> Spec | None:
+    """By the paths where the host's files are here; None where it is no document that runtimes would take."""
     try:
-        return _decoded(path)
+        return _decoded(path, prefix)
     except Fault:
         return None
 
 
-def _decoded(path: str) -> Spec | None:
+def _decoded(path: str, prefix: str) -> Spec | None:
     from cdi_refreshd.core.cdi.decode import decode_valid  # noqa: PLC0415 - with PyYAML: few passes come here
     from cdi_refreshd.host import yaml_file as reader  # noqa: PLC0415
 
-    return decode_valid(reader.read(path))[0]
+    spec, _ = decode_valid(reader.read(path))
+    return inside(spec, prefix) if spec else None
 
 
 def absent(spec: Spec) -> list[str]:
@@ -304,10 +328,10 @@ def refusals(spec: Spec, seen: Inventory | None) -> tuple[Finding, ...]:
 # Files
 
 
-def documents(spec: Spec, path: str, form: str) -> Iterator[tuple[str, bytes]]:
+def documents(spec: Spec, path: str, form: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
     """The files that a spec makes: one, and two more where coherent GPUs are told apart."""
     to_bytes = encode.to_json if form == "json" else encode.to_yaml
-    for file, part in _at_paths(spec, path):
+    for file, part in _at_paths(outside(spec, prefix), path):
         yield file, to_bytes(part)
 
 
@@ -320,7 +344,7 @@ def _at_paths(spec: Spec, path: str) -> Iterator[tuple[str, Spec]]:
 def _published(verdict: Verdict, spec: Spec, target: Target) -> Outcome:
     changed = False
     files = []
-    for file, content in documents(spec, target.path, target.form):
+    for file, content in documents(spec, target.path, target.form, target.prefix):
         placed = atomic_file.place(file, content)
         changed |= placed.written
         files.append(File(file, content, placed.identity))

@@ -3,7 +3,7 @@
 import sys
 
 from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
-from cdi_refreshd.core.checks import report
+from cdi_refreshd.core.checks import expected_gpus, report
 from cdi_refreshd.core.checks.report import Group
 from cdi_refreshd.core.checks.subject import counted, listed
 from cdi_refreshd.core.findings import SEVERITIES, printable
@@ -30,11 +30,15 @@ def run(argv: list[str]) -> int:
         help=f"look here; give it again for more, the last one wins (default: {', '.join(SPEC_DIRECTORIES)})",
     )
     options = parser.parse_args(argv)
-    asked = container_runtimes.ask()  # they answer while we read specs
+    settings = spec_directories.settings()
+    asks = not settings.prefix  # in a pod the runtimes are the host's
+    asked = container_runtimes.ask() if asks else []  # they answer while we read specs
     directories = [] if options.files else list(options.spec_dir or SPEC_DIRECTORIES)
-    seen = spec_directories.gathered(directories, options.files)
+    seen = spec_directories.gathered(directories, options.files, settings.prefix)
     found, host = published.findings(seen)
-    found += container_runtimes.findings(seen, host, asked)
+    found += container_runtimes.findings(seen, host, asked) if asks else []
+    missing = expected_gpus.missing(host.functions or len(host.gpus), settings.expected_gpus)
+    found += [missing] if missing and directories else []
     told = report.at_least(options.level, found)
     blind = any(one.unreadable for one in seen.broken)
     status = BLIND if blind and (options.files or not told) else FINDINGS if told else CLEAN

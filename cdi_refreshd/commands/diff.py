@@ -6,12 +6,14 @@ import sys
 
 from cdi_refreshd import config, last_pass, options, pipeline
 from cdi_refreshd.core.cdi.diff import differences
+from cdi_refreshd.core.cdi.host_prefix import outside
 from cdi_refreshd.core.cdi.model import Spec
+from cdi_refreshd.core.config.generate_options import below
 from cdi_refreshd.core.findings import printable
 from cdi_refreshd.core.nvidia.build.coherent import parts
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.inspect import spec_files
-from cdi_refreshd.pipeline import Known, Target
+from cdi_refreshd.pipeline import Known
 from cdi_refreshd.probe import runner
 from cdi_refreshd.probe.request import Request
 
@@ -29,9 +31,9 @@ def run(argv: list[str]) -> int:
     parsed = parser.parse_args(argv)
     loaded = config.read(parsed.config_file)
     settings = loaded.settings
-    choices = options.choices(parsed, settings.choices)
+    choices = below(options.choices(parsed, settings.choices), settings.prefix)
     path, form, _ = options.destination(parsed, settings.output)
-    target = Target(path, form, settings.on_mismatch)
+    target = pipeline.target(settings, path, form)
     known = Known(last_pass.read(path))
     request = Request(choices, gated=True, known_fingerprint=known.last.fingerprint)
     child = runner.start(request)
@@ -39,6 +41,8 @@ def run(argv: list[str]) -> int:
     if verdict.state == "failed":
         print(f"cdi-refreshd: {printable(verdict.reason)}", file=sys.stderr)
         return BLIND
+    if verdict.spec:
+        verdict = verdict._replace(spec=outside(verdict.spec, target.prefix))
     told = would_change(verdict, path)
     status = DIFFERENT if told else SAME
     if parsed.json:

@@ -20,7 +20,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--dry-run", "-n", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
     parsed = parser.parse_args(argv)
-    dev_root = config.load(parsed.config_file).settings.choices.dev_root
+    dev_root = config.load(parsed.config_file).settings.here.dev_root
     if parsed.dry_run:
         actions = device_node_setup.planned(dev_root, True, True)
         for action in actions:

@@ -30,6 +30,7 @@ def run(argv: list[str]) -> int:
 
 def published(argv: list[str], prepared: runner.Prepared) -> int:
     from cdi_refreshd import config, options  # noqa: PLC0415 - after the child has started, as all below
+    from cdi_refreshd.core.config.generate_options import below  # noqa: PLC0415
     from cdi_refreshd.core.config.settings import Settings  # noqa: PLC0415
 
     parser = options.parser("oneshot", DESCRIPTION.format(output=Settings().output))
@@ -40,7 +41,7 @@ def published(argv: list[str], prepared: runner.Prepared) -> int:
     parsed = parser.parse_args(argv)
     wait_s = seconds("--wait", parsed.wait)
     loaded = config.read(parsed.config_file)
-    choices = options.choices(parsed, loaded.settings.choices)
+    choices = below(options.choices(parsed, loaded.settings.choices), loaded.settings.prefix)
     path, form, warning = options.destination(parsed, loaded.settings.output)
     for text in (*map(str, loaded.findings), warning):
         if text:
@@ -55,7 +56,7 @@ def published(argv: list[str], prepared: runner.Prepared) -> int:
 
     def once(limit_s: float) -> "Outcome":
         request = Request(choices, True, "", settings.device_nodes, settings.dev_char_links)
-        target = pipeline.Target(path, form, settings.on_mismatch)
+        target = pipeline.target(settings, path, form)
         start = next(starts, runner.start)
         return pipeline.one_pass(request, target, min(limit_s, settings.probe_limit_s), start)
 

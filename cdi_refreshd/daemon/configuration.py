@@ -7,7 +7,7 @@ from cdi_refreshd.core.refresh.event import Event, Kind
 from cdi_refreshd.core.refresh.event_source import Scope
 from cdi_refreshd.core.refresh.watch_list import watches
 from cdi_refreshd.daemon import hold
-from cdi_refreshd.pipeline import Target
+from cdi_refreshd.pipeline import Target, target
 
 
 class Configuration:
@@ -30,7 +30,7 @@ class Configuration:
 
     @property
     def target(self) -> Target:
-        return Target(self.settings.output, self.settings.format, self.settings.on_mismatch)
+        return target(self.settings, self.settings.output, self.settings.format)
 
     def load(self) -> Fault | None:
         """Why the old one stays in force; None where it does not."""
@@ -47,5 +47,5 @@ class Configuration:
 
     def scope(self) -> Scope:
         directories = config.directories(self._file)
-        wanted = watches(self.settings.choices, self.settings.output, directories, self.library_dirs)
+        wanted = watches(self.settings.here, self.settings.output, directories, self.library_dirs)
         return Scope(self.settings, (*wanted, *config.watches(self._file), hold.WATCH))

@@ -161,7 +161,7 @@ class Passes:
         settings, target = self.configuration.settings, self.configuration.target
         known = Known(last_pass.read(target.path), self._examine, lambda: self.others.conflicts, self._is_ours())
         host = (settings.device_nodes, settings.dev_char_links)
-        request = Request(settings.choices, True, known.last.fingerprint, *host)
+        request = Request(settings.here, True, known.last.fingerprint, *host)
         now = time.monotonic()
         for source in self.sources:
             source.pass_begins(now)
@@ -283,7 +283,7 @@ class Passes:
 
     def _withdraw_the_absent(self) -> bool:
         """GPUs that have gone need no probe to be known as gone. Whether the spec is another one now."""
-        choices, target = self.configuration.settings.choices, self.configuration.target
+        choices, target = self.configuration.settings.here, self.configuration.target
         if not self.refresh or not self.published.files or choices.mode not in absence.GATED_MODES:
             return False
         with contextlib.suppress(Fault, OSError):  # what cannot be read says nothing

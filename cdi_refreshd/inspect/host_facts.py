@@ -38,6 +38,7 @@ def full_host(subjects: Iterable[Subject], more: Iterable[str] = (), probed: boo
         module_version=procfs.module_version(),
         library_version=library_version((*directories, *LIBRARY_DIRS[1:])),
         gpus=tuple(bound_gpu(function) for function in bound if os.path.isdir(procfs_of(function))),
+        functions=len(functions),
         without_driver=tuple(function.address for function in functions if not function.driver),
         instances=instances,
         mig_capable=procfs.mig_capable() if bound else frozenset(),

@@ -68,7 +68,7 @@ def two_runs() -> bool:
 
 
 def before_publishing(
-    written: Mapping[str, Spec], others: Iterable[str] = SPEC_DIRECTORIES, probed: bool = False
+    written: Mapping[str, Spec], others: Iterable[str] = SPEC_DIRECTORIES, probed: bool = False, prefix: str = ""
 ) -> list[RuleFinding]:
     """What `check` would say of our own specs, were they published now: the rules are the same, and so are the words.
 
@@ -87,7 +87,7 @@ def before_publishing(
     if any(f"{directory}/{name}" not in ours for directory in others for name in path_entries.names(directory)):
         from cdi_refreshd.inspect import spec_files  # noqa: PLC0415 - most hosts have no other, and boot the sooner
 
-        loaded = spec_files.load(others, but=ours)
+        loaded = spec_files.load(others, but=ours, prefix=prefix)
         files = sorted([*loaded.files, *mine], key=lambda file: (file.priority, os.fsencode(file.path)))
         documents += loaded.documents(ours)
     seen = published(directories, files, documents)

@@ -2,28 +2,37 @@
 
 from collections.abc import Iterable, Iterator
 
-from cdi_refreshd.core.cdi.spec_places import OUR_SPEC, our_paths
+from cdi_refreshd.core.cdi.spec_places import our_paths
 from cdi_refreshd.core.checks.published import Published, published
+from cdi_refreshd.core.config.settings import Settings
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.host import path_entries
 from cdi_refreshd.inspect import spec_files
 
 
-def our_path() -> str:
+def settings() -> Settings:
+    """The configuration's, as far as it can be read."""
     from cdi_refreshd import config  # noqa: PLC0415 - who publishes knows it already
 
     try:
-        return config.read().settings.output
+        return config.read().settings
     except Fault:  # run and config tell what is wrong with it
-        return OUR_SPEC
+        return Settings()
 
 
-def gathered(directories: Iterable[str], files: Iterable[str] = ()) -> Published:
-    """What stands in the directories, or, without any, each of the files on its own."""
+def our_path() -> str:
+    return settings().output
+
+
+def gathered(directories: Iterable[str], files: Iterable[str] = (), prefix: str = "") -> Published:
+    """What stands in the directories, or, without any, each of the files on its own.
+
+    `prefix`: where the host's / is; each path of a spec gets it.
+    """
     directories = list(directories)
-    loaded = spec_files.load(directories)
+    loaded = spec_files.load(directories, prefix=prefix)
     for file in files:
-        spec_files.read(file, 0, loaded)
+        spec_files.read(file, 0, loaded, prefix)
     seen = published(directories, loaded.files, loaded.documents(our_paths(our_path())), loaded.broken)
     hidden = {(one.file, one.because_of[0]) for one in seen.definitions if one.state == "shadowed"}
     aliases = frozenset((one, other) for one, other in hidden if path_entries.same_as(one, (other,)))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.decode import decode_valid
+from cdi_refreshd.core.cdi.host_prefix import inside
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.resolve import SpecFile
 from cdi_refreshd.core.checks.published import Broken, Document
@@ -29,8 +30,8 @@ def nothing() -> Loaded:
     return Loaded([], [], {})
 
 
-def load(directories: Sequence[str], but: Iterable[str] = ()) -> Loaded:
-    """`but`: paths that are not read."""
+def load(directories: Sequence[str], but: Iterable[str] = (), prefix: str = "") -> Loaded:
+    """`but`: paths that are not read. `prefix`: where the host's / is; each path of a spec gets it."""
     loaded, but = nothing(), frozenset(but)
     for priority, directory in enumerate(directories):
         try:
@@ -42,11 +43,11 @@ def load(directories: Sequence[str], but: Iterable[str] = ()) -> Loaded:
         else:
             for path in paths:
                 if path not in but:
-                    read(path, priority, loaded)
+                    read(path, priority, loaded, prefix)
     return loaded
 
 
-def read(path: str, priority: int, into: Loaded) -> None:
+def read(path: str, priority: int, into: Loaded, prefix: str = "") -> None:
     try:
         document = yaml_file.document(yaml_file.read_bytes(path), path)
         data = document.value
@@ -56,7 +57,7 @@ def read(path: str, priority: int, into: Loaded) -> None:
         into.broken.append(Broken(path, fault.finding, unreadable=isinstance(fault, yaml_file.Unreadable)))
         return
     if spec is not None:
-        into.files.append(SpecFile(path, priority, spec, document.unread_line))
+        into.files.append(SpecFile(path, priority, inside(spec, prefix), document.unread_line))
     into.broken.extend(Broken(path, of_document(problem)) for problem in problems)
 
 

@@ -40,9 +40,9 @@ def place(choices: Choices) -> str:
     wanted = choices.hook_path or HOOK
     if wanted.startswith("/"):
         return wanted
-    host = Tree("/")
+    host = Tree(choices.prefix or "/")
     other = files.program(host, CTK) if wanted == HOOK else ""
-    return files.program(host, wanted) or other or f"/usr/bin/{wanted}"
+    return files.program(host, wanted) or other or host.host(f"/usr/bin/{wanted}")
 
 
 def asked(path: str, keep: bool = False) -> HookProgram:

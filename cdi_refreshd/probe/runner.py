@@ -70,7 +70,9 @@ def _probe(request: "Request") -> bytes:
         made = device_node_setup.kept(request.choices.dev_root, request.device_nodes, request.dev_char_links)
     _confine()
     seen = machine.probe(request)
-    if seen.needs_groups and "no-additional-gids-for-device-nodes" not in request.choices.feature_flags:
+    # In a pod the runtimes are the host's, and not to be asked.
+    asks = seen.needs_groups and not request.choices.prefix
+    if asks and "no-additional-gids-for-device-nodes" not in request.choices.feature_flags:
         from cdi_refreshd.probe import container_runtimes  # noqa: PLC0415 - few specs are of a version that matters
 
         seen = seen._replace(runtimes=container_runtimes.probe())

@@ -2,6 +2,8 @@
 
 Container runtimes run on the host, so what they read has the host's paths; what is held against the files here has the
 prefix before each. Paths within the container are the same for both. A prefix is "" where the host's / is our own.
+
+/dev is the host's in its own place: NVML opens device nodes by these names, so a pod has it there.
 """
 
 from collections.abc import Callable
@@ -25,7 +27,8 @@ def inside(spec: Spec, prefix: str) -> Spec:
 
 def with_prefix(path: str, prefix: str) -> str:
     """Where the host's path is here. What is no absolute path, such as the name of a program, stays as it is."""
-    return f"{prefix}{path}".rstrip("/") if path.startswith("/") else path
+    is_elsewhere = path.startswith("/") and not f"{path}/".startswith("/dev/")
+    return f"{prefix}{path}".rstrip("/") if is_elsewhere else path
 
 
 def without_prefix(path: str, prefix: str) -> str:

@@ -63,6 +63,8 @@ class Host(NamedTuple):
     library_version: str = ""
     """Which driver libraries a program of this host would get, "" for none or unknown."""
     gpus: tuple[BoundGpu, ...] = ()
+    functions: int = 0
+    """How many display functions of NVIDIA's there are, whoever has them; none of them virtual."""
     without_driver: tuple[str, ...] = ()
     """Addresses of display functions that no driver at all has."""
     instances: tuple[Instance, ...] = ()

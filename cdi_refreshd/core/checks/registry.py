@@ -65,6 +65,7 @@ RULES: dict[str, Rule] = {
     "no-spec": Rule("fatal", "the host has GPUs of NVIDIA's, and no spec of them"),
     "other-kind": Rule("info", "the GPUs of the host are in specs of another kind alone"),
     "gpu-missing": Rule("degraded", "a GPU is in no spec"),
+    "gpu-expected": Rule("degraded", "the host has fewer GPUs than its configuration expects"),
     "gpu-without-driver": Rule("degraded", "a GPU has no driver at all"),
     "gpu-in-mig-mode": Rule("info", "a GPU that is in no spec may be in MIG mode without slices"),
     "slice-missing": Rule("degraded", "a MIG slice is in no spec"),

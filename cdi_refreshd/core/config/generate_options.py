@@ -67,7 +67,10 @@ class Choices(NamedTuple):
 
 
 def below(choices: Choices, prefix: str) -> Choices:
-    """The same, where the host's / is the prefix: every path of the host that is looked at has it."""
+    """The same, where the host's / is the prefix: every path of the host that is looked at has it.
+
+    Not /dev: see core.cdi.host_prefix.
+    """
     if not prefix:
         return choices
 
@@ -77,7 +80,7 @@ def below(choices: Choices, prefix: str) -> Choices:
     return choices._replace(
         prefix=prefix,
         driver_root=with_prefix(choices.driver_root, prefix),
-        dev_root=with_prefix(choices.dev_root, prefix),
+        dev_root=choices.dev_root if choices.dev_root == "/" else with_prefix(choices.dev_root, prefix),
         hook_path=with_prefix(choices.hook_path, prefix),
         csv_files=each(choices.csv_files),
         library_search_paths=each(choices.library_search_paths),

@@ -90,6 +90,8 @@ class Facts(NamedTuple):
     """What stands in the spec's place and is none."""
     conflicts: tuple[Finding, ...] = ()
     """What other specs do to this one."""
+    missing: Finding | None = None
+    """GPUs that the host should have are not there."""
 
 
 def exit_status(state: str, findings: Iterable[Finding] = (), strict: bool = False) -> int:
@@ -136,6 +138,8 @@ def draft(
 
 def complete(made: Verdict, facts: Facts) -> Verdict:
     """The verdict, all in. Nothing changes it after this."""
+    if facts.missing:
+        made = _without_all(made, facts.missing)
     if made.action == PUBLISH:
         if facts.refusal:
             return _with(failed(facts.refusal), (*made.findings, *facts.findings))._replace(seen=made.seen)
@@ -149,6 +153,13 @@ def complete(made: Verdict, facts: Facts) -> Verdict:
         made = _with(made, (facts.obstacle,))
     stands = made.action == PUBLISH or (made.action == KEEP and facts.stands)
     return _weighed(made, facts.conflicts) if stands else made
+
+
+def _without_all(made: Verdict, missing: Finding) -> Verdict:
+    """A host that should have GPUs and has none is not in order: its spec is withdrawn all the same."""
+    if made.state != "no-gpu":
+        return _weighed(made, (missing,))
+    return _with(made, (missing,))._replace(state="failed", reason=f"{made.reason}; {missing}", told=(missing,))
 
 
 def _with(made: Verdict, findings: Iterable[Finding]) -> Verdict:

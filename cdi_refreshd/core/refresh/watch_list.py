@@ -131,4 +131,5 @@ def _hooks(choices: Choices) -> Iterator[Watch]:
     if wanted.startswith("/"):
         yield _file(wanted, Kind.HOOK)
         return
-    yield from (Watch(directory, (wanted, "nvidia-ctk"), Kind.HOOK) for directory in driver_paths.PROGRAM_DIRS)
+    for directory in driver_paths.PROGRAM_DIRS:
+        yield Watch(choices.prefix + directory, (wanted, "nvidia-ctk"), Kind.HOOK)

@@ -19,7 +19,7 @@ EDITS = ContainerEdits(
         Mount("tmpfs", "/run/x", type="tmpfs"),
     ),
 )
-DEVICE = Device("0", ContainerEdits(device_nodes=(DeviceNode("/dev/nvidia1"),)), (("a", "b"),))
+DEVICE = Device("0", ContainerEdits(mounts=(Mount("/etc/x", "/etc/x"),)), (("a", "b"),))
 SPEC = Spec("nvidia.com/gpu", (DEVICE,), EDITS)
 SPEC = SPEC._replace(cdi_version=minimum_version(SPEC))
 
@@ -27,16 +27,13 @@ SPEC = SPEC._replace(cdi_version=minimum_version(SPEC))
 def test_what_a_pod_reads_has_the_prefix_before_each_path_of_the_host_and_no_other():
     seen = inside(SPEC, "/host")
     edits = seen.container_edits
-    assert [node.host_path for node in edits.device_nodes] == [
-        "/host/dev/nvidiactl",
-        "/host/run/nvidia/driver/dev/nvidia0",
-    ]
+    assert [node.host_path for node in edits.device_nodes] == ["", "/host/run/nvidia/driver/dev/nvidia0"]
     assert [node.path for node in edits.device_nodes] == ["/dev/nvidiactl", "/dev/nvidia0"]
     assert [mount.host_path for mount in edits.mounts][-2:] == ["/host/run/nvidia/driver/usr/bin/nvidia-smi", "tmpfs"]
     assert [mount.container_path for mount in edits.mounts] == [mount.container_path for mount in EDITS.mounts]
     assert edits.hooks == (HOOK._replace(path="/host/usr/bin/nvidia-cdi-hook"),)
     assert edits.env == EDITS.env
-    assert seen.devices[0].container_edits.device_nodes[0].host_path == "/host/dev/nvidia1"
+    assert seen.devices[0].container_edits.mounts[0].host_path == "/host/etc/x"
     assert seen.devices[0].annotations == DEVICE.annotations
 
 
@@ -54,6 +51,15 @@ def test_only_whole_components_are_a_prefix(here, there):
     assert without_prefix(here, "/host") == there
 
 
-@pytest.mark.parametrize(("there", "here"), [("/", "/host"), ("/usr", "/host/usr"), ("name", "name"), ("", "")])
+UNCHANGED = ("name", "", "/dev", "/dev/dri/card1")
+
+
+@pytest.mark.parametrize(("there", "here"), [("/", "/host"), ("/usr", "/host/usr"), ("/device", "/host/device")])
 def test_where_the_hosts_path_is_here(there, here):
     assert with_prefix(there, "/host") == here
+    assert without_prefix(here, "/host") == there
+
+
+@pytest.mark.parametrize("path", UNCHANGED)
+def test_dev_is_the_hosts_in_its_own_place_and_names_are_no_paths(path):
+    assert with_prefix(path, "/host") == path

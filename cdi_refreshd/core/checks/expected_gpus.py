@@ -1,0 +1,14 @@
+"""GPUs that never came up on the bus: nothing but the configuration knows that they should be there."""
+
+from cdi_refreshd.core.checks.registry import RuleFinding, found
+from cdi_refreshd.core.checks.subject import counted
+
+PLACE = "PCI bus"
+HINT = "see lspci -d 10de: and dmesg, or correct [host] expected-gpus"
+
+
+def missing(there: int, expected: int) -> RuleFinding | None:
+    """`expected` 0: nobody said how many."""
+    if there >= expected:
+        return None
+    return found("gpu-expected", PLACE, f"has {counted(there, 'NVIDIA GPU')}, and {expected} are expected", HINT)

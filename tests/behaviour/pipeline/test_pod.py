@@ -1,0 +1,106 @@
+"""From inside a pod, where the host's / is /host, a host is described as from the host; and GPUs that never came."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.machine import booted
+
+from .hosts import GPU, Host, Spec, case, lines
+
+POD = "[host]\nprefix = /host\n[generate]\ndriver-root = {}\ndev-root = /\n"
+PUBLISHED = "/var/run/cdi/nvidia.yaml"
+HOOK = "/usr/bin/nvidia-cdi-hook"
+GPUS = (GPU, {"mig": [[1, 0]]})
+
+
+def configured(host, text):
+    folder = host.path("/etc/cdi-refreshd")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cdi-refreshd.conf").write_text(text)
+
+
+def published(machine_case, configuration):
+    with booted(machine_case) as machine:
+        host = Host(machine)
+        configured(host, configuration)
+        done = host.oneshot()
+        assert (done.returncode, lines(done)[0].partition(":")[0]) == (0, "ready"), done.stderr
+        return machine.path(PUBLISHED).read_bytes()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("root", ["/", "/run/nvidia/driver"])
+def test_a_pod_publishes_to_the_byte_what_the_host_would(root):
+    inside = f"/host{root}".rstrip("/")
+    pod = published(case(*GPUS, driver_root=inside, path_bins=[f"/host{HOOK}"]), POD.format(root))
+    own = published(case(*GPUS, driver_root=root), f"[generate]\ndriver-root = {root}\ndev-root = /\n")
+    assert b"/host" not in pod
+    assert Spec(yaml.safe_load(pod)) == Spec(yaml.safe_load(own))
+    assert pod == own
+
+
+@pytest.fixture
+def pod():
+    with booted(case(*GPUS, driver_root="/host", path_bins=[f"/host{HOOK}"])) as machine:
+        host = Host(machine)
+        configured(host, POD.format("/"))
+        yield host
+
+
+@pytest.mark.root
+def test_links_that_only_the_host_can_follow_are_mounted_by_where_they_lead():
+    layout = {"layout": "debian-alternatives", "driver_root": "/host", "path_bins": [f"/host{HOOK}"]}
+    text = published(case(*GPUS, **layout), POD.format("/"))
+    assert b"/host" not in text
+
+
+@pytest.mark.root
+def test_in_a_pod_check_and_diff_hold_the_spec_to_the_host(pod):
+    pod.oneshot()
+    checked = pod.run("check")
+    assert (checked.returncode, checked.stdout.startswith("ok: ")) == (0, True), checked.stdout
+    assert pod.run("diff").returncode == 0
+    library = next(path for path in pod.path("/host/usr/lib").rglob("libcuda.so.5*") if not path.is_symlink())
+    library.unlink()
+    checked = pod.run("check")
+    assert checked.returncode == 1
+    assert "/host/usr/lib" in checked.stdout and "libcuda.so.5" in checked.stdout
+
+
+@pytest.mark.root
+def test_in_a_pod_a_spec_is_kept_while_its_paths_below_the_prefix_exist(pod):
+    pod.oneshot()
+    before = pod.path(PUBLISHED).read_bytes()
+    pod.become(pod.machine.case | {"module_version": "590.10"})
+    assert pod.oneshot().returncode == 4
+    assert pod.path(PUBLISHED).read_bytes() == before
+
+
+@pytest.mark.root
+def test_a_gpu_that_never_came_up_is_a_finding_and_a_state_for_every_command():
+    with booted(case(*GPUS)) as machine:
+        host = Host(machine)
+        configured(host, "[host]\nexpected-gpus = 3\n")
+        done = host.oneshot("--strict")
+        assert done.returncode == 5
+        assert lines(done)[0].startswith("degraded: ")
+        assert "has 2 NVIDIA GPUs, and 3 are expected" in lines(done)[0]
+        checked = json.loads(host.run("check", "--json").stdout)
+        assert [one["rule"] for one in checked["findings"] if one["rule"].startswith("gpu")] == ["gpu-expected"]
+        configured(host, "[host]\nexpected-gpus = 2\n")
+        assert host.oneshot("--strict").returncode == 0
+
+
+@pytest.mark.root
+def test_a_host_that_should_have_gpus_and_has_none_has_failed_and_its_spec_is_withdrawn():
+    with booted(case(*GPUS)) as machine:
+        host = Host(machine)
+        configured(host, "[host]\nexpected-gpus = 2\n")
+        assert host.oneshot().returncode == 0
+        host.become(case())
+        done = host.oneshot()
+        assert done.returncode == 1
+        assert lines(done)[0].startswith("failed: no NVIDIA GPU; PCI bus: has 0 NVIDIA GPUs, and 2 are expected")
+        assert host.published() is None
