@@ -9,11 +9,11 @@ EDITABLE := --config-settings editable_mode=compat --editable
 BECOME_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n env PYTHONDONTWRITEBYTECODE=1)
 
 .NOTPARALLEL:
-.PHONY: help setup run test test-latest random-machines deb deb-test rpm rpm-test vm-test lint lock bench generated clean newest
-.PHONY: packages-run packages-test packages-deb packages-deb-test packages-rpm packages-rpm-test packages-vm
+.PHONY: help setup run test test-latest random-machines deb deb-test rpm rpm-test image image-test vm-test lint lock bench generated clean newest
+.PHONY: packages-run packages-test packages-deb packages-deb-test packages-rpm packages-rpm-test packages-image packages-image-test packages-vm
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 17
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 19
 
 setup: packages-test $(READY) ## .venv, and the packages that the tests need
 
@@ -40,6 +40,12 @@ rpm: packages-rpm ## the rpm for Fedora and its like, into dist/
 
 rpm-test: packages-rpm-test $(READY) ## the rpm: rpmlint, and the same files in it as in the Debian package
 	@$(PYTHON) -m pytest tests/package/test_rpm.py
+
+image: packages-image deb ## the container image of the node agent, by buildah: root; BASE= names what to build it on
+	@$(BECOME_ROOT) deploy/build
+
+image-test: packages-image-test $(READY) ## the image as the DaemonSet runs it, under podman: root
+	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/image
 
 random-machines: packages-test $(READY) ## oneshot and check compared over 300 machines made by chance: root, ten minutes
 	@$(BECOME_ROOT) env RANDOM_MACHINES=300 $(PYTHON) -m pytest -q tests/behaviour/agreement
@@ -69,7 +75,7 @@ clean: ## away with .venv, caches and builds
 	rm -rf .venv .venv-latest build dist debian/vendor *.egg-info .hypothesis .mypy_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/cdi-refreshd"
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-packages-run packages-test packages-deb packages-deb-test packages-rpm packages-rpm-test packages-vm:
+packages-run packages-test packages-deb packages-deb-test packages-rpm packages-rpm-test packages-image packages-image-test packages-vm:
 	@tests/packages $(@:packages-%=%)
 
 # Hashes for all versions of Python from 3.10 on and for all platforms; uv is what makes them, pip is what reads them.

@@ -1,0 +1,130 @@
+"""The manifests and the chart's rendering are what Kubernetes' schemas allow, and say the same."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cdi_refreshd.core.config import schema
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+CHART = DEPLOY / "chart/cdi-refreshd"
+VERSIONS = ("1.29", "1.33")
+FULL = {
+    "expectedGpus": 8,
+    "driverRoot": "/run/nvidia/driver",
+    "metrics": {"textfileDirectory": "/var/lib/node_exporter"},
+    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}],
+    "nodeSelector": {"feature.node.kubernetes.io/pci-10de.present": "true"},
+    "extraConfiguration": "[daemon]\nlog-level = debug\n",
+    "image": {"repository": "registry.example/cdi-refreshd", "tag": "2.0", "pullPolicy": "Always"},
+}
+
+
+def base():
+    kustomization = yaml.safe_load((DEPLOY / "base/kustomization.yaml").read_text())
+    documents = [yaml.safe_load((DEPLOY / "base" / name).read_text()) for name in kustomization["resources"]]
+    for made in kustomization["configMapGenerator"]:
+        data = {name: (DEPLOY / "base" / name).read_text() for name in made["files"]}
+        documents.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": made["name"]}, "data": data})
+    return documents
+
+
+def rendered(tmp_path, **values):
+    """By Go's own template engine: the chart uses nothing of Helm's beyond its objects."""
+    if not shutil.which("tmpl"):
+        pytest.skip("NOT RUN: tmpl is missing; type: tests/packages test")
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    data = {
+        "Values": yaml.safe_load((CHART / "values.yaml").read_text()) | values,
+        "Release": {"Name": "gpus", "Namespace": "kube-system"},
+        "Chart": {"AppVersion": chart["appVersion"]},
+    }
+    documents = []
+    for template in sorted((CHART / "templates").iterdir()):
+        copy = tmp_path / f"{template.name}.tmpl"
+        copy.write_text(template.read_text())
+        subprocess.run(["tmpl", "-data", json.dumps(data), copy], check=True, cwd=tmp_path, capture_output=True)
+        text = (tmp_path / template.name).read_text()
+        assert "<no value>" not in text
+        documents += yaml.safe_load_all(text)
+    return documents
+
+
+def validate(documents):
+    validator = pytest.importorskip("kubernetes_validate")
+    for document in documents:
+        for version in VERSIONS:
+            validator.validate(document, version, strict=True)
+
+
+def of_kind(documents, kind):
+    (found,) = (document for document in documents if document["kind"] == kind)
+    return found
+
+
+def settings(documents):
+    """What the daemon reads: each file of the config map, in the order in which they count."""
+    data = of_kind(documents, "ConfigMap")["data"]
+    found, _, findings = schema.parse([(name, data[name]) for name in sorted(data)])
+    assert [str(finding) for finding in findings] == []
+    return found
+
+
+@pytest.mark.parametrize("values", [{}, FULL], ids=["defaults", "everything"])
+def test_the_chart_is_what_the_schemas_allow_and_its_configuration_what_the_daemon_reads(tmp_path, values):
+    documents = rendered(tmp_path, **values)
+    validate(documents)
+    found = settings(documents)
+    assert found.choices.driver_root == values.get("driverRoot", "/")
+
+
+def test_the_kustomize_base_is_what_the_schemas_allow_and_its_configuration_what_the_daemon_reads():
+    validate(base())
+    settings(base())
+
+
+def test_the_schemas_refuse_what_is_misspelt():
+    kubernetes_validate = pytest.importorskip("kubernetes_validate")
+    document = of_kind(base(), "DaemonSet")
+    document["spec"]["template"]["spec"]["hostNetwrok"] = True
+    with pytest.raises(kubernetes_validate.ValidationError):
+        validate([document])
+
+
+def test_the_chart_with_its_defaults_is_the_kustomize_base(tmp_path):
+    chart, plain = (of_kind(documents, "DaemonSet") for documents in (rendered(tmp_path), base()))
+    pods = [document["spec"]["template"]["spec"] for document in (chart, plain)]
+    for pod in pods:
+        (container,) = pod["containers"]
+        container.pop("image")
+        container.pop("imagePullPolicy", None)
+        container["volumeMounts"] = [one for one in container["volumeMounts"] if one.get("subPath") != "extra.conf"]
+        pod["volumes"] = [one for one in pod["volumes"] if one["name"] != "configuration"]
+    assert pods[0] == pods[1]
+
+
+def test_values_reach_the_pod(tmp_path):
+    documents = rendered(tmp_path, **FULL)
+    pod = of_kind(documents, "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == FULL["nodeSelector"]
+    assert pod["tolerations"] == FULL["tolerations"]
+    assert pod["containers"][0]["image"] == "registry.example/cdi-refreshd:2.0"
+    assert {"name": "metrics", "hostPath": {"path": "/var/lib/node_exporter", "type": "DirectoryOrCreate"}} in pod[
+        "volumes"
+    ]
+    found = settings(documents)
+    assert (found.expected_gpus, found.log_level) == (8, 7)
+    assert found.textfile == "/metrics/cdi-refreshd.prom"
+
+
+def test_it_may_do_nothing_in_the_cluster_and_is_never_killed_for_the_hosts_state():
+    pod = of_kind(base(), "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert {document["kind"] for document in base()} == {"DaemonSet", "ConfigMap"}
+    (container,) = pod["containers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["exec"]["command"][1:] == ["status", "--alive"]
