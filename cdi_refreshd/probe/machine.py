@@ -7,7 +7,7 @@ from cdi_refreshd.core.findings import Fault, Finding, UsageFault
 from cdi_refreshd.core.nvidia.driver_paths import CHANNEL_DIR, NODES
 from cdi_refreshd.core.nvidia.driver_texts import integrated_name, not_found
 from cdi_refreshd.core.nvidia.inventory import Channel, Driver, Gpu, Inventory, Link, Node, Presence
-from cdi_refreshd.core.nvidia.nvml_answer import Answer, believed, forgotten
+from cdi_refreshd.core.nvidia.nvml_answer import Answer, believed, forgotten, without_slices
 from cdi_refreshd.host import char_devices, nvml, pci, procfs
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe import files, gpus, hook_program, tegra, wsl
@@ -89,6 +89,8 @@ def nvml_probe(
 ) -> Inventory:
     if answer.nvml.code != 0:
         return base._replace(driver=without_nvml(libraries, base.presence.module_version))
+    if any(gpu.mig_enabled for gpu in answer.gpus):
+        devices.findings += without_slices(answer, procfs.mig_instances())
     if not base.presence.tegra:
         devices.findings += forgotten(answer, base.presence.functions, procfs.gpus())
     found = with_gpus(base, answer, devices)

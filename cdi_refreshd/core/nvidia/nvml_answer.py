@@ -24,6 +24,7 @@ NAME_AT_MOST = 95
 CUDA_AT_MOST = 1_000_000
 UNDECODED = "\ufffd"
 """What stands for bytes that are no UTF-8."""
+COMPUTE_INSTANCE_DEPTH = 4
 HINT = "see dmesg for NVRM lines"
 
 UUID_AT_MOST = 79
@@ -226,6 +227,22 @@ def _sharing(items: list[Item], key: Callable[[Item], Hashable]) -> Iterator[Ite
             groups.setdefault(value, []).append(item)
     for group in groups.values():
         yield from group if len(group) > 1 else ()
+
+
+def without_slices(answer: Answer, instances: Iterable[str]) -> list[Finding]:
+    """One for each GPU of whose MIG devices NVML lists none, and no finding tells, although the driver has some.
+
+    `instances` are paths below the driver's capabilities, such as /gpu0/mig/gi1/ci0.
+    """
+    cut = {path.split("/")[1] for path in instances if path.count("/") == COMPUTE_INSTANCE_DEPTH}
+    listed = {str(mig.parent) for mig in answer.migs}
+    listed |= {name.partition(":")[0] for finding in answer.findings for name in finding.left_out if ":" in name}
+    fact = "are known to the driver, and NVML lists none"
+    return [
+        left_out(f"MIG devices of GPU {gpu.number}", fact, f"{gpu.number}:*")
+        for gpu in answer.gpus
+        if gpu.mig_enabled and str(gpu.number) not in listed and f"gpu{gpu.minor}" in cut
+    ]
 
 
 def forgotten(answer: Answer, functions: Iterable[PciFunction], kernel: Iterable[KernelGpu]) -> list[Finding]:

@@ -259,3 +259,17 @@ def test_virtual_functions_are_no_gpus_that_are_left_out(host, driver):
 def test_a_gpu_that_does_not_answer_is_named_once(host):
     host.become(THREE | {"nvml": ["fail nvmlDeviceGetHandleByIndex_v2 15 1", "fail nvmlDeviceGetUUID 15 2"]})
     assert [line.partition(" does")[0] for line in lines(host.oneshot())[1:]] == ["GPU 2:"]
+
+
+def test_slices_that_the_driver_has_and_nvml_does_not_list_are_no_absence(host):
+    host.become(case(MIG))
+    host.oneshot()
+    before = host.identity()
+    silent = {"nvml": ["fail nvmlDeviceGetMigDeviceHandleByIndex 6"]}
+    host.become(case(MIG) | silent)
+    done = host.oneshot()
+    assert (done.returncode, state_of(done)) == (1, "failed")
+    assert "MIG devices of GPU 0: are known to the driver, and NVML lists none" in lines(done)[0]
+    assert host.identity() == before
+    host.become(case(GPU, MIG) | silent)
+    assert state_of(host.oneshot()) == "degraded"
