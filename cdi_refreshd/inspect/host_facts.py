@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from cdi_refreshd.core.checks import hook_rules, library_rules, nvidia_rules
 from cdi_refreshd.core.checks.host_facts import BoundGpu, Host, Instance
 from cdi_refreshd.core.checks.subject import TEGRA, WSL, Subject
-from cdi_refreshd.core.nvidia.control_nodes import GPU_INFORMATION
 from cdi_refreshd.core.nvidia.driver_paths import LIBRARY_DIRS
 from cdi_refreshd.core.nvidia.driver_texts import VERSION, gpu_minor
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
@@ -79,7 +78,7 @@ def library_version(directories: Iterable[str]) -> str:
 
 def procfs_of(function: PciFunction) -> str:
     """The driver's directory of a GPU. A container that was not given the GPU may see its function, and not this."""
-    return f"{GPU_INFORMATION}/{function.address}"
+    return f"{procfs.GPUS}/{function.address}"
 
 
 def bound_gpu(function: PciFunction) -> BoundGpu:

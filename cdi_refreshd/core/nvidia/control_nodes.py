@@ -25,5 +25,3 @@ CONTROL_NODES = (
     ControlNode("nvidia-modeset", "nvidia_modeset", "degraded", "Vulkan and EGL want it", "nvidia-modprobe -m"),
 )
 """One of severity degraded is missed only where its module is loaded."""
-GPU_INFORMATION = "/proc/driver/nvidia/gpus"
-"""The driver's directory for each GPU that it drives, by PCI address; `information` in it tells minor and model."""
