@@ -43,7 +43,8 @@ print(statistics.median(taken))
 
 
 def machine_with(gpus, drm):
-    return {"gpus": [{"drm": [i, 128 + i]} if drm else {} for i in range(gpus)], "path_bins": [HOOK]}
+    made = [{"drm": [i, 128 + i]} if drm else {} for i in range(gpus)]
+    return {"gpus": made, "path_bins": [HOOK], "host_runtimes": ["podman", *RUNTIMES]}
 
 
 def row(name, values, unit):

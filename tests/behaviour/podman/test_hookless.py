@@ -70,7 +70,8 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host(families):
-    with booted({"gpus": [{"drm": [1, 128]}, {"drm": [2, 129]}]}) as machine:
+    gpus = [{"drm": [1, 128]}, {"drm": [2, 129]}]
+    with booted({"gpus": gpus, "host_runtimes": ["podman", *RUNTIMES]}) as machine:
         prepare(machine)
         done = machine.run([*PROGRAM, "oneshot", "--strict"])
         assert done.returncode == 0, done.stderr
