@@ -1,4 +1,4 @@
-"""`cdi-refreshd VERB`: finds the verb, and turns faults into one line and an exit status."""
+"""`cdi-refreshd COMMAND`: finds the command, and turns faults into one line and an exit status."""
 
 import gc
 import importlib
@@ -47,21 +47,21 @@ def main() -> NoReturn:
 def run(argv: list[str]) -> int:
     if argv[:1] == ["cdi"]:  # `nvidia-ctk cdi generate` with only its name changed
         argv = argv[1:]
-    verb = argv[0] if argv else ""
-    if verb in ("", "-h", "--help", "help"):
+    command = argv[0] if argv else ""
+    if command in ("", "-h", "--help", "help"):
         print(help_text())
-        return 0 if verb else USAGE
-    if verb in ("-V", "--version", "version"):
+        return 0 if command else USAGE
+    if command in ("-V", "--version", "version"):
         from cdi_refreshd import __version__  # noqa: PLC0415
 
         print(f"cdi-refreshd {__version__}")
         return 0
     try:
-        if verb not in COMMANDS:
+        if command not in COMMANDS:
             from cdi_refreshd.core.config.generate_options import nearest, quoted  # noqa: PLC0415
 
-            raise UsageFault(quoted(verb), "there is no such verb", nearest(verb, tuple(COMMANDS)))
-        module = importlib.import_module(f"cdi_refreshd.commands.{verb.replace('-', '_')}")
+            raise UsageFault(quoted(command), "there is no such command", nearest(command, tuple(COMMANDS)))
+        module = importlib.import_module(f"cdi_refreshd.commands.{command.replace('-', '_')}")
         status: int = module.run(argv[1:])
         return status
     except Fault as fault:
@@ -83,5 +83,5 @@ def status_of(fault: Fault) -> int:
 
 
 def help_text() -> str:
-    verbs = "\n".join(f"  {verb:<13} {text}" for verb, text in COMMANDS.items())
-    return f"usage: cdi-refreshd VERB [OPTION ...]\n\n{verbs}\n\ncdi-refreshd VERB --help tells a verb's options."
+    commands = "\n".join(f"  {command:<13} {text}" for command, text in COMMANDS.items())
+    return f"usage: cdi-refreshd COMMAND [OPTION ...]\n\n{commands}\n\ncdi-refreshd COMMAND --help has its options."

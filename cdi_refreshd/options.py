@@ -197,7 +197,7 @@ def _true(option: str, word: str) -> bool:
 
 
 def _toolkit_root(path: str | None) -> str:
-    """The driver root that the NVIDIA container toolkit is configured with. A file that cannot be read is told."""
+    """The driver root that the NVIDIA container toolkit is configured with. A file that cannot be read is reported."""
     home = os.environ.get("XDG_CONFIG_HOME")
     beside = f"{home}/nvidia-container-runtime/config.toml" if home else TOOLKIT_CONFIG
     named = path or next(iter(_environment(CONFIG_VARIABLES) or ()), "")

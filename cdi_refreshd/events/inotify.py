@@ -164,7 +164,7 @@ class DirectoryWatches(EventSource):
             counts = event.mask & (_kernel_mask(watch) & ~ITSELF)
             if action and counts and _matches(watch, event.name):
                 self._pending[_of(watch, action, event.name)] = None
-                return  # told once, even where two paths lead there
+                return  # reported once, even where two paths lead there
 
     # Setting up
 

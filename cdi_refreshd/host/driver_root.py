@@ -226,7 +226,7 @@ class Tree:
         return False
 
     def _refused(self, path: str, error: OSError) -> None:
-        """That we may not read something lasts, and is told; of anything else nobody knows whether it is there."""
+        """That we may not read something lasts, and is reported; of anything else nobody knows whether it is there."""
         if error.errno not in NOT_ALLOWED:
             raise unseen(path, error)
         self._find(path, f"cannot be read: {os.strerror(error.errno or 0)}")

@@ -46,7 +46,7 @@ def installed(names: Iterable[str]) -> tuple[InstalledRuntime, ...]:
 
 
 def remember(found: Iterable[InstalledRuntime]) -> None:
-    """What a child of ours was told: the next one, which is forked from us, need not ask again."""
+    """What a child of ours has heard: the next one, which is forked from us, need not ask again."""
     _answers.update({Asked(one).key: one.said for one in found if one.path})
 
 

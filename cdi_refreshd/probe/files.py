@@ -73,7 +73,7 @@ def configs(tree: Tree, search_paths: tuple[str, ...], machine: str) -> tuple[Co
 
 
 def firmware(tree: Tree, version: str, release: str, administrators: str) -> tuple[str, ...]:
-    """`administrators` is the directory that the firmware loader was told, `release` the kernel's."""
+    """`administrators` is the directory that the firmware loader has from its administrator, `release` the kernel's."""
     usual = [place for directory in FIRMWARE_DIRS for place in (f"{directory}/{release}", directory)]
     places = [tree.within(administrators), *map(tree.host, usual)] if administrators else map(tree.host, usual)
     return tuple(tree.find((f"{place}/nvidia/{version}" for place in places), *FIRMWARE))

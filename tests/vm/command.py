@@ -57,7 +57,7 @@ def outcome(ended):
 
 
 def package():
-    """The Debian package, as `make deb` leaves it. One that is older than its sources is told."""
+    """The Debian package, as `make deb` leaves it. One that is older than its sources is reported."""
     built = sorted((TOP / "dist").glob("cdi-refreshd_*_all.deb"), key=lambda path: path.stat().st_mtime)
     if not built:
         sys.exit("There is no package in dist/: make deb")

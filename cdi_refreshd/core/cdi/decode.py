@@ -49,7 +49,7 @@ def few(problems: Problems) -> Problems:
 
 
 def _is_cdi(data: object) -> bool:
-    """A mapping with cdiVersion and kind; that one of them was forgotten is told of what has devices."""
+    """A mapping with cdiVersion and kind; that one of them is missing is reported where there are devices."""
     if not isinstance(data, dict):
         return False
     keys = {_folded(name) for name in data if isinstance(name, str)}

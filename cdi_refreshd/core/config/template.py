@@ -11,7 +11,7 @@ def template() -> str:
     text = (
         "# Configuration of cdi-refreshd. Every key is here, with its default. Copy this file to\n"
         "# /etc/cdi-refreshd/cdi-refreshd.conf, or put what differs into cdi-refreshd.conf.d/*.conf beside it.\n"
-        "# The same places in /run and /usr/lib are read as well. `cdi-refreshd config` tells what is in force.\n"
+        "# The same places in /run and /usr/lib are read as well. `cdi-refreshd config` says what is in force.\n"
         "# Lists are separated by commas, and a key given again adds to them; an empty value is the default again.\n"
         "# Spans of time are like 300, 5min, 500ms; without a unit they are seconds.\n"
     )

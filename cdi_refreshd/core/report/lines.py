@@ -1,4 +1,4 @@
-"""What the journal, systemd and state.json are told of a pass: one record, rendered for each."""
+"""What is reported of a pass to the journal, systemd and state.json: one record, rendered for each."""
 
 from typing import NamedTuple
 

@@ -20,7 +20,7 @@ def copy(host, path):
     return path
 
 
-def test_a_leftover_below_is_told_with_who_wins(host):
+def test_a_leftover_below_is_reported_with_who_wins(host):
     copy(host, OLD)
     assert host.one_fault() == (
         "degraded",
@@ -86,14 +86,14 @@ def test_other_kinds_of_the_same_vendor_are_nobodys_business(host):
     assert host.run("adopt", "--yes").stdout == "nothing to put aside\n"
 
 
-def test_a_document_that_runtimes_drop_is_told_whosever_it_is(host):
+def test_a_document_that_runtimes_drop_is_reported_whosever_it_is(host):
     host.write("/etc/cdi/other.json", AMD | {"devices": []})
     assert host.one_fault()[:2] == ("fatal", "/etc/cdi/other.json")
     host.write("/etc/cdi/other.json", "{")
     assert host.one_fault()[:2] == ("fatal", "/etc/cdi/other.json")
 
 
-def test_what_hangs_readers_is_told_and_does_not_hang_us(host):
+def test_what_hangs_readers_is_reported_and_does_not_hang_us(host):
     host.shell("mkdir -p /etc/cdi; mkfifo /etc/cdi/x.yaml")
     assert host.one_fault()[1:] == (
         "/etc/cdi/x.yaml",
@@ -101,14 +101,14 @@ def test_what_hangs_readers_is_told_and_does_not_hang_us(host):
     )
 
 
-def test_a_file_that_only_root_may_read_is_told(host):
+def test_a_file_that_only_root_may_read_is_reported(host):
     host.path(SPEC).chmod(0o600)
     severity, place, said = host.one_fault()
     assert (severity, place) == ("degraded", SPEC)
     assert said.endswith(f"(mode 0600): without root, podman finds no devices in it; chmod 0644 {SPEC}")
 
 
-def test_a_directory_that_only_root_may_search_is_told(host):
+def test_a_directory_that_only_root_may_search_is_reported(host):
     host.path("/run/cdi").chmod(0o700)
     assert host.one_fault()[2].endswith("chmod 0755 /var/run/cdi")
 
@@ -121,7 +121,7 @@ def test_a_name_that_no_runtime_reads_is_a_note(host):
     )  # fmt: skip
 
 
-def test_a_spec_directory_that_is_a_link_is_told(host):
+def test_a_spec_directory_that_is_a_link_is_reported(host):
     host.shell("mkdir /run/real; rm -rf /etc/cdi; ln -s /run/real /etc/cdi")
     _, place, said = host.one_fault()
     assert (place, said.partition(";")[0]) == (
@@ -129,7 +129,7 @@ def test_a_spec_directory_that_is_a_link_is_told(host):
     )  # fmt: skip
 
 
-def test_a_var_run_that_is_not_run_is_told(host):
+def test_a_var_run_that_is_not_run_is_reported(host):
     host.shell("rm /var/run; mkdir -p /var/run/cdi; cp /run/cdi/nvidia.yaml /var/run/cdi")
     severity, place, said = host.one_fault()
     assert (severity, place) == ("degraded", "/var/run/cdi")

@@ -232,7 +232,7 @@ def test_the_hint_for_a_spec_that_is_too_new_is_the_version_that_it_needs(host, 
 
 
 @pytest.mark.root
-def test_an_old_containerd_that_nobody_asks_is_told_once_and_no_alarm(host):
+def test_an_old_containerd_that_nobody_asks_is_reported_once_and_no_alarm(host):
     host.program("containerd", "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u1")
     host.become(drm_mode="0660", drm_gid=44)
     assert host.run("oneshot", "--strict").returncode == 0
@@ -298,7 +298,7 @@ def test_docker_and_crio_by_their_files(host):
 
 
 @pytest.mark.root
-def test_a_configuration_that_is_broken_is_told(host):
+def test_a_configuration_that_is_broken_is_reported(host):
     host.program("dockerd", "Docker version 29.1.0, build abc")
     host.write("/etc/docker/daemon.json", "{")
     assert host.one_fault()[:2] == ("degraded", "/etc/docker/daemon.json")

@@ -230,7 +230,7 @@ def test_a_gpu_that_came_later(host):
     assert said.startswith(f"is bound to the nvidia driver (/dev/nvidia2) and in no spec; {AGAIN}")
 
 
-def test_a_gpu_that_came_later_and_sleeps_is_told_without_waking_it(host):
+def test_a_gpu_that_came_later_and_sleeps_is_reported_without_waking_it(host):
     host.become(gpus=[*GPUS, {"runtime_status": "suspended"}])
     assert host.one_fault()[1:] == ("GPU 0000:03:00.0", f"one of them is in no spec: 0 of 1 are; {AGAIN}")
 

@@ -57,7 +57,7 @@ class Running:
         (path / "cdi-refreshd.conf").write_text(text)
 
     def hear(self, limit_s=0.0):
-        """Everything that systemd was told until now, waiting so long for more."""
+        """Everything that systemd was reported until now, waiting so long for more."""
         while select.select([self.manager], [], [], limit_s)[0]:
             self.told += self.manager.recv(65536).decode().splitlines()
             limit_s = 0.0

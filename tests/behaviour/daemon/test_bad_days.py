@@ -1,4 +1,4 @@
-"""Bad days: the last good spec stays, the reason is told, and all is well again when the cause has gone."""
+"""Bad days: the last good spec stays, the reason is reported, and all is well again when the cause has gone."""
 
 import os
 import signal
@@ -143,7 +143,7 @@ os.fork = refuse
 """
 
 
-def test_a_host_without_room_for_a_child_is_told_so_once_and_nothing_is_lost(machine, start):
+def test_a_host_without_room_for_a_child_is_reported_so_once_and_nothing_is_lost(machine, start):
     daemon = start(config=QUICK, env=patched(machine, NO_FORK))
     daemon.until_devices("0", "1")
     daemon.until_quiet()

@@ -26,7 +26,7 @@ def test_a_probe_that_failed_took_no_device_away(machine, start):
     assert told(daemon) == []
 
 
-def test_the_last_gpus_are_told_when_they_go_and_when_they_come_back(machine, start):
+def test_the_last_gpus_are_reported_when_they_go_and_when_they_come_back(machine, start):
     daemon = start()
     daemon.until_devices("0", "1")
     machine.become(CASE | {"gpus": []})

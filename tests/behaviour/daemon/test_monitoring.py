@@ -78,7 +78,7 @@ def test_promtool_has_nothing_to_say_of_the_file(machine, begin):
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_a_directory_that_is_not_there_is_told_and_costs_nothing_else(machine, start):
+def test_a_directory_that_is_not_there_is_reported_and_costs_nothing_else(machine, start):
     daemon = start(config="[metrics]\ntextfile = /none/x.prom\n")
     daemon.until_devices("0", "1")
     daemon.until(lambda: "ReadWritePaths" in daemon.journal())

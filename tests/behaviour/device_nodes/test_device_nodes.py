@@ -124,7 +124,7 @@ def test_an_owner_that_cannot_be_given_leaves_no_node_behind(machine):
         ("mknod /dev/nvidia0 b 195 0", "block device"),
     ],
 )
-def test_what_is_in_a_nodes_place_is_told_and_left_as_it_is(machine, command, word):
+def test_what_is_in_a_nodes_place_is_reported_and_left_as_it_is(machine, command, word):
     machine.run(["sh", "-c", command], check=True)
     before = machine.path("/dev/nvidia0").lstat()[:5]
     done = host_nodes(machine)

@@ -187,7 +187,7 @@ def test_a_bundle_has_no_contents_of_other_files(host):
     assert "secret" not in host.run("bundle", check=True).stdout
 
 
-def test_a_file_that_cannot_be_written_is_told(host):
+def test_a_file_that_cannot_be_written_is_reported(host):
     host.become(case(GPU))
     done = host.run("bundle", "/nowhere/report.json")
     assert done.returncode == 1

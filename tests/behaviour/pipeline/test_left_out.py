@@ -137,7 +137,7 @@ def test_a_mig_device_that_does_not_answer_is_left_out(host, function):
     assert host.published().names() == ["0", UUID.format(0), "all"]
 
 
-def test_mig_devices_that_cannot_be_counted_are_told(host):
+def test_mig_devices_that_cannot_be_counted_are_reported(host):
     host.become(case(GPU, MIG, nvml=["fail nvmlDeviceGetMaxMigDeviceCount 15 1"]))
     assert "MIG devices of GPU 1: NVML does not count them" in lines(host.oneshot())[0]
 
@@ -194,7 +194,7 @@ def test_mig_mode_without_instances_alone_is_ready_without_a_spec(host):
     ("node", "state"),
     [("nvidiactl", "degraded"), ("nvidia-uvm", "degraded"), ("nvidia-uvm-tools", "ready"), ("nvidia-modeset", "ready")],
 )
-def test_a_missing_control_node_is_told_by_its_weight(host, node, state):
+def test_a_missing_control_node_is_reported_by_its_weight(host, node, state):
     kinds = {"nvidiactl": "ctl", "nvidia-uvm": "uvm", "nvidia-uvm-tools": "uvm-tools", "nvidia-modeset": "modeset"}
     host.become(case(GPU, nodes=[kind for name, kind in kinds.items() if name != node]))
     done = host.oneshot()

@@ -123,7 +123,7 @@ def test_a_node_with_the_number_of_another_is_no_node_of_that_gpu(host, command,
     assert len(indices(host.published())) == len(OTHERS)
 
 
-def test_a_process_that_nvml_leaves_behind_is_told_and_is_no_success_and_the_spec_is_published(host):
+def test_a_process_that_nvml_leaves_behind_is_reported_and_is_no_success_and_the_spec_is_published(host):
     host.become(case(GPU, nvml=["leave nvmlInit_v2"]))
     done = host.oneshot()
     assert (done.returncode, state_of(done)) == (5, "degraded")

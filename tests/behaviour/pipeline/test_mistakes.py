@@ -67,8 +67,8 @@ def test_a_mistake_on_the_command_line_is_one_line_and_status_2(host, words, sai
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["generat"], "'generat': there is no such verb; did you mean generate?"),
-        (["\n"], "'\\n': there is no such verb"),
+        (["generat"], "'generat': there is no such command; did you mean generate?"),
+        (["\n"], "'\\n': there is no such command"),
     ],
 )
 def test_an_unknown_verb_is_one_line(host, words, said):
@@ -79,7 +79,7 @@ def test_an_unknown_verb_is_one_line(host, words, said):
 
 @pytest.mark.parametrize("option", ["--driver-root", "--dev-root"])
 @pytest.mark.parametrize("root", ["/nowhere", "/etc/hostname", "/dev/null"])
-def test_a_root_that_is_no_directory_is_told(host, option, root):
+def test_a_root_that_is_no_directory_is_reported(host, option, root):
     (said,) = host.refused(option, root, "--mode", "nvml", status=1)
     # The dev root is the driver root, where none is given.
     assert said.startswith(f"{option}: {root} is no directory")
@@ -91,7 +91,7 @@ def test_an_empty_root_has_no_driver(host):
     assert said.startswith("libnvidia-ml.so.1 cannot be opened")
 
 
-def test_a_root_that_may_not_be_read_is_told(host):
+def test_a_root_that_may_not_be_read_is_reported(host):
     host.shell("mkdir -p /run/closed && chmod 0 /run/closed")
     command = [*PROGRAM, "generate", "--driver-root", "/run/closed", "--mode", "management"]
     done = host.machine.run_as_nobody(command, cwd="/")
@@ -144,7 +144,7 @@ def test_a_configuration_in_the_users_directory_comes_before_the_hosts(host):
 
 
 @pytest.mark.parametrize("kind", ["missing", "fifo", "directory"])
-def test_a_named_configuration_that_is_no_file_is_told_and_not_waited_for(host, kind):
+def test_a_named_configuration_that_is_no_file_is_reported_and_not_waited_for(host, kind):
     make = {"missing": ":", "fifo": "mkfifo", "directory": "mkdir"}[kind]
     host.shell(f"rm -rf /run/odd; {make} /run/odd")
     done = host.run("generate", "--config", "/run/odd")
@@ -192,7 +192,7 @@ def test_an_option_beats_its_variable(host):
         ("NVIDIA_CTK_DRIVER_ROOT", "x", "--driver-root: 'x' is not an absolute path"),
     ],
 )
-def test_a_variable_that_is_wrong_is_told_as_its_option(host, variable, word, said):
+def test_a_variable_that_is_wrong_is_reported_as_its_option(host, variable, word, said):
     assert host.refused(status=2, env={variable: word})[0].startswith(said)
 
 
@@ -229,7 +229,7 @@ def test_what_mig_minors_does_not_tell_the_capability_directory_does(host, minor
     assert host.generate("--device-name-strategy", "index").nodes("1:0") == MIG
 
 
-def test_bad_lines_of_mig_minors_are_told_in_one(host, minors):
+def test_bad_lines_of_mig_minors_are_reported_in_one(host, minors):
     with_minors(host, "gpu1/gi1/access 147\ngpu1/gi1/ci0/access 148\nnonsense\nmore\n")
     done = host.run("generate", "--debug")
     assert lines(done) == [f"{MINORS}: has 2 lines that are no capability, such as 'nonsense'"]
@@ -254,7 +254,7 @@ CACHE = "/etc/ld.so.cache"
 @pytest.mark.parametrize(
     "content", [b"", bytes(1000), b"glibc-ld.so.cache1.1", os.urandom(999)], ids=lambda c: str(len(c))
 )
-def test_a_damaged_library_cache_is_told_where_it_is_needed(host, content):
+def test_a_damaged_library_cache_is_reported_where_it_is_needed(host, content):
     host.become(case(GPU, layout="cache"))
     host.generate()
     host.path(CACHE).write_bytes(content)
@@ -327,7 +327,7 @@ def test_a_name_that_no_spec_can_hold_is_left_out_and_told(host):
     ids=["file", "directory", "read-only", "full", "dangling"],
 )
 @pytest.mark.parametrize("verb", ["generate", "oneshot"])
-def test_a_place_where_no_spec_can_stand_is_told_and_is_a_failure(host, prepare, path, said, verb):
+def test_a_place_where_no_spec_can_stand_is_reported_and_is_a_failure(host, prepare, path, said, verb):
     inside = 'eval "$0" && exec "$@"'
     command = ["unshare", "--mount", "sh", "-ec", inside, prepare, *PROGRAM, verb, "--output", path]
     done = host.machine.run(command)
@@ -351,7 +351,7 @@ def test_a_full_disk_leaves_the_spec_that_stands(host):
     assert "no space left on device" in done.stderr
 
 
-def test_a_full_standard_output_is_told(host):
+def test_a_full_standard_output_is_reported(host):
     done = host.machine.run(["sh", "-c", '"$@" > /dev/full', "sh", *PROGRAM, "generate"])
     assert done.returncode == 1
     assert lines(done) == ["standard output: cannot be written: No space left on device"]
@@ -362,7 +362,7 @@ def test_a_reader_that_leaves_is_nobodys_mistake(host):
     assert done.stderr == ""
 
 
-def test_a_mistake_of_the_oneshot_is_told_with_its_state(host):
+def test_a_mistake_of_the_oneshot_is_reported_with_its_state(host):
     done = host.oneshot("--device-id", "7")
     assert (done.returncode, state_of(done)) == (2, "failed")
     assert lines(done)[0].endswith(f"{PUBLISHED}: left as it was")

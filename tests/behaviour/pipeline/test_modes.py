@@ -121,7 +121,7 @@ def test_what_is_no_channel_is_a_mistake(host, word):
     assert "is no IMEX channel; channels are 0 to 1048575, or all" in said
 
 
-def test_a_channel_that_is_not_there_is_told(host):
+def test_a_channel_that_is_not_there_is_reported(host):
     host.become(with_nodes(f"{CHANNELS}/channel1"))
     (said,) = host.refused("--mode", "imex", "--device-id", "2")
     assert said == f"/dev/{CHANNELS}/channel2: there is no such channel; nvidia-modprobe -i makes it"
@@ -157,7 +157,7 @@ def test_sym_entries_can_be_passed_over(host, pattern, there):
     assert (f"{TEGRA_LIB}/libnvdla.so.2" in host.generate("--csv.ignore-pattern", pattern).mounts()) is there
 
 
-def test_a_list_that_is_missing_is_told_and_the_others_count(host):
+def test_a_list_that_is_missing_is_reported_and_the_others_count(host):
     host.become(TEGRA)
     named = ["--csv.file", f"{CSV}/devices.csv,/run/missing.csv"]
     done = host.run("generate", "--mode", "csv", *named)
@@ -255,7 +255,7 @@ def test_they_are_one_device_where_that_is_wanted(host):
     assert host.generate("--feature-flag", "disable-multiple-csv-devices").names() == ["0", "all"]
 
 
-def test_a_third_gpu_makes_them_one_device_and_that_is_told(host):
+def test_a_third_gpu_makes_them_one_device_and_that_is_reported(host):
     host.become(BESIDE | {"gpus": [*BESIDE["gpus"], {"minor": 1}]})
     done = host.run("generate")
     assert done.returncode == 0
@@ -359,14 +359,14 @@ def test_a_store_that_the_library_does_not_name_is_found_where_stores_are(wsl, t
     assert state_of(done) == "degraded"
 
 
-def test_a_store_without_cuda_is_told(wsl):
+def test_a_store_without_cuda_is_reported(wsl):
     wsl.shell(f"rm {STORE}/libcuda.so.1.1")
     said = wsl.refused("--mode", "wsl", env=LOADER)[0]
     assert said.startswith("driver store: this is WSL (/dev/dxg is there), and none of Windows' (/0sr/lib/wsl")
     assert "has libcuda.so.1.1; install NVIDIA's driver for Windows; none inside WSL" in said
 
 
-def test_wsl_mode_without_its_library_is_told(host):
+def test_wsl_mode_without_its_library_is_reported(host):
     (said,) = host.refused("--mode", "wsl")
     assert said == f"{DXCORE}: is missing; update WSL: wsl --update"
 

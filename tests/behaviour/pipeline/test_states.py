@@ -141,7 +141,7 @@ def test_without_the_libraries_the_spec_goes(host, published):
     assert lines(host.oneshot())[0].endswith("/var/run/cdi/nvidia.yaml: no file")
 
 
-def test_a_module_of_another_version_is_told_with_both_and_the_spec_stays(host, published):
+def test_a_module_of_another_version_is_reported_with_both_and_the_spec_stays(host, published):
     host.become(case(GPU, module_version="570.1"))
     done = host.oneshot()
     assert done.returncode == 4

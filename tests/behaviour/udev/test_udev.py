@@ -28,7 +28,7 @@ def events(devices, request):
         yield made
 
 
-def test_a_gpu_that_is_plugged_bound_unbound_and_unplugged_is_told_in_order(devices, events):
+def test_a_gpu_that_is_plugged_bound_unbound_and_unplugged_is_reported_in_order(devices, events):
     gpu = devices.gpu("0000:65:00.0")
     devices.bind(gpu, "nvidia")
     devices.call("uevent", gpu, "change")
@@ -55,7 +55,7 @@ def test_other_hardware_is_not_told(devices, events):
     assert events.until(LAST) == [f"pci add {LAST}"]
 
 
-def test_drm_nodes_are_told_by_whose_card_they_are(devices, events):
+def test_drm_nodes_are_reported_by_whose_card_they_are(devices, events):
     ours, other = devices.gpu("0000:65:00.0"), devices.gpu("0000:03:00.0", pci_id="1002:744C")
     for parent, name in ((ours, "card1"), (ours, "renderD129"), (other, "card0"), (ours, "card1-DP-1")):
         devices.call("add_device", "drm", name, parent, [], [])
@@ -100,7 +100,7 @@ def on_netlink(case, source, buffer_bytes):
     return json.loads(done.stdout)
 
 
-def test_a_burst_that_nobody_reads_meanwhile_is_told_whole_or_as_an_overflow():
+def test_a_burst_that_nobody_reads_meanwhile_is_reported_whole_or_as_an_overflow():
     found = on_netlink("burst", "udev", udev.BUFFER_BYTES)
     assert found["overflows"] == (0 if found["told"] == 10_000 else 1)
     if os.geteuid() == 0:  # others may not have the large buffer
@@ -108,7 +108,7 @@ def test_a_burst_that_nobody_reads_meanwhile_is_told_whole_or_as_an_overflow():
 
 
 @pytest.mark.parametrize("source", ["udev", "kernel"])
-def test_an_overflow_is_told_and_counted_and_what_comes_after_it_is_heard(source):
+def test_an_overflow_is_reported_and_counted_and_what_comes_after_it_is_heard(source):
     found = on_netlink("overflow", source, 4096)
     assert found["told"] == [["overflow: events are lost, so everything is probed anew", True, False]] * 2
     assert found["overflows"] == 2
@@ -124,7 +124,7 @@ def test_other_subsystems_are_kept_out_by_the_kernel():
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="asks the kernel for events")
 def test_the_kernels_own_events_overflow_alike():
-    """A harmless one, of /dev/null: only an NVIDIA card's could be told."""
+    """A harmless one, of /dev/null: only an NVIDIA card's could be reported."""
     events = udev.UdevEvents("kernel", 4096)
     for _ in range(1000):
         with open("/sys/class/mem/null/uevent", "w") as file:

@@ -107,7 +107,7 @@ def of_circle(path):
 
 @pytest.mark.parametrize("name", ["", "a.conf"])
 @pytest.mark.parametrize("make", [of_directory, of_fifo, of_lost_link, of_circle])
-def test_what_is_no_file_is_told_with_its_path(roots, write, make, name):
+def test_what_is_no_file_is_reported_with_its_path(roots, write, make, name):
     path = write(0, name, "")
     os.unlink(path)
     make(path)
@@ -116,7 +116,7 @@ def test_what_is_no_file_is_told_with_its_path(roots, write, make, name):
     assert caught.value.finding.place == path
 
 
-def test_a_file_in_place_of_the_drop_ins_directory_is_told(roots):
+def test_a_file_in_place_of_the_drop_ins_directory_is_reported(roots):
     os.mkdir(roots[0])
     path = f"{roots[0]}/cdi-refreshd.conf.d"
     with open(path, "w"):
@@ -136,7 +136,7 @@ def test_a_file_in_place_of_the_drop_ins_directory_is_told(roots):
         (b"#" * (1 << 21), "", "has more than 1048576 bytes"),
     ],
 )
-def test_junk_is_told_with_its_place(roots, write, content, line, told):
+def test_junk_is_reported_with_its_place(roots, write, content, line, told):
     path = write(0, "", content)
     with pytest.raises(BrokenConfiguration) as caught:
         config.load(roots=roots)

@@ -13,7 +13,7 @@ LIMIT_S = 20
 
 
 class Watched:
-    """Directory watches in a test's hands, with one directory more, whose events say that all before them are told."""
+    """Directory watches in a test's hands, and one directory more: its events say that all before them are reported."""
 
     def __init__(self, top):
         self.marks = top / "marks"
@@ -27,7 +27,7 @@ class Watched:
         self.watch(Watch(str(directory), ("nvidia*.yaml",), Kind.SPEC, EACH))
 
     def told(self):
-        """All that is told of what happened until now."""
+        """All that is reported of what happened until now."""
         mark = self.marks / f"{time.monotonic_ns()}"
         mark.touch()
         told = []

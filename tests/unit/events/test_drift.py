@@ -65,13 +65,13 @@ DIFFERENCES = {
 
 
 @pytest.mark.parametrize(("words", "change"), DIFFERENCES.items(), ids=DIFFERENCES)
-def test_what_differs_is_told_with_its_path(spec, tmp_path, words, change):
+def test_what_differs_is_reported_with_its_path(spec, tmp_path, words, change):
     sweep = set_up(spec)
     change(tmp_path)
     assert said(sweep) == [f"sweep: {tmp_path}/{words.format(tmp_path, tmp_path)}"]
 
 
-def test_a_node_that_has_other_numbers_than_the_spec_says_is_told(spec):
+def test_a_node_that_has_other_numbers_than_the_spec_says_is_reported(spec):
     """The major of nvidia-uvm is another one after the module was loaded anew: CUDA would open a stranger's node."""
     device = Device("0", ContainerEdits(device_nodes=(DeviceNode("/dev/null", major=510, minor=0),)))
     assert said(set_up(spec._replace(devices=(device,)))) == ["sweep: /dev/null is device 1:3, and the spec says 510:0"]

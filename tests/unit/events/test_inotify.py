@@ -49,7 +49,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_what_happens_to_a_spec_is_told_with_its_path(watched, spec, change):
+def test_what_happens_to_a_spec_is_reported_with_its_path(watched, spec, change):
     watched.spec_dir(spec.parent)
     change(spec)
     assert any(words.startswith(f"{spec} ") for words in watched.told())
@@ -78,7 +78,7 @@ def test_a_device_node_that_a_program_had_open_for_writing_tells_nothing(watched
     assert watched.told() == []
 
 
-def test_a_node_that_gets_another_group_or_mode_is_told(watched, tmp_path):
+def test_a_node_that_gets_another_group_or_mode_is_reported(watched, tmp_path):
     node = tmp_path / "nvidia0"
     node.touch()
     watched.watch(Watch(str(tmp_path), ("nvidia*",), Kind.NODE, NONE))
@@ -86,7 +86,7 @@ def test_a_node_that_gets_another_group_or_mode_is_told(watched, tmp_path):
     assert watched.told() == [f"{node} has other permissions or times (node)"]
 
 
-def test_a_name_that_is_no_text_is_told_in_ascii(watched, tmp_path):
+def test_a_name_that_is_no_text_is_reported_in_ascii(watched, tmp_path):
     watched.watch(Watch(str(tmp_path), ("nvidia*",), Kind.NODE))
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/nvidia\xff\n")).mkdir()
     (words,) = watched.told()
@@ -131,7 +131,7 @@ def test_a_directory_that_is_made_later_is_watched_then(watched, tmp_path):
     assert f"{later}/nvidia.yaml created (spec)" in watched.told()
 
 
-def test_a_directory_that_comes_with_a_file_in_it_is_told_by_the_file(watched, tmp_path):
+def test_a_directory_that_comes_with_a_file_in_it_is_reported_by_the_file(watched, tmp_path):
     ready = tmp_path / "ready" / "b"
     ready.mkdir(parents=True)
     (ready / "nvidia.yaml").touch()
@@ -140,7 +140,7 @@ def test_a_directory_that_comes_with_a_file_in_it_is_told_by_the_file(watched, t
     assert watched.told() == [f"{tmp_path}/a/b/nvidia.yaml is there (spec)"]
 
 
-def test_a_directory_that_is_wiped_is_told_and_found_again(watched, spec):
+def test_a_directory_that_is_wiped_is_reported_and_found_again(watched, spec):
     watched.spec_dir(spec.parent)
     shutil.rmtree(spec.parent)
     told = watched.told()
@@ -230,7 +230,7 @@ def test_two_watches_of_one_directory_each_tell_their_own(watched, tmp_path):
     ]
 
 
-def test_one_event_is_told_once_where_two_paths_lead_there(watched, tmp_path, cdi):
+def test_one_event_is_reported_once_where_two_paths_lead_there(watched, tmp_path, cdi):
     (tmp_path / "var").symlink_to("run")
     watched.watch(*(Watch(str(tmp_path / way / "cdi"), ("nvidia*",), Kind.SPEC) for way in ("run", "var")))
     (cdi / "nvidia.yaml").mkdir()
@@ -322,7 +322,7 @@ print(source.faults)
     assert told in first and first.endswith(",) []") and second == "()"
 
 
-def test_an_overflow_is_told_counted_and_survived(watched, spec):
+def test_an_overflow_is_reported_counted_and_survived(watched, spec):
     watched.spec_dir(spec.parent)
     for _ in range(int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) // 2 + 1):
         opened_for_writing(spec)  # of equal events in a row the kernel keeps one

@@ -28,7 +28,7 @@ def said(poll, now):
     return [sentence(event) for event in poll.poll(now)]
 
 
-def test_an_instance_that_is_made_changed_or_destroyed_is_told_once(top):
+def test_an_instance_that_is_made_changed_or_destroyed_is_reported_once(top):
     mig = able(top)
     poll = MigPoll(5, str(top))
     poll.pass_begins(100)

@@ -52,7 +52,7 @@ def test_keys_and_values_in_messages_are_cut_and_escaped(tmp_path, capsys):
     assert lines[0] == f"{path}: b\\n\\x1b: unknown key"
 
 
-def test_a_document_with_a_thousand_mistakes_is_told_in_a_few_lines(tmp_path, capsys):
+def test_a_document_with_a_thousand_mistakes_is_reported_in_a_few_lines(tmp_path, capsys):
     path = tmp_path / "x.yaml"
     path.write_text("cdiVersion: 0.5.0\nkind: a.b/cc\n" + "".join(f"k{n}: 1\n" for n in range(1000)))
     assert run([str(path)]) == 1
@@ -73,12 +73,12 @@ def test_a_document_with_a_thousand_mistakes_is_told_in_a_few_lines(tmp_path, ca
         ("---\n[\n", 5),
     ],
 )
-def test_what_stands_behind_the_first_document_is_told_by_its_line(behind, line):
+def test_what_stands_behind_the_first_document_is_reported_by_its_line(behind, line):
     text = "\ufeffa: 1\nb: 'ü'\nc: 3\n" + behind
     assert yaml_file.document(text.encode(), "x") == ({"a": 1, "b": "ü", "c": 3}, line)
 
 
-def test_garbage_behind_json_is_told_by_its_line():
+def test_garbage_behind_json_is_reported_by_its_line():
     assert yaml_file.document(b'{"a": 1}\n garbage', "x").unread_line == 2
     assert yaml_file.document(b'{"a": 1} garbage', "x").unread_line == 1
     assert yaml_file.document(b'{"a": 1}\n', "x").unread_line == 0

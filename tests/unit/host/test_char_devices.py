@@ -17,7 +17,7 @@ def make(path, kind=stat.S_IFCHR, device=(195, 3), mode=0o640):
 
 
 @pytest.mark.root
-def test_a_character_device_is_told_with_its_numbers_mode_and_owner(tmp_path):
+def test_a_character_device_is_reported_with_its_numbers_mode_and_owner(tmp_path):
     path = make(tmp_path / "nvidia3")
     assert char_devices.node(path) == Node(path, 195, 3, 0o640, 0, 44)
 
@@ -47,7 +47,7 @@ def test_nodes_match_by_the_last_part_of_their_path_in_order(tmp_path):
     assert list(char_devices.matching(f"{tmp_path}/none/*")) == []
 
 
-def test_links_are_told_with_their_texts_and_what_is_none_is_passed_over(tmp_path):
+def test_links_are_reported_with_their_texts_and_what_is_none_is_passed_over(tmp_path):
     link = str(tmp_path / "link")
     os.symlink("../card0", link)
     assert char_devices.links([link, str(tmp_path), "/nowhere"]) == (Link(link, "../card0"),)

@@ -86,7 +86,7 @@ def test_a_usage_fault_stays_one():
         answer(work)
 
 
-def test_any_other_exception_is_told_in_one_line():
+def test_any_other_exception_is_reported_in_one_line():
     def work():
         raise RuntimeError("first\nsecond")
 
@@ -120,7 +120,7 @@ def test_one_that_answers_and_then_does_not_end_is_killed(monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGSEGV, "SIGSEGV"), (signal.SIGKILL, "SIGKILL")])
-def test_one_that_crashes_is_told_by_the_signals_name(number, name):
+def test_one_that_crashes_is_reported_by_the_signals_name(number, name):
     assert f"died by {name}" in fault_of(lambda: os.kill(os.getpid(), number))
 
 
@@ -129,7 +129,7 @@ def test_one_that_crashes_leaves_no_core_file():
 
 
 @pytest.mark.parametrize("status", [0, 1, 77])
-def test_one_that_ends_without_a_word_is_told(status):
+def test_one_that_ends_without_a_word_is_reported(status):
     assert "ended without an answer" in fault_of(lambda: os._exit(status))
 
 
@@ -155,11 +155,11 @@ def test_one_that_ends_without_a_word_is_told(status):
         b"fault 1\n\xff",
     ],
 )
-def test_junk_instead_of_an_answer_is_told(text):
+def test_junk_instead_of_an_answer_is_reported(text):
     assert "answered nonsense" in fault_of(write_answer(text))
 
 
-def test_junk_before_the_answer_is_told():
+def test_junk_before_the_answer_is_reported():
     def work():
         os.write(ANSWERS_BY, b"# not an answer\n")
         return b"ok"
@@ -300,7 +300,7 @@ def test_one_of_its_process_group_that_lives_on_is_killed():
     assert gone(int(answer(leave_behind(True, setsid=False))))
 
 
-def test_an_end_without_an_answer_is_told_at_once_though_somebody_keeps_the_pipe():
+def test_an_end_without_an_answer_is_reported_at_once_though_somebody_keeps_the_pipe():
     conversation = Child(leave_behind(False))
     with pytest.raises(Fault, match="ended without an answer"):
         conversation.answer(LONG_S)
@@ -351,7 +351,7 @@ def test_another_child_of_ours_that_was_forked_meanwhile_is_nobody_left_behind()
         os.close(writer)
 
 
-def test_one_that_is_killed_early_is_told_with_the_reason():
+def test_one_that_is_killed_early_is_reported_with_the_reason():
     conversation = Child(hang)
     conversation.kill("is in the way")
     assert gone(conversation.pid)

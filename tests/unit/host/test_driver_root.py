@@ -75,7 +75,7 @@ def test_a_root_whose_name_only_begins_alike_is_another(root):
 
 
 @pytest.mark.parametrize(("target", "leads_astray"), [("real", False), ("/usr/bin/real", True)])
-def test_what_the_host_would_not_find_is_told_by_its_real_path(root, target, leads_astray):
+def test_what_the_host_would_not_find_is_reported_by_its_real_path(root, target, leads_astray):
     path = link(root, "usr/bin/a", target)
     assert Tree(str(root)).astray(path) == (str(root / "usr/bin/real") if leads_astray else "")
     assert Tree("/").astray(path) == ""

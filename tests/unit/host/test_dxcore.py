@@ -29,20 +29,20 @@ def test_no_adapter_and_no_store_are_no_fault(tmp_path):
     assert stores(build(tmp_path / "libdxcore.so", store_status=1)) == []
 
 
-def test_a_failure_to_list_is_told_with_its_status(tmp_path):
+def test_a_failure_to_list_is_reported_with_its_status(tmp_path):
     library = build(tmp_path / "libdxcore.so", enum_status="(int)0xc000000d")
     with pytest.raises(Fault, match="failed with status 0xc000000d"):
         stores(library)
 
 
-def test_a_library_without_the_calls_is_told(tmp_path):
+def test_a_library_without_the_calls_is_reported(tmp_path):
     with pytest.raises(Fault, match=r"libm.so.6: does not tell where the driver is .*wsl --update"):
         stores("libm.so.6")
     with pytest.raises(Fault, match=r"/nowhere/libdxcore.so: "):
         stores("/nowhere/libdxcore.so")
 
 
-def test_whether_it_can_be_opened_is_told(tmp_path):
+def test_whether_it_can_be_opened_is_reported(tmp_path):
     library = build(tmp_path / "libdxcore.so")
 
     def can_open(library):

@@ -21,7 +21,7 @@ def sysfs(tmp_path):
     return add
 
 
-def test_display_functions_of_nvidia_are_told_by_address(sysfs):
+def test_display_functions_of_nvidia_are_reported_by_address(sysfs):
     sysfs("0000:65:00.0", driver="nvidia")
     sysfs("0000:17:00.0", kind="0x030000", driver="vfio-pci")
     sysfs("0000:18:00.0", kind="0x038000")
@@ -45,7 +45,7 @@ def test_audio_usb_bridges_and_others_gpus_are_none(sysfs, vendor, kind):
     ("control", "status", "may_suspend", "suspended"),
     [("on", "active", False, False), ("auto", "active", True, False), ("auto", "suspended", True, True)],
 )
-def test_power_management_is_told(sysfs, control, status, may_suspend, suspended):
+def test_power_management_is_reported(sysfs, control, status, may_suspend, suspended):
     sysfs("0000:65:00.0", driver="nvidia", control=control, status=status)
     (function,) = pci.functions(sysfs.path)
     assert (function.may_suspend, function.suspended) == (may_suspend, suspended)
@@ -58,7 +58,7 @@ def test_the_sleep_of_what_nvml_cannot_wake_does_not_count(sysfs, driver):
     assert pci.functions(sysfs.path) == (PciFunction("0000:65:00.0", driver),)
 
 
-def test_without_sysfs_there_is_nothing_and_that_is_told(tmp_path, sysfs):
+def test_without_sysfs_there_is_nothing_and_that_is_reported(tmp_path, sysfs):
     sysfs("0000:65:00.0")
     assert pci.readable(sysfs.path)
     assert not pci.readable(str(tmp_path / "none"))
@@ -66,7 +66,7 @@ def test_without_sysfs_there_is_nothing_and_that_is_told(tmp_path, sysfs):
     assert pci.drm_names("0000:65:00.0", str(tmp_path / "none")) == ()
 
 
-def test_drm_nodes_are_told_by_name(sysfs, tmp_path):
+def test_drm_nodes_are_reported_by_name(sysfs, tmp_path):
     sysfs("0000:65:00.0")
     for name in ("renderD128", "card1"):
         (tmp_path / "bus/pci/devices/0000:65:00.0/drm" / name).mkdir(parents=True)

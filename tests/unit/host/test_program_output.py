@@ -58,7 +58,7 @@ def test_one_that_prints_for_ever_is_cut_short(program):
 
 
 @pytest.mark.parametrize("text", ["no program at all", "#!/none/interpreter\n", "#!/bin/sh\nexit 127\n", ""])
-def test_one_that_this_host_cannot_execute_is_told_from_one_that_says_nothing(program, text):
+def test_one_that_this_host_cannot_execute_is_reported_from_one_that_says_nothing(program, text):
     [answer] = ask(program(text), [()])
     assert not answer.runs
     [answer] = ask(program("#!/bin/sh\nexit 1\n"), [()])

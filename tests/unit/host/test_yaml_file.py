@@ -233,7 +233,7 @@ def test_a_file_that_turns_into_a_fifo_after_the_probe_does_not_hold_us_up(tmp_p
         yaml_file.read_bytes(str(fifo))
 
 
-def test_what_cannot_be_read_is_told_with_its_hint(tmp_path, monkeypatch):
+def test_what_cannot_be_read_is_reported_with_its_hint(tmp_path, monkeypatch):
     os.symlink("nowhere", tmp_path / "a.yaml")
     os.symlink("b.yaml", tmp_path / "b.yaml")
     with pytest.raises(yaml_file.Unreadable, match="no such file; the symbolic link leads nowhere"):

@@ -146,7 +146,7 @@ def test_a_driver_older_than_nvvm_does_without_it(root):
     assert root.found(Choices(), "470.1").missing == ()
 
 
-def test_what_was_searched_is_told_where_something_lacks(root):
+def test_what_was_searched_is_reported_where_something_lacks(root):
     root.library(f"{USUAL}/libnvidia-cfg.so.{V}")
     search = root.found().search
     assert root.top + USUAL in search.directories
@@ -169,7 +169,7 @@ def test_32_bit_libraries_stand_beside_the_others_for_who_asks(root):
     assert not any(one.flaw for one in root.found(NARROW).libraries)
 
 
-def test_libraries_of_32_bits_are_told_by_their_class_and_not_by_their_directory(root):
+def test_libraries_of_32_bits_are_reported_by_their_class_and_not_by_their_directory(root):
     """On some distributions /usr/lib is of 64-bit libraries, and a search path may name anything."""
     root.driver("/usr/lib")
     root.listed("/usr/lib/libcuda.so.1")
@@ -216,7 +216,7 @@ def library(folder, name, soname):
     return str(folder / name)
 
 
-def test_a_soname_that_is_a_link_is_told(tmp_path):
+def test_a_soname_that_is_a_link_is_reported(tmp_path):
     path = library(tmp_path, "libcuda.so.580.99.02", "libcuda.so.1")
     assert inspected(Tree("/"), path, "580.99.02") == Library(path, "libcuda.so.1", True, False)
 

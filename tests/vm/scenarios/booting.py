@@ -122,7 +122,7 @@ def a_late_driver_holds_the_boot_no_longer_than_configured():
 
 @boot(at_boot("gpubus", "nvidia"), BROKEN_MODULE, limit_s=READY_WAIT_S + STARTING_S)
 def a_module_that_cannot_be_loaded_is_one_line():
-    # Who fails is systemd, which was told to load it.
+    # Who fails is systemd, which was reported to load it.
     came_up("systemd-modules-load.service")
     expect(daemon.state() == "waiting-driver", f"the state is {daemon.state()}")
     expect(not spec.documents(), "there is a spec")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 LIMIT_S = 1.5
 PATIENCE_S = 15.0
-"""Longer than any limit: one who is late is to be told how late."""
+"""Longer than any limit: one who is late is to be reported how late."""
 QUIET_S = float(os.environ.get("QUIET", "3"))
 POLL_S = 0.01
 

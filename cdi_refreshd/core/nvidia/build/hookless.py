@@ -26,7 +26,7 @@ def completed(edits: ContainerEdits, links: Iterable[Link]) -> ContainerEdits:
     spare = spare_names(mounts, ends)
     mounts = tuple(mount for mount in mounts if mount.container_path not in spare)
     there = {mount.container_path for mount in mounts}
-    # Triton and torch.compile read `ldconfig -p`, unless they are told.
+    # Triton and torch.compile read `ldconfig -p`, unless they are told otherwise.
     told = all(f"{FEDORAS}/{name}" in there for name in CUDA_NAMES)
     return edits._replace(mounts=mounts, env=(*edits.env, *((f"TRITON_LIBCUDA_PATH={FEDORAS}",) if told else ())))
 

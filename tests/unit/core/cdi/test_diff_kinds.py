@@ -15,7 +15,7 @@ def test_the_change_from_one_kind_to_the_other_is_one_line():
     assert differences(WITHOUT, WITH) == [f"every device: hooks come, and {came} mounts go that stood for them"]
 
 
-def test_what_changes_besides_is_told():
+def test_what_changes_besides_is_reported():
     fewer = build(SEEN._replace(gpus=SEEN.gpus[:1]), Choices(hooks="none"))
     told = differences(WITH, fewer)
     assert "nvidia.com/gpu=1 goes" in told

@@ -94,7 +94,7 @@ def test_only_the_two_extensions_count_and_dot_files_do(machine, capsys):
     assert err == ""
 
 
-def test_a_broken_file_is_told_and_harms_no_other(machine, capsys):
+def test_a_broken_file_is_reported_and_harms_no_other(machine, capsys):
     good = machine.put(machine.low, "b.json", "0")
     (machine.low / "a.json").write_text("{")
     (machine.low / "c.json").write_text('{"kind": "a b/cc"}')

@@ -96,7 +96,7 @@ def test_what_the_library_accepts_is_accepted(data):
     assert places(data) == []
 
 
-def test_all_faults_are_told_not_only_the_first():
+def test_all_faults_are_reported_not_only_the_first():
     devices = [{"name": "a", "containerEdits": {"env": ["x"]}}, {"name": "a"}]
     assert places(document(version="9", devices=devices)) == [
         "cdiVersion", f"{EDITS}.env[0]", "devices[1].name", "devices[1].containerEdits",
@@ -133,7 +133,7 @@ def test_the_features_of_the_whole_spec_count_as_those_of_a_device_do():
     assert requirement(spec) == ("0.7.0", "containerEdits.additionalGids")
 
 
-def test_a_spec_that_is_too_old_is_told_what_it_needs_and_for_what():
+def test_a_spec_that_is_too_old_is_reported_what_it_needs_and_for_what():
     _, findings = decode_valid(document({"additionalGids": [5]}, version="0.5.0"))
     assert [str(finding) for finding in findings] == [
         "cdiVersion: 0.5.0 is too old; needs cdiVersion 0.7.0 or later: "

@@ -38,7 +38,7 @@ def test_without_a_word_all_is_at_its_default():
     assert origins == {key.name: "default" for key in KEYS}
 
 
-def test_the_last_word_counts_and_its_place_is_told():
+def test_the_last_word_counts_and_its_place_is_reported():
     found, origins, _ = parsed("[generate]\nmode = csv\nvendor=example.com\n", "# first\n[generate]\n\n  mode=NVML  \n")
     assert (found.choices.mode, found.choices.vendor) == ("nvml", "example.com")
     assert (origins["mode"], origins["vendor"], origins["class"]) == ("/2.conf:4", "/1.conf:3", "default")
@@ -190,7 +190,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "told"), WRONG, ids=[told[:40] for _, told in WRONG])
-def test_a_wrong_value_is_told_with_file_and_line_in_one_short_line(text, told):
+def test_a_wrong_value_is_reported_with_file_and_line_in_one_short_line(text, told):
     with pytest.raises(BrokenConfiguration) as caught:
         parsed(text)
     assert caught.value.finding.place == "/1.conf:2"

@@ -105,7 +105,7 @@ def test_text_is_no_elf_file():
     assert flaw_of(b"GROUP ( libc.so.6 )") == "is no ELF file"
 
 
-def test_a_library_of_another_machine_is_told_by_its_header():
+def test_a_library_of_another_machine_is_reported_by_its_header():
     assert flaw_of(X86, "aarch64") == "is a 64-bit library for another processor than aarch64"
     assert flaw_of(shared_library("libmade.so.1", "i386")) == "is a 32-bit library for another processor than x86_64"
 

@@ -20,7 +20,7 @@ def test_the_modules_version_is_in_the_line_of_nvrm(text, version):
     assert driver_texts.module_version(text) == version
 
 
-def test_bad_lines_of_mig_minors_are_told_and_hide_no_good_ones():
+def test_bad_lines_of_mig_minors_are_reported_and_hide_no_good_ones():
     text = f"config 1\ngpu0/gi1/access 12\n\nnonsense\ngpu0/gi1/ci0/access x\ngpu0/gi2/access {'9' * 5000}\n"
     minors, odd = driver_texts.mig_minors(text)
     assert minors == {"config": 1, "gpu0/gi1/access": 12}

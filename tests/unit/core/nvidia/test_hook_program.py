@@ -54,7 +54,7 @@ def test_the_hooks_are_the_commands_of_the_help_page_and_nothing_else_in_it():
         ("busybox 1.36.1 multi-call binary", ""),
     ],
 )
-def test_a_version_is_read_where_one_is_told(text, expected):
+def test_a_version_is_read_where_one_is_reported(text, expected):
     assert version(text) == expected
 
 

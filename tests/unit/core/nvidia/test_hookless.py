@@ -112,7 +112,7 @@ def test_a_name_with_a_version_is_left_to_those_that_tell_the_version_or_have_no
     assert not {f"libnvidia-allocator.so.{VERSION}", "libnvidia-egl-gbm.so.1.1.2"} & names
 
 
-def test_triton_is_told_a_directory_that_has_both_names_in_containers_of_both_families():
+def test_triton_is_reported_a_directory_that_has_both_names_in_containers_of_both_families():
     assert f"TRITON_LIBCUDA_PATH={FEDORA}" in spec().container_edits.env
     assert {f"{FEDORA}/libcuda.so", f"{FEDORA}/libcuda.so.1"} <= set(mounts(spec()))
     assert not [word for word in spec(seen(runs=True)).container_edits.env if "TRITON" in word]

@@ -31,7 +31,7 @@ def answer(*gpus, migs=(), **more):
 
 
 def kept(heard, *numbers):
-    """Indices of GPUs and MIG devices that are believed, and the places of what is told."""
+    """Indices of GPUs and MIG devices that are believed, and the places of what is reported."""
     found = believed(heard, kernel(*numbers))
     names = [str(one.number) for one in found.gpus] + [f"{one.parent}:{one.number}" for one in found.migs]
     return names, [finding.place for finding in found.findings]

@@ -11,7 +11,7 @@ OUTPUT = "/var/run/cdi/nvidia.yaml"
 
 
 def covering(path, wanted):
-    """The watch by which a change of this path is told."""
+    """The watch by which a change of this path is reported."""
     directory, _, name = path.rpartition("/")
     for watch in wanted:
         if watch.directory == directory and (
@@ -102,7 +102,7 @@ def test_nodes_and_sockets_are_never_watched_for_writers():
             assert watch.writes == NONE, watch
 
 
-def test_the_output_comes_first_so_that_its_own_path_is_told():
+def test_the_output_comes_first_so_that_its_own_path_is_reported():
     assert watches(Choices(), "/run/cdi/nvidia.yaml")[0].directory == "/run/cdi"
 
 

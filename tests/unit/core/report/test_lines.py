@@ -27,7 +27,7 @@ def test_what_was_said_and_holds_still_is_for_debugging():
     assert {priority for priority, _ in told(WORSE._replace(changed=False), WORSE)} == {DEBUG}
 
 
-def test_a_finding_is_told_once_and_not_beside_a_reason_that_has_it():
+def test_a_finding_is_reported_once_and_not_beside_a_reason_that_has_it():
     assert [(p, text) for p, text in told(WORSE, READY) if p < DEBUG] == [
         (WARNING, f"degraded: 2 GPUs; {MISSING}; /run/cdi/nvidia.yaml published"),
         (WARNING, str(OTHER)),
@@ -39,7 +39,7 @@ def test_an_superseded_pass_warns_of_nothing():
 
 
 def after(*passes):
-    """The last of them, as it is remembered when each has been told."""
+    """The last of them, as it is remembered when each has been reported."""
     before = None
     for done in passes:
         before = done._replace(unsaid=is_unsaid(done, before))
@@ -72,7 +72,7 @@ def test_a_device_that_comes_or_goes_is_noticed_also_in_passing():
     assert any(p == WARNING and "device 0 is another one now" in text for p, text in told(done, before))
 
 
-def test_a_boot_that_was_held_up_in_vain_is_told_with_what_helps_unless_it_has_been():
+def test_a_boot_that_was_held_up_in_vain_is_reported_with_what_helps_unless_it_has_been():
     waiting = Pass("waiting-driver", "the nvidia module is not loaded")
     told = waited(waiting, 10.0)
     assert told and told.priority == WARNING

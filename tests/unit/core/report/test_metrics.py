@@ -50,7 +50,7 @@ def test_each_state_is_a_series_and_one_of_them_is_1():
     assert len(series) == 7
 
 
-def test_before_the_first_probe_no_state_is_1_and_no_moment_is_told():
+def test_before_the_first_probe_no_state_is_1_and_no_moment_is_reported():
     found = read(Measured("1.2.3", "", 5.0))
     assert {value for key, value in found.items() if key[0] == "state"} == {0.0}
     assert not [key for key in found if key[0] in ("last_probe_timestamp_seconds", "state_since_timestamp_seconds")]
@@ -85,7 +85,7 @@ def test_every_series_has_a_help_and_the_type_that_its_name_promises():
         assert (family.kind == "counter") == family.name.endswith("_total")
 
 
-def test_no_uuid_is_told_unless_somebody_asked_for_it():
+def test_no_uuid_is_reported_unless_somebody_asked_for_it():
     uuid = "GPU-00000000-0000-4000-8000-000000000001"
     assert "uuid" not in metrics.text(READY)
     found = read(READY._replace(device_uuids=(("0", uuid),)))

@@ -180,7 +180,7 @@ def in_order(steps, *patterns):
     return [pattern for pattern in patterns if not any(re.search(pattern, text) for text in texts)]
 
 
-def test_bytes_and_mode_are_on_disk_before_the_rename_and_the_rename_before_success_is_told(tmp_path):
+def test_bytes_and_mode_are_on_disk_before_the_rename_and_the_rename_before_success_is_reported(tmp_path):
     steps = clean_steps(os.path.join(tmp_path, "clean"), SCENARIOS["replacing"])
     temporary = r"/home/\.nvidia\.yaml\.[0-9a-f]{6}\.tmp>"
     assert not in_order(
@@ -195,7 +195,7 @@ def test_bytes_and_mode_are_on_disk_before_the_rename_and_the_rename_before_succ
     )
 
 
-def test_what_is_withdrawn_is_gone_on_disk_before_success_is_told(tmp_path):
+def test_what_is_withdrawn_is_gone_on_disk_before_success_is_reported(tmp_path):
     steps = clean_steps(os.path.join(tmp_path, "clean"), SCENARIOS["withdrawing"])
     assert not in_order(steps, r"unlinkat\(\d+<.*/home>, \"nvidia\.yaml\"", r"fsync\(\d+<.*/home>\)")
 

@@ -1,4 +1,4 @@
-"""What a publisher does for one document, on a filesystem that does what it is told."""
+"""What a publisher does for one document, on a filesystem that does what it is reported."""
 
 import errno
 import fcntl
@@ -327,7 +327,7 @@ def test_a_filesystem_that_cannot_sync_directories_is_no_fault(spec, monkeypatch
 
 
 @pytest.mark.root
-def test_who_may_not_write_there_is_told_to_be_root(shelf, spec):
+def test_who_may_not_write_there_is_reported_to_be_root(shelf, spec):
     publish(spec, OLD)
 
     def try_it():

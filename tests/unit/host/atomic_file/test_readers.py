@@ -1,4 +1,4 @@
-"""Those who read while we write, and those who wait to be told."""
+"""Those who read while we write, and those who wait to be reported."""
 
 import os
 
