@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from cdi_refreshd import cli, config, options
-from cdi_refreshd.commands import oneshot
+from cdi_refreshd import cli, config, options, pipeline
 from cdi_refreshd.core.config.settings import BrokenConfiguration, Settings
 
 MODE = "[generate]\nmode = {}\n".format
@@ -260,11 +259,11 @@ def asked(monkeypatch):
     class Enough(Exception):
         pass
 
-    def one_pass(request, target, _):
+    def one_pass(request, target, *_):
         requests.append((request, target.path, target.form))
         raise Enough
 
-    monkeypatch.setattr(oneshot.pipeline, "one_pass", one_pass)
+    monkeypatch.setattr(pipeline, "one_pass", one_pass)
 
     def ask(run, *argv):
         with pytest.raises(Enough):
