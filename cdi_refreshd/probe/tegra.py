@@ -100,9 +100,14 @@ def _flat(found: Mapping[str, tuple[T, ...]]) -> Iterator[T]:
 
 
 def _report_unmatched(tree: Tree, found: Mapping[str, tuple[T, ...]]) -> None:
-    """Worth knowing and no more: one list serves several models, and few have all that it names."""
+    """Worth knowing and no more: one list serves several models, and few have all that it names. All need a libcuda."""
+    cuda = [entry for entry in found if entry.rpartition("/")[2].startswith("libcuda.so")]
+    without = bool(cuda) and not any(found[entry] for entry in cuda)
     for entry, matched in found.items():
-        if not matched:
+        if without and entry in cuda:
+            fact = "is in a CSV file, and nothing here matches it: containers have no CUDA"
+            tree.note(Finding("degraded", entry, fact, "install the driver's libraries again"))
+        elif not matched:
             tree.note(Finding("info", entry, "is in a CSV file, and nothing here matches it"))
 
 

@@ -209,6 +209,22 @@ def test_an_entry_that_matches_nothing_is_worth_knowing(host):
         assert f"{entry}: is in a CSV file, and nothing here matches it" in said
 
 
+def test_a_list_whose_libcuda_is_not_there_is_never_ready(host):
+    libcuda = f"{TEGRA_LIB}/libcuda.so.1.1"
+    lists = f"dev, /dev/nvgpu/igpu0/*\nlib, {libcuda}\nlib, /opt/libcuda.so.1.1\n"
+    nodes = {"nvgpu/igpu0/ctrl": [235, 1]}
+    host.become(listed(lists, extra_nodes=nodes))
+    assert (
+        f"{libcuda}: is in a CSV file, and nothing here matches it: containers have no CUDA"
+        in host.run("oneshot").stderr
+    )
+    assert host.run("oneshot", "--strict").returncode == 5
+    one_is_enough = listed(lists, extra_nodes=nodes)
+    one_is_enough["add"] |= {"/opt/libcuda.so.1.1": ""}
+    host.become(one_is_enough)
+    assert "no CUDA" not in host.run("oneshot").stderr
+
+
 @pytest.mark.parametrize("words", [[], ["--mode", "csv"]], ids=["auto", "csv"])
 def test_a_tegra_whose_gpu_has_no_node_yet_is_never_ready(host, words):
     host.become(listed("dev, /dev/nvgpu/igpu*/*\ndev, /dev/nvmap\n"))
