@@ -28,7 +28,7 @@ NEXT = """
 Where to go next:
   make test                    all tests
   README.md                    what it does and how to install it
-  .venv/bin/cdi-refreshd       its verbs
+  .venv/bin/cdi-refreshd       its commands
   python -m tests.machine      run any command in a made-up GPU machine (tests/machine/__init__.py)"""
 
 
