@@ -11,7 +11,7 @@ from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.checks.registry import RuleFinding
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia.inventory import Inventory
-from cdi_refreshd.core.refresh import absence, restore_policy, scheduler, states
+from cdi_refreshd.core.refresh import removed_gpus, restore_policy, scheduler, states
 from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 from cdi_refreshd.core.refresh.event_source import EventSource
 from cdi_refreshd.core.refresh.scheduler import Pending, Scheduler, Timing
@@ -271,7 +271,7 @@ class Passes:
         """While a child probes, perhaps for a minute, or is stuck for days; and while probes are held back."""
         self.meanwhile_at_s = math.inf
         self.child_spoke()
-        if (not self.refresh and not self.is_held()) or self._withdraw_the_absent():
+        if (not self.refresh and not self.is_held()) or self._withdraw_removed():
             return
         pending, loss = self.scheduler.pending, self.published.lost()
         hangs_from_s = self.refresh.began_s + HANGS_AFTER_S if self.refresh else math.inf
@@ -281,15 +281,15 @@ class Passes:
         elif loss and self.refresh:
             self.meanwhile_at_s = hangs_from_s
 
-    def _withdraw_the_absent(self) -> bool:
+    def _withdraw_removed(self) -> bool:
         """GPUs that have gone need no probe to be known as gone. Whether the spec is another one now."""
         choices, target = self.configuration.settings.here, self.configuration.target
-        if not self.refresh or not self.published.files or choices.mode not in absence.GATED_MODES:
+        if not self.refresh or not self.published.files or choices.mode not in removed_gpus.GATED_MODES:
             return False
         with contextlib.suppress(Fault, OSError):  # what cannot be read says nothing
             seen = machine.presence(Tree(choices.driver_root))
             made = states.absence(seen)
-            left = absence.without_the_absent(self.inventory, seen) if self.inventory and not made else None
+            left = removed_gpus.without_removed(self.inventory, seen) if self.inventory and not made else None
             if left:
                 made = states.draft(left, choices, True)
             if made and made.action != states.KEEP:

@@ -8,10 +8,10 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
-from cdi_refreshd.core.absence import ABSENT, unseen
 from cdi_refreshd.core.formats.globs import WILDCARD
 from cdi_refreshd.core.formats.globs import matching as matching_names
 from cdi_refreshd.core.nvidia.inventory import Link, Node
+from cdi_refreshd.core.read_errors import ABSENT, unreadable
 
 
 def node(path: str) -> Node | None:
@@ -20,7 +20,7 @@ def node(path: str) -> Node | None:
         seen = os.lstat(path)
     except OSError as error:
         if error.errno not in ABSENT:
-            raise unseen(path, error) from None
+            raise unreadable(path, error) from None
         return None
     if not stat.S_ISCHR(seen.st_mode):
         return None
@@ -63,7 +63,7 @@ def _names(directory: str, pattern: str) -> list[str]:
         names = matching_names(sorted(os.listdir(directory or "/")), (pattern,))
     except OSError as error:
         if error.errno not in ABSENT:
-            raise unseen(directory, error) from None
+            raise unreadable(directory, error) from None
         return []
     return [name for name in names if name.isprintable()]
 
@@ -76,5 +76,5 @@ def links(paths: Iterable[str]) -> tuple[Link, ...]:
             found.append(Link(path, os.readlink(path)))
         except OSError as error:
             if error.errno not in (*ABSENT, errno.EINVAL):  # EINVAL: it is something else
-                raise unseen(path, error) from None
+                raise unreadable(path, error) from None
     return tuple(found)

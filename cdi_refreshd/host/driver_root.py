@@ -6,10 +6,10 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from cdi_refreshd.core.absence import ABSENT, unseen
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.formats import elf
 from cdi_refreshd.core.formats.globs import WILDCARD, matching
+from cdi_refreshd.core.read_errors import ABSENT, unreadable
 from cdi_refreshd.host import regular_file
 from cdi_refreshd.host.regular_file import NotRegular
 
@@ -179,7 +179,7 @@ class Tree:
             return LibraryFile(None, -1)
         except OSError as error:
             if error.errno not in (*ABSENT, *NOT_ALLOWED):
-                raise unseen(path, error) from None
+                raise unreadable(path, error) from None
             return LibraryFile(None, -1, f"cannot be read: {os.strerror(error.errno or 0)}")
 
     def untrusted_socket(self, path: str) -> str | None:
@@ -197,7 +197,7 @@ class Tree:
             except OSError as error:
                 if error.errno in ABSENT:
                     return None
-                raise unseen(at, error) from None
+                raise unreadable(at, error) from None
             if stat.S_ISLNK(seen.st_mode):
                 return "is reached through a symbolic link"
             if seen.st_uid not in owners:
@@ -214,7 +214,7 @@ class Tree:
                 self._seen[path] = (mode, os.readlink(path) if stat.S_ISLNK(mode) else "")
             except (OSError, ValueError) as error:
                 if isinstance(error, OSError) and error.errno not in (*ABSENT, *NOT_ALLOWED):
-                    raise unseen(path, error) from None
+                    raise unreadable(path, error) from None
                 self._seen[path] = (0, "")
         return self._seen[path]
 
@@ -228,7 +228,7 @@ class Tree:
     def _refused(self, path: str, error: OSError) -> None:
         """That we may not read something lasts, and is reported; of anything else nobody knows whether it is there."""
         if error.errno not in NOT_ALLOWED:
-            raise unseen(path, error)
+            raise unreadable(path, error)
         self._find(path, f"cannot be read: {os.strerror(error.errno or 0)}")
 
     def _find(self, place: str, fact: str, hint: str = "") -> None:

@@ -4,7 +4,6 @@ import os
 import stat
 from collections.abc import Iterable
 
-from cdi_refreshd.core.absence import ABSENT
 from cdi_refreshd.core.checks.host_facts import (
     BLOCK,
     CHARACTER,
@@ -17,6 +16,7 @@ from cdi_refreshd.core.checks.host_facts import (
     UNKNOWN,
     Entry,
 )
+from cdi_refreshd.core.read_errors import ABSENT
 
 KINDS = {
     stat.S_IFCHR: CHARACTER,

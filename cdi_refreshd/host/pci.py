@@ -6,8 +6,8 @@ the kernel had no memory or no descriptor left.
 
 import os
 
-from cdi_refreshd.core.absence import unseen
 from cdi_refreshd.core.nvidia.inventory import PciFunction
+from cdi_refreshd.core.read_errors import unreadable
 
 NVIDIA = "0x10de"
 DISPLAY = "0x03"
@@ -49,7 +49,7 @@ def _names(directory: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise unseen(directory, error) from None
+        raise unreadable(directory, error) from None
 
 
 def _read(path: str) -> str:
@@ -62,7 +62,7 @@ def _read(path: str) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise unseen(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def _link_name(path: str) -> str:
@@ -71,4 +71,4 @@ def _link_name(path: str) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise unseen(path, error) from None
+        raise unreadable(path, error) from None

@@ -6,10 +6,10 @@ Only ENOENT says that something is not there; every other error is raised as a F
 import os
 from collections.abc import Iterator
 
-from cdi_refreshd.core.absence import unseen
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia import driver_texts
 from cdi_refreshd.core.nvidia.inventory import KernelGpu
+from cdi_refreshd.core.read_errors import unreadable
 
 MIG_MINORS = "/proc/driver/nvidia-caps/mig-minors"
 CAPABILITIES = "/proc/driver/nvidia/capabilities"
@@ -24,7 +24,7 @@ def text(path: str) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise unseen(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def told(path: str) -> str:
@@ -53,7 +53,7 @@ def is_there(path: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise unseen(path, error) from None
+        raise unreadable(path, error) from None
     return True
 
 
@@ -72,7 +72,7 @@ def gpus() -> tuple[KernelGpu, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise unseen(GPUS, error) from None
+        raise unreadable(GPUS, error) from None
     return tuple(_gpu(address, told(f"{GPUS}/{address}/information")) for address in addresses)
 
 
@@ -124,7 +124,7 @@ def capability_files() -> Iterator[str]:
 
 def _refuse(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
-        raise unseen(str(error.filename), error)
+        raise unreadable(str(error.filename), error)
 
 
 def mig_capable() -> frozenset[int]:

@@ -5,7 +5,6 @@ import json
 import os
 from typing import NamedTuple
 
-from cdi_refreshd.core.absence import ABSENT, unseen
 from cdi_refreshd.core.checks.host_facts import UNKNOWN, Entry, registered
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia import device_node_plan, driver_texts
@@ -22,6 +21,7 @@ from cdi_refreshd.core.nvidia.device_node_plan import (
     Memory,
 )
 from cdi_refreshd.core.nvidia.inventory import read_back
+from cdi_refreshd.core.read_errors import ABSENT, unreadable
 from cdi_refreshd.host import atomic_file, char_devices, mknod, path_entries, pci, procfs, regular_file
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe import tegra
@@ -174,7 +174,7 @@ def names(directory: str) -> list[str]:
         return sorted(os.listdir(directory))
     except OSError as error:
         if error.errno not in ABSENT:
-            raise unseen(directory, error) from None
+            raise unreadable(directory, error) from None
         return []
 
 
@@ -185,7 +185,7 @@ def number(module: str) -> int:
     except FileNotFoundError:
         return 0
     except OSError as error:
-        raise unseen(module, error) from None
+        raise unreadable(module, error) from None
 
 
 def recalled() -> Memory:

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from cdi_refreshd.core.absence import unseen
 from cdi_refreshd.core.config.generate_options import CSV_FILES, Choices
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia import csv_files
@@ -12,6 +11,7 @@ from cdi_refreshd.core.nvidia.driver_paths import TEGRA_RELEASE
 from cdi_refreshd.core.nvidia.driver_texts import integrated_name
 from cdi_refreshd.core.nvidia.inventory import Link, Tegra
 from cdi_refreshd.core.nvidia.nvml_answer import Answer, RawGpu
+from cdi_refreshd.core.read_errors import unreadable
 from cdi_refreshd.host import char_devices, procfs, regular_file
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.host.regular_file import NotRegular
@@ -36,7 +36,7 @@ def _family(tree: Tree) -> bytes:
     except (FileNotFoundError, NotRegular):
         return b""
     except OSError as error:
-        raise unseen(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def integrated(gpu: RawGpu) -> bool:

@@ -1,16 +1,16 @@
-"""What sysfs and procfs say of a spec while no probe ends: GPUs that are gone need no NVML to be known as gone."""
+"""Which GPUs of the published spec are gone, by sysfs and procfs alone: for a probe that hangs in NVML."""
 
 from cdi_refreshd.core.findings import LEFT_OUT, Finding
 from cdi_refreshd.core.nvidia.inventory import Inventory, Presence
 
 GATED_MODES = ("auto", "nvml")
-"""In which absence is decided so."""
+"""The modes in which sysfs and procfs decide that a GPU is gone."""
 
 
-def without_the_absent(published: Inventory, seen: Presence) -> Inventory | None:
-    """The inventory that the spec came from, without GPUs that have left the bus or the driver; None where none has."""
-    there = {function.address for function in seen.functions if function.driver == "nvidia"}
-    gone = [gpu for gpu in published.gpus if gpu.pci and gpu.pci not in there]
+def without_removed(published: Inventory, seen: Presence) -> Inventory | None:
+    """The published spec's inventory without the GPUs that have left the bus or the driver; None if none has."""
+    bound = {function.address for function in seen.functions if function.driver == "nvidia"}
+    gone = [gpu for gpu in published.gpus if gpu.pci and gpu.pci not in bound]
     if published.mode != "nvml" or not gone:
         return None
     numbers = {gpu.number for gpu in gone}
