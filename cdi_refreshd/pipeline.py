@@ -18,6 +18,7 @@ from cdi_refreshd.core.checks.registry import RuleFinding, fatal_count
 from cdi_refreshd.core.config.settings import Settings
 from cdi_refreshd.core.findings import SEVERITIES, Fault, Finding
 from cdi_refreshd.core.nvidia.build.coherent import NAMES, parts
+from cdi_refreshd.core.nvidia.gpu_count import on_bus
 from cdi_refreshd.core.nvidia.inventory import Inventory, from_json
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.core.refresh.states import Facts, Verdict
@@ -230,9 +231,8 @@ def _is_left_out(one: RuleFinding, found: list[RuleFinding], probed: Iterable[Fi
 
 def gpus_missing(seen: Inventory | None, expected: int) -> Finding | None:
     """Of those that the host should have; None where nobody said how many, or nobody could look."""
-    if seen is None or not seen.presence.sysfs:
-        return None
-    found = expected_gpus.missing(len(seen.presence.functions) or len(seen.gpus), expected)
+    there = on_bus(seen.presence) if seen else None
+    found = expected_gpus.missing(None if there is None else len(there), expected)
     return found.finding if found else None
 
 

@@ -62,7 +62,36 @@ shows what is in force, and where each value came from.
 The command line and the environment variables of
 .Ic nvidia-ctk cdi generate
 take precedence over the files."""
-TAIL = r""".Sh EXAMPLES
+TAIL = r""".Sh EXPECTED GPUS
+.Cm expected\-gpus
+is held against the NVIDIA GPUs on the PCI bus, by
+.Ic oneshot ,
+by
+.Ic check
+and by the daemon alike.
+With fewer the state is
+.Li degraded ,
+or
+.Li failed
+where there is none at all.
+.Bl -bullet -compact
+.It
+A GPU counts whatever has it: the nvidia driver, vfio\-pci for a virtual machine, another driver or none, and one that
+the module excludes
+.Pq Li NVreg_ExcludedGpus .
+That it cannot be given to a container is reported in other words.
+.It
+A GPU that is cut into MIG slices is one.
+.It
+A virtual function
+.Pq SR\-IOV
+does not count, since its GPU does; one that was given to a virtual machine is a GPU there.
+.It
+Under WSL and on Tegra, where the GPU is not on the PCI bus, and where
+.Pa /sys
+cannot be read, nothing is compared.
+.El
+.Sh EXAMPLES
 The driver is in a container, and tools look for the spec in
 .Pa /etc/cdi :
 .Bd -literal -offset indent

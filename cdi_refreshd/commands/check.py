@@ -37,7 +37,7 @@ def run(argv: list[str]) -> int:
     seen = spec_directories.gathered(directories, options.files, settings.prefix)
     found, host = published.findings(seen)
     found += container_runtimes.findings(seen, host, asked) if asks else []
-    missing = expected_gpus.missing(host.functions or len(host.gpus), settings.expected_gpus)
+    missing = expected_gpus.missing(host.on_bus, settings.expected_gpus)
     found += [missing] if missing and directories else []
     told = report.at_least(options.level, found)
     blind = any(one.unreadable for one in seen.broken)

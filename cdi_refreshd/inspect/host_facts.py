@@ -8,8 +8,9 @@ from cdi_refreshd.core.checks.host_facts import BoundGpu, Host, Instance
 from cdi_refreshd.core.checks.subject import TEGRA, WSL, Subject
 from cdi_refreshd.core.nvidia.driver_paths import LIBRARY_DIRS
 from cdi_refreshd.core.nvidia.driver_texts import VERSION, gpu_minor
+from cdi_refreshd.core.nvidia.gpu_count import on_bus, physical
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
-from cdi_refreshd.core.nvidia.inventory import PciFunction
+from cdi_refreshd.core.nvidia.inventory import PciFunction, Presence
 from cdi_refreshd.host import path_entries, pci, procfs, program_output
 from cdi_refreshd.inspect import candidate
 from cdi_refreshd.probe import hook_program
@@ -17,6 +18,7 @@ from cdi_refreshd.probe import hook_program
 LIBRARIES = ("libcuda.so.1", "libnvidia-ml.so.1")
 MODULES = ("nvidia", "nvidia_uvm", "nvidia_modeset")
 WSL_DRIVER = ("/usr/lib/wsl/lib/libnvidia-ml.so.1", "/usr/lib/wsl/lib/libcuda.so.1")
+DXG = "/dev/dxg"
 WSL_STORES, WSL_CUDA = "/usr/lib/wsl/drivers", "libcuda.so.1.1"
 """What Windows' NVIDIA driver lays there; /dev/dxg is there for everybody's GPUs."""
 
@@ -24,7 +26,10 @@ WSL_STORES, WSL_CUDA = "/usr/lib/wsl/drivers", "libcuda.so.1.1"
 def full_host(subjects: Iterable[Subject], more: Iterable[str] = (), probed: bool = False) -> Host:
     """The same, and what there is of NVIDIA's GPUs and driver. `probed`: a child has looked into libraries just now."""
     subjects = tuple(subjects)
-    functions = [function for function in pci.functions() if not function.virtual]
+    everywhere = pci.functions()
+    functions = physical(everywhere)
+    kind = "" if functions else platform()
+    there = on_bus(Presence(pci.readable(), everywhere, wsl=os.path.exists(DXG), tegra=kind == TEGRA))
     bound = [function for function in functions if function.driver == "nvidia"]
     instances = mig_instances() if bound else ()
     found = [of.gpus for of in subjects if of.gpus]
@@ -38,10 +43,11 @@ def full_host(subjects: Iterable[Subject], more: Iterable[str] = (), probed: boo
         library_version=library_version((*directories, *LIBRARY_DIRS[1:])),
         gpus=tuple(bound_gpu(function) for function in bound if os.path.isdir(procfs_of(function))),
         functions=len(functions),
+        on_bus=None if there is None else len(there),
         without_driver=tuple(function.address for function in functions if not function.driver),
         instances=instances,
         mig_capable=procfs.mig_capable() if bound else frozenset(),
-        platform="" if functions else platform(),
+        platform=kind,
         flaws={} if probed else flaws(path for of in subjects for path in library_rules.paths(of)),
         hook_programs={} if probed else hook_programs(subjects),
     )
@@ -93,7 +99,7 @@ def bound_gpu(function: PciFunction) -> BoundGpu:
 
 def platform() -> str:
     """Where no PCI function tells of a GPU."""
-    if os.path.exists("/dev/dxg"):
+    if os.path.exists(DXG):
         stores = (f"{WSL_STORES}/{name}/{WSL_CUDA}" for name in path_entries.names(WSL_STORES))
         return WSL if any(map(os.path.exists, (*WSL_DRIVER, *stores))) else ""
     from cdi_refreshd.host.driver_root import Tree  # noqa: PLC0415 - hosts without a PCI GPU come here alone

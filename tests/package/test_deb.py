@@ -79,7 +79,7 @@ class System:
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         done = Pass(state="ready", reason="", path=f"/{spec}", stands=True, sha256=sha256)
         monkeypatch.setattr(state_file, "PATH", str(self.top / "run/cdi-refreshd/state.json"))
-        state_file.write(state_of(done, Life(1, ""), ""))
+        state_file.write(state_of(done, Life(1, "")))
         return self.write(spec, text)
 
 

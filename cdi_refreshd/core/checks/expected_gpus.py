@@ -7,8 +7,8 @@ PLACE = "PCI bus"
 HINT = "see lspci -d 10de: and dmesg, or correct [host] expected-gpus"
 
 
-def missing(there: int, expected: int) -> RuleFinding | None:
-    """`expected` 0: nobody said how many."""
-    if there >= expected:
+def missing(there: int | None, expected: int) -> RuleFinding | None:
+    """`there`: of core.nvidia.gpu_count, None where nobody can tell. `expected` 0: nobody said how many."""
+    if there is None or there >= expected:
         return None
     return found("gpu-expected", PLACE, f"has {counted(there, 'NVIDIA GPU')}, and {expected} are expected", HINT)

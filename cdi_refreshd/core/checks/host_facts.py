@@ -65,6 +65,8 @@ class Host(NamedTuple):
     gpus: tuple[BoundGpu, ...] = ()
     functions: int = 0
     """How many display functions of NVIDIA's there are, whoever has them; none of them virtual."""
+    on_bus: int | None = None
+    """The same for who compares it with what should be there: None where that cannot be told."""
     without_driver: tuple[str, ...] = ()
     """Addresses of display functions that no driver at all has."""
     instances: tuple[Instance, ...] = ()

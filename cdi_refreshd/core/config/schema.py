@@ -267,7 +267,7 @@ KEYS = (
         "expected-gpus",
         NUMBER,
         "expected_gpus",
-        "How many NVIDIA GPUs the host has; fewer on the PCI bus are a finding. 0: nobody knows.",
+        "How many NVIDIA GPUs the host has; see EXPECTED GPUS in cdi-refreshd.conf(5). 0: nobody knows.",
     ),
     Key(DAEMON, "settle", _span(0, 60), "settle_s", "How long an event waits for more of its kind."),
     Key(

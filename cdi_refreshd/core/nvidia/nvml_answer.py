@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from cdi_refreshd.core.findings import LEFT_OUT, Fault, Finding
 from cdi_refreshd.core.nvidia.driver_texts import VERSION, integrated_name
+from cdi_refreshd.core.nvidia.gpu_count import physical
 from cdi_refreshd.core.nvidia.inventory import KernelGpu, Nvml, PciFunction
 
 MINOR_AT_MOST = 247
@@ -251,7 +252,7 @@ def forgotten(answer: Answer, functions: Iterable[PciFunction], kernel: Iterable
     What has another driver is that driver's on purpose. What is bound, and the module does not list, is hidden from a
     container on purpose; what is excluded is so by the module's parameter.
     """
-    functions = [function for function in functions if not function.virtual]
+    functions = physical(functions)
     has = {one.address for one in kernel if not one.excluded}
     named = {*(gpu.pci for gpu in answer.gpus), *answer.known}
     missing = [f.address for f in functions if f.driver == "nvidia" and f.address in has - named]

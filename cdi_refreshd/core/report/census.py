@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from cdi_refreshd.core.nvidia.gpu_count import on_bus
 from cdi_refreshd.core.nvidia.inventory import Inventory, Presence
 
 Counts = tuple[tuple[str, int], ...]
@@ -23,17 +24,18 @@ def census(seen: Inventory | None, is_described: bool, stands: bool, before: Cen
     """
     if seen is None:
         return before if stands else before._replace(spec_devices=Census().spec_devices)
-    found = Census(_by_driver(seen.presence, len(seen.gpus)))
+    found = Census(_by_driver(seen.presence, len(seen.gpus), before.host_gpus))
     if is_described:
         return found._replace(spec_devices=(("gpu", len(seen.gpus)), ("mig", len(seen.migs))))
     return found._replace(spec_devices=before.spec_devices) if stands else found
 
 
-def _by_driver(seen: Presence, listed: int) -> Counts:
-    """WSL and Tegra have no PCI functions, so there it is what NVML lists."""
-    if not seen.functions:
-        return (("nvidia", listed),) if listed else ()
-    return tuple(sorted(Counter(function.driver for function in seen.functions).items()))
+def _by_driver(seen: Presence, listed: int, before: Counts) -> Counts:
+    """A host without GPUs has 0 of them, and one that nobody can look into has those of before."""
+    functions = on_bus(seen)
+    if functions is None:  # under WSL and on Tegra it is what NVML lists
+        return (("nvidia", listed),) if seen.wsl or seen.tegra else before
+    return tuple(sorted({"nvidia": 0, **Counter(function.driver for function in functions)}.items()))
 
 
 def without_uuids(content: bytes, uuids: Iterable[str]) -> bytes:

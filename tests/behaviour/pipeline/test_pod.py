@@ -104,3 +104,48 @@ def test_a_host_that_should_have_gpus_and_has_none_has_failed_and_its_spec_is_wi
         assert done.returncode == 1
         assert lines(done)[0].startswith("failed: no NVIDIA GPU; PCI bus: has 0 NVIDIA GPUs, and 2 are expected")
         assert host.published() is None
+
+
+def expecting(host, expected):
+    """What oneshot and check find, each in its own way."""
+    configured(host, f"[host]\nexpected-gpus = {expected}\n")
+    done, checked = host.oneshot(), json.loads(host.run("check", "--json", "--level", "info").stdout)
+    return (
+        [f"has {n} NVIDIA GPU" for n in range(9) if f"PCI bus: has {n} NVIDIA GPU" in done.stderr],
+        [one["fact"].partition("s,")[0].partition(",")[0] for one in checked["findings"] if one["rule"] == RULE],
+    )
+
+
+RULE = "gpu-expected"
+VIRTUAL = {"bdf": "0000:41:00.4", "driver": "nvidia"}
+PHYSFN = {"/sys/devices/pci0000:00/0000:41:00.4/physfn": "../0000:01:00.0"}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("changes", "there"),
+    [
+        ({"unbound": [{"bdf": "0000:41:00.0", "driver": "vfio-pci"}]}, 3),
+        ({"unbound": [{"bdf": "0000:41:00.0"}]}, 3),
+        ({"unbound": [VIRTUAL], "links": PHYSFN}, 2),
+        ({"nvml": ["fail nvmlDeviceGetHandleByIndex_v2 15 1"]}, 2),
+    ],
+    ids=["vfio-pci", "no driver", "a virtual function", "one that does not answer"],
+)
+def test_oneshot_and_check_count_the_same_gpus(changes, there):
+    with booted(case(*GPUS) | changes) as machine:
+        host = Host(machine)
+        assert expecting(host, there) == ([], [])
+        fact = f"has {there} NVIDIA GPU"
+        assert expecting(host, there + 1) == ([fact], [fact])
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "changes",
+    [{"extra_nodes": {"dxg": [10, 127]}}, {"add": {"/etc/nv_tegra_release": "# R36\n"}}],
+    ids=["WSL", "Tegra"],
+)
+def test_where_the_gpu_is_not_on_the_bus_nothing_is_compared(changes):
+    with booted(case(**changes)) as machine:
+        assert expecting(Host(machine), 1) == ([], [])

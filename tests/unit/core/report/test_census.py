@@ -53,3 +53,14 @@ def test_labels_are_what_kubernetes_takes():
     assert nfd_features.label("-580.95 beta/1_") == "580.95-beta-1"
     assert len(nfd_features.label("x" * 100)) == 63
     assert "driver" not in nfd_features.text(measured._replace(module=""))
+
+
+def test_a_virtual_function_is_no_gpu_of_the_host():
+    seen = SEEN._replace(presence=Presence(functions=(*FUNCTIONS, PciFunction("0000:00:00.4", "nvidia", virtual=True))))
+    assert census(seen, True, True, Census()).host_gpus == FULL.host_gpus
+
+
+def test_a_host_without_gpus_has_none_and_one_that_nobody_can_look_into_has_what_it_had():
+    assert census(Inventory(), False, False, FULL).host_gpus == (("nvidia", 0),)
+    for blind in (Presence(sysfs=False), Presence(unreadable="/sys/x: I/O error")):
+        assert census(Inventory(presence=blind), False, False, FULL).host_gpus == FULL.host_gpus
