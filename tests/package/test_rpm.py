@@ -67,6 +67,14 @@ def test_the_rpm_has_the_debian_packages_files_with_their_modes_in_fedoras_place
     assert {path: ours[path] for path in ours if path in debians and ours[path] != debians[path]} == {}
 
 
+def test_rules_dashboard_and_plugin_lie_in_both_packages_as_they_are(packages):
+    (rpm,), (deb,) = packages.glob("*.noarch.rpm"), packages.glob("*.deb")
+    wanted = {str(path.relative_to(TOP)) for path in (TOP / "contrib").rglob("*") if path.is_file()}
+    in_deb = {line.split()[-1] for line in printed("dpkg-deb", "-c", deb).splitlines()}
+    assert {f"./usr/share/doc/cdi-refreshd/{name}" for name in wanted} <= in_deb
+    assert {f"/usr/share/doc/cdi-refreshd/{name}" for name in wanted} <= set(of_rpm(rpm))
+
+
 def test_each_unit_is_handled_by_the_scriptlets(packages):
     (rpm,) = packages.glob("*.noarch.rpm")
     scripts = printed("rpm", "-qp", "--scripts", rpm)
