@@ -57,10 +57,17 @@ def test_promtool_finds_no_fault_in_the_rules_and_their_tests_pass():
     promtool("test", "rules", "cdi-refreshd.rules.test.yaml", cwd=FOLDER)
 
 
-def test_each_alert_is_seen_to_fire_by_a_test():
+def test_each_alert_is_seen_to_fire_and_not_to_fire_by_a_test():
     tests = yaml.safe_load((FOLDER / "cdi-refreshd.rules.test.yaml").read_text())["tests"]
-    fired = {one["alertname"] for test in tests for one in test.get("alert_rule_test", ()) if one["exp_alerts"]}
-    assert fired == set(alerts())
+    seen = {(one["alertname"], bool(one["exp_alerts"])) for test in tests for one in test.get("alert_rule_test", ())}
+    assert seen == {(name, fires) for name in alerts() for fires in (True, False)}
+
+
+def test_each_alert_keeps_the_labels_by_which_its_target_is_known():
+    tests = yaml.safe_load((FOLDER / "cdi-refreshd.rules.test.yaml").read_text())["tests"]
+    fired = [one for test in tests for check in test.get("alert_rule_test", ()) for one in check["exp_alerts"]]
+    known = [one["exp_labels"] for one in fired if "pool" not in one["exp_labels"]]
+    assert known and all({"instance", "job"} <= set(labels) for labels in known)
 
 
 def test_promtool_has_nothing_to_say_of_the_metrics():
@@ -74,6 +81,22 @@ def test_every_query_asks_for_metrics_labels_and_states_that_there_are(title, ex
         for label, wanted in re.findall(r'(\w+)[=!]~?"([^"]*)"', braces):
             assert label in {*labels, "instance"}, f"{name} has no {label}"
             assert label != "state" or set(wanted.split("|")) <= set(PRIORITY)
+
+
+def test_grafana_can_lay_out_the_dashboard_and_knows_each_variable_in_it():
+    board = json.loads((FOLDER / "dashboard.json").read_text())
+    panels = board["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [cell for panel in panels for cell in covered(panel["gridPos"])]
+    assert len(set(cells)) == len(cells) and max(x for x, _ in cells) < 24
+    for panel in panels:
+        assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+    known = {variable["name"] for variable in board["templating"]["list"]} | {"__rate_interval"}
+    assert set(re.findall(r"\$\{?(\w+)", json.dumps(panels))) == known
+
+
+def covered(at):
+    return [(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])]
 
 
 def test_prometheus_parses_every_query_of_the_dashboard(tmp_path):
