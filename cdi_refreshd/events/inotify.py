@@ -3,6 +3,7 @@
 Every part of a directory's path is watched, too, for the next part's coming and going: so one that is missing is found
 when it is made, however many levels at once, and one that is moved away, replaced, or reached through a symbolic link
 that changes is found again. A mount over one tells inotify nothing, so the kernel's list of mounts is listened to.
+A file that is watched by its whole name and is a link is watched where the link leads, too.
 
 What we publish ourselves comes back as an event: its path stands in it, and whoever published compares the
 file with what it was then. Our temporaries begin with a dot, which no pattern for specs does.
@@ -21,11 +22,12 @@ from typing import NamedTuple
 from cdi_refreshd.core.formats.globs import matches
 from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 from cdi_refreshd.core.refresh.event_source import EventSource, Scope
-from cdi_refreshd.core.refresh.watch_list import EACH, NONE, Watch
+from cdi_refreshd.core.refresh.watch_list import CLOSED, EACH, NONE, Watch
 
 OVERFLOW = Event(Source.INOTIFY, Kind.QUEUE, Action.OVERFLOW)
 MOUNTS = "/proc/self/mountinfo"
 LINKS_AT_MOST = 40
+WILD = frozenset("*?[")
 READ_BYTES = 1 << 16
 READS_AT_MOST = 64
 """In one `read`: the kernel's queue holds less, so that only who sends without end gets there."""
@@ -175,8 +177,11 @@ class DirectoryWatches(EventSource):
         reached: dict[Watch, int] = {}
         if self._open(faults):
             numbers: dict[tuple[str, int], int] = {}
-            for watch in self._wanted:
+            wanted = list(self._wanted)
+            for watch in wanted:
                 reached[watch] = self._follow(watch, places, numbers, faults)
+                if place := places.get(reached[watch]):
+                    wanted += [found for found in _led_to(watch, place) if found not in reached]
             for number in self._places.keys() - places.keys():
                 libc.inotify_rm_watch(self._inotify, number)  # fails where the kernel was faster: as good
         for watch, number in reached.items():
@@ -254,6 +259,20 @@ def _kernel_mask(watch: Watch) -> int:
 
 def _matches(watch: Watch, name: str) -> bool:
     return bool(name) and (not watch.names or any(matches(name, pattern) for pattern in watch.names))
+
+
+def _led_to(watch: Watch, place: _Place) -> Iterator[Watch]:
+    """The other ends of links among the files that are watched by their names. From now on the links are parts of ways.
+
+    Nodes and sockets are none that tools install, and a spec is never a link's end.
+    """
+    for name in watch.names if watch.writes == CLOSED else ():
+        if WILD.isdisjoint(name):
+            place.parts.add(name)
+            with contextlib.suppress(OSError):
+                directory, last = os.path.split(os.path.join(place.path, os.readlink(f"{place.path}/{name}")))
+                if last not in ("", ".", ".."):
+                    yield Watch(directory, (last,), watch.kind, watch.writes)
 
 
 def _of(watch: Watch, action: Action, name: str = "") -> Event:

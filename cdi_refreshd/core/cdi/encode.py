@@ -3,6 +3,7 @@
 Layout and key order are those of `nvidia-ctk cdi generate`, so that a diff between the two shows only what differs.
 """
 
+import functools
 import re
 from typing import Any
 
@@ -10,6 +11,8 @@ from cdi_refreshd.core.cdi.model import KEYS, Spec
 from cdi_refreshd.core.findings import Fault
 
 INDENT = 4
+REPEATED_AT_MOST = 64
+"""Texts whose form is kept: keys and mount options stand in a document a hundred times, paths once."""
 SIMPLE_KEY_LENGTH = 128
 """YAML allows 1024 characters before the colon; longer keys need the `? key` form. go-yaml changes over here too."""
 
@@ -96,14 +99,19 @@ def _sequence(lines: list[str], items: list[Any], indent: int) -> None:
 
 def _scalar(value: object) -> str:
     if isinstance(value, str):
-        if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-            return value
-        return '"' + _ESCAPED.sub(_escape, value) + '"'
+        return _text(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
     return "[]" if isinstance(value, list) else "{}"
+
+
+@functools.lru_cache(REPEATED_AT_MOST)
+def _text(value: str) -> str:
+    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    return '"' + _ESCAPED.sub(_escape, value) + '"'
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.behaviour.daemon.running import CASE, SPEC
 from tests.machine.driver_files import MULTIARCH as LIB
-from tests.machine.hook_programs import CDI_HOOK, install
+from tests.machine.hook_programs import CDI_HOOK, install, script
 
 pytestmark = pytest.mark.root
 LINK = f"containerPath: {LIB}/libcuda.so.1\n"
@@ -50,6 +50,29 @@ def test_the_hook_program_may_go_come_and_be_exchanged(machine, start):
     daemon.until(lambda: daemon.state()["state"] == "ready")
     machine.path(CDI_HOOK).chmod(0o644)
     daemon.until(lambda: "hookName" not in daemon.text())
+
+
+def test_a_hook_program_that_a_link_leads_to_may_be_exchanged_where_it_lies(machine, start):
+    """As the toolkit of a GPU operator lies, or that of Debian's alternatives."""
+    real = "/usr/local/nvidia/toolkit/nvidia-cdi-hook"
+    machine.become(
+        {**CASE, "path_bins": [], "links": {CDI_HOOK: "/etc/alternatives/hook", "/etc/alternatives/hook": real}}
+    )
+    daemon = ready(start)
+    assert LINK in daemon.text()
+    place = machine.path(real)
+    place.parent.mkdir(parents=True)
+    place.write_text(script("1.17.8"))
+    place.chmod(0o755)
+    daemon.until(lambda: "hookName" in daemon.text() and "update-application-profile" not in daemon.text())
+    place.write_text(script("1.20.0"))
+    daemon.until(lambda: "update-application-profile" in daemon.text())
+    place.chmod(0o644)
+    daemon.until(lambda: LINK in daemon.text() and "hookName" not in daemon.text())
+    place.chmod(0o755)
+    daemon.until(lambda: "hookName" in daemon.text())
+    place.unlink()
+    daemon.until(lambda: LINK in daemon.text() and "hookName" not in daemon.text())
 
 
 def test_mig_devices_come_change_and_go(machine, start):

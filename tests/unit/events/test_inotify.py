@@ -93,6 +93,67 @@ def test_a_name_that_is_no_text_is_reported_in_ascii(watched, tmp_path):
     assert words.isprintable() and words.isascii()
 
 
+# Links
+
+
+@pytest.fixture
+def program(watched, tmp_path):
+    """Watched by its name where it is a link; the file that it leads to by way of another link."""
+    for name in ("bin", "alternatives", "opt"):
+        (tmp_path / name).mkdir()
+    real = tmp_path / "opt" / "hook"
+    real.write_text("1.17")
+    (tmp_path / "alternatives" / "hook").symlink_to(real)
+    (tmp_path / "bin" / "hook").symlink_to("../alternatives/hook")
+    watched.watch(Watch(str(tmp_path / "bin"), ("hook", "other*"), Kind.HOOK))
+    return real
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES.keys() - {"truncated by its path"}))
+def test_what_happens_to_the_file_that_a_watched_link_leads_to_is_reported(watched, program, name):
+    CHANGES[name](program)
+    assert any(words.startswith(f"{program} ") for words in watched.told())
+
+
+def test_a_link_that_leads_elsewhere_is_followed_there(watched, program):
+    other = program.with_name("other")
+    alternative = program.parents[1] / "alternatives" / "hook"
+    alternative.unlink()
+    alternative.symlink_to(other)
+    assert watched.told()
+    other.write_text("1.20")
+    assert {words.split(" ")[0] for words in watched.told()} == {str(other)}
+    program.write_text("1.18")
+    assert watched.told() == []
+
+
+def test_a_file_that_becomes_a_link_is_followed(watched, program):
+    watched.watch(Watch(str(program.parent), ("hook",), Kind.HOOK))
+    other = program.parents[1] / "alternatives" / "other"
+    program.unlink()
+    program.symlink_to(other)
+    assert watched.told()
+    other.touch()
+    assert {words.split(" ")[0] for words in watched.told()} == {str(other)}
+
+
+def test_the_directory_of_a_links_end_may_come_later(watched, program):
+    shutil.rmtree(program.parent)
+    assert watched.told()
+    program.parent.mkdir()
+    program.write_text("1.20")
+    assert any(words.startswith(f"{program} ") for words in watched.told())
+
+
+@pytest.mark.parametrize("target", ["hook", "other", "/", "..", "."])
+def test_a_link_that_leads_nowhere_ends_nothing(watched, tmp_path, target):
+    (tmp_path / "hook").symlink_to(target)
+    (tmp_path / "other").symlink_to("hook")
+    watched.watch(Watch(str(tmp_path), ("hook",), Kind.HOOK))
+    (tmp_path / "hook").unlink()
+    assert len(watched.told()) == 1
+
+
 # Publishing
 
 

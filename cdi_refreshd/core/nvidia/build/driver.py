@@ -3,7 +3,7 @@
 from cdi_refreshd.core.cdi.model import ContainerEdits, Mount
 from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.nvidia.build.edits import READ_ONLY, SOCKET, below, config_mount, merged, mount
-from cdi_refreshd.core.nvidia.build.hooks import Hooks, library_folders
+from cdi_refreshd.core.nvidia.build.hooks import Hooks
 from cdi_refreshd.core.nvidia.build.links import graphics_links, library_links, soname_links
 from cdi_refreshd.core.nvidia.build.places import Places, once
 from cdi_refreshd.core.nvidia.driver_paths import USUAL_PATH
@@ -51,7 +51,7 @@ def libraries(driver: Driver, choices: Choices, hooks: Hooks) -> ContainerEdits:
         hooks=(
             *hooks.links(library_links(driver.libraries, hooks.places)),
             *hooks.call("enable-cuda-compat", *compat),
-            *hooks.ldcache(library_folders(item.container_path for item in mounts)),
+            *hooks.ldcache(item.container_path for item in mounts),
             *hooks.call("disable-device-node-modification"),
         ),
     )

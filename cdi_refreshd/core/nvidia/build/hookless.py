@@ -4,7 +4,7 @@ A link becomes one more mount of the file that it leads to. Nothing is put below
 /proc, which runc refuses, and LD_LIBRARY_PATH is left alone: a variable of a spec replaces the image's own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Mount
 from cdi_refreshd.core.config.generate_options import Choices
@@ -22,28 +22,28 @@ CUDA_NAMES = ("libcuda.so", "libcuda.so.1")
 def completed(edits: ContainerEdits, links: Iterable[Link]) -> ContainerEdits:
     """The edits with a mount for each link, and with a word for who asks the loader's cache and not the loader."""
     ends = targets(links)
-    mounts = once((*edits.mounts, *link_mounts(edits.mounts, ends)))
-    spare = spare_names(mounts, ends)
-    mounts = tuple(mount for mount in mounts if mount.container_path not in spare)
-    there = {mount.container_path for mount in mounts}
+    mounts = {mount.container_path: mount for mount in once(edits.mounts)}
+    mounts |= link_mounts(mounts, ends)
+    for path in (*spare_names(mounts, ends), *into_directories(mounts)):
+        del mounts[path]
     # Triton and torch.compile read `ldconfig -p`, unless they are told otherwise.
-    told = all(f"{FEDORAS}/{name}" in there for name in CUDA_NAMES)
-    return edits._replace(mounts=mounts, env=(*edits.env, *((f"TRITON_LIBCUDA_PATH={FEDORAS}",) if told else ())))
+    told = all(f"{FEDORAS}/{name}" in mounts for name in CUDA_NAMES)
+    env = (*edits.env, *((f"TRITON_LIBCUDA_PATH={FEDORAS}",) if told else ()))
+    return edits._replace(mounts=tuple(mounts.values()), env=env)
 
 
 def targets(links: Iterable[Link]) -> dict[str, str]:
     """The path that each link leads to, by its own."""
     found = {}
-    for link in links:
-        directory, target = link.path.rpartition("/")[0], link.target
-        found[link.path] = joined(directory, target) if "/" in target or target == ".." else f"{directory}/{target}"
+    for path, target in links:
+        directory = path.rpartition("/")[0]
+        found[path] = joined(directory, target) if "/" in target or target == ".." else f"{directory}/{target}"
     return found
 
 
-def link_mounts(mounts: Iterable[Mount], ends: Mapping[str, str]) -> tuple[Mount, ...]:
-    """Of the file at each link's end. A link whose end is no file of the mounts has none."""
-    files = {mount.container_path: mount for mount in mounts}
-    made = []
+def link_mounts(files: Mapping[str, Mount], ends: Mapping[str, str]) -> dict[str, Mount]:
+    """Of the file at each link's end, all by their paths in the container. A link that ends elsewhere has none."""
+    made = {}
     for path in ends:
         end = path
         for _ in range(LINKS_AT_MOST):
@@ -51,19 +51,39 @@ def link_mounts(mounts: Iterable[Mount], ends: Mapping[str, str]) -> tuple[Mount
                 break
             end = ends[end]
         if path not in files and end in files:
-            made.append(files[end]._replace(container_path=path))
-    return tuple(made)
+            made[path] = Mount(files[end].host_path, path, files[end].options)
+    return made
 
 
-def spare_names(mounts: Iterable[Mount], ends: Mapping[str, str]) -> set[str]:
+def spare_names(mounts: Mapping[str, Mount], ends: Mapping[str, str]) -> set[str]:
     """Names with a version, in loaders' directories, of libraries that are there by a link's name, too.
 
     Programs and libraries ask for the soname, which a link has. Each mount costs a container's start some time.
     """
-    there = {mount.container_path for mount in mounts}
-    linked = {end for path, end in ends.items() if path in there}
-    real = {mount.container_path for mount in mounts if name_of(mount.container_path) == name_of(mount.host_path)}
-    return {path for path in linked & real if is_loaders(path) and not name_of(path).startswith(TELL_VERSION)}
+    linked = {end for path, end in ends.items() if path in mounts and end in mounts}
+    real = {path for path in linked if mounts[path].host_path.endswith(f"/{name_of(path)}")}
+    return {path for path in real if is_loaders(path) and not name_of(path).startswith(TELL_VERSION)}
+
+
+def into_directories(mounts: Mapping[str, Mount]) -> list[str]:
+    """Paths below a directory that is mounted and that, on the host, has something else there, or nothing.
+
+    A container runtime makes the mount point where it is missing: in the host's own directory.
+    """
+    found = []
+    above = {folder: mounted_above(folder, mounts) for folder in {path.rpartition("/")[0] for path in mounts}}
+    for path, mount in mounts.items():
+        directory = above[path.rpartition("/")[0]]
+        if directory and mount.host_path != mounts[directory].host_path + path[len(directory) :]:
+            found.append(path)
+    return found
+
+
+def mounted_above(folder: str, mounts: Container[str]) -> str:
+    """The folder itself, or the nearest above it, that is mounted as a whole; "" where none is."""
+    while folder and folder not in mounts:
+        folder = folder.rpartition("/")[0]
+    return folder
 
 
 def name_of(path: str) -> str:
@@ -73,7 +93,8 @@ def name_of(path: str) -> str:
 def without_end(edits: ContainerEdits, links: Iterable[Link]) -> list[str]:
     """Paths of the links that a finished spec does without."""
     there = {mount.container_path for mount in edits.mounts}
-    return [path for path in dict.fromkeys(link.path for link in links) if path not in there]
+    paths = dict.fromkeys(link.path for link in links)
+    return [path for path in paths if not mounted_above(path, there)]
 
 
 def by_path_nodes(nodes: Iterable[Node], links: Iterable[Link], choices: Choices) -> ContainerEdits:

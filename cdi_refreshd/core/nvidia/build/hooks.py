@@ -52,8 +52,9 @@ class Hooks(NamedTuple):
         pairs = dict.fromkeys(f"{link.target}::{link.path}" for link in links)
         return self.call("create-symlinks", *(word for pair in pairs for word in ("--link", pair)))
 
-    def ldcache(self, folders: Iterable[str]) -> tuple[Hook, ...]:
-        folders = dict.fromkeys(folders)
+    def ldcache(self, libraries: Iterable[str]) -> tuple[Hook, ...]:
+        """For the directories of paths in the container."""
+        folders = () if self.none else library_folders(libraries)
         if not folders:
             return ()
         ldconfig = ("--ldconfig-path", self.choices.ldconfig_path) if self.choices.ldconfig_path else ()

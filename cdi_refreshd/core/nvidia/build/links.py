@@ -15,23 +15,27 @@ def matches(name: str, stem: str) -> bool:
 def library_links(libraries: Iterable[Library], places: Places) -> Iterator[Link]:
     """As the host has them beside its libraries, and some in any case."""
     for library in libraries:
-        for directory in places.directories(library.path, library.bits):
-            yield from _beside(library, directory)
+        if beside := _beside(library):
+            for directory in places.directories(library.path, library.bits):
+                for name, target in beside:
+                    yield Link(f"{directory}/{name}", target)
 
 
-def _beside(library: Library, directory: str) -> Iterator[Link]:
-    name = library.path.rpartition("/")[2]
+def _beside(library: Library) -> list[tuple[str, str]]:
+    """Names of links in the library's directory, and their targets."""
+    name, found = library.path.rpartition("/")[2], []
     if matches(name, "libcuda.so."):
-        yield Link(f"{directory}/libcuda.so", "libcuda.so.1")
+        found.append(("libcuda.so", "libcuda.so.1"))
     if matches(name, "libGLX_nvidia.so."):
-        yield Link(f"{directory}/libGLX_indirect.so.0", name)
+        found.append(("libGLX_indirect.so.0", name))
     if matches(name, "libnvidia-opticalflow.so."):
-        yield Link(f"{directory}/libnvidia-opticalflow.so", "libnvidia-opticalflow.so.1")
+        found.append(("libnvidia-opticalflow.so", "libnvidia-opticalflow.so.1"))
     if library.soname_is_link:
-        yield Link(f"{directory}/{library.soname}", name)
+        found.append((library.soname, name))
     if library.plain_is_link:
         stem, dot_so, _ = library.soname.rpartition(".so")
-        yield Link(f"{directory}/{stem}{dot_so}", library.soname)
+        found.append((f"{stem}{dot_so}", library.soname))
+    return found
 
 
 def graphics_links(driver: Driver, places: Places) -> list[Link]:

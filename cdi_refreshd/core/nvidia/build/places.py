@@ -46,8 +46,10 @@ class Places(NamedTuple):
 def _every_loaders(own: str, machine: str, bits: int) -> tuple[str, ...]:
     below_it = next((name for name in SUBDIRECTORIES if own.endswith(name)), "")
     wide, narrow = FAMILIES.get(machine, FAMILIES["x86_64"])
-    both = tuple(directory + below_it for directory in (wide if bits == 64 else narrow))
-    return tuple(dict.fromkeys((*both, own)))
+    theirs, others = (wide, narrow) if bits == 64 else (narrow, wide)
+    both = tuple(directory + below_it for directory in theirs)
+    # Arch has 64-bit libraries in /usr/lib, where Fedora's 32-bit loader looks; its own gets there by /usr/lib64, too.
+    return both if own.removesuffix(below_it) in others else tuple(dict.fromkeys((*both, own)))
 
 
 def is_loaders(path: str) -> bool:

@@ -8,7 +8,7 @@ from cdi_refreshd.core.config.generate_options import Choices
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia.build import driver, gpus, hookless, tegra
 from cdi_refreshd.core.nvidia.build.edits import below, finished, merged, mount, nodes, tidy
-from cdi_refreshd.core.nvidia.build.hooks import Hooks, library_folders
+from cdi_refreshd.core.nvidia.build.hooks import Hooks
 from cdi_refreshd.core.nvidia.build.links import library_links, soname_links
 from cdi_refreshd.core.nvidia.build.places import Places, once
 from cdi_refreshd.core.nvidia.driver_texts import not_found
@@ -115,7 +115,7 @@ def wsl(inventory: Inventory, choices: Choices, hooks: Hooks) -> Parts:
         mounts=once((*(mount(root, path) for path in found.files), *libraries)),
         hooks=(
             *hooks.links(smi_link(inventory, root)),
-            *hooks.ldcache(library_folders(item.container_path for item in libraries)),
+            *hooks.ldcache(item.container_path for item in libraries),
         ),
     )
     return devices, merged(edits, driver.VOID)

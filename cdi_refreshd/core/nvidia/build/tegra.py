@@ -8,7 +8,7 @@ from cdi_refreshd.core.findings import UsageFault
 from cdi_refreshd.core.nvidia.build.driver import VOID
 from cdi_refreshd.core.nvidia.build.edits import below, merged, mount, nodes
 from cdi_refreshd.core.nvidia.build.gpus import by_path, names
-from cdi_refreshd.core.nvidia.build.hooks import Hooks, is_library, library_folders
+from cdi_refreshd.core.nvidia.build.hooks import Hooks, is_library
 from cdi_refreshd.core.nvidia.build.links import library_links, soname_links
 from cdi_refreshd.core.nvidia.build.places import Places, once
 from cdi_refreshd.core.nvidia.hook_program import takes_cuda_flags
@@ -67,7 +67,7 @@ def common(inventory: Inventory, choices: Choices, hooks: Hooks) -> ContainerEdi
                 *hooks.links(library_links(tegra.libraries, hooks.places)),
                 *(hook for chain in chains for hook in chain),
                 *compat(inventory, choices, hooks),
-                *hooks.ldcache(library_folders(item.container_path for item in libraries)),
+                *hooks.ldcache(item.container_path for item in libraries),
             ),
         ),
         VOID,

@@ -106,6 +106,14 @@ def test_below_a_driver_root_the_hosts_path_has_the_root_and_the_containers_has_
     assert not [path for path in found if path.startswith(root)]
 
 
+def test_64_bit_libraries_of_arch_leave_the_directory_of_fedoras_32_bit_loader_free():
+    narrow = library(f"libcuda.so.{VERSION}", "libcuda.so.1", "/usr/lib32", bits=32)
+    wide = driver("/usr/lib")
+    found = mounts(spec(seen(driver=wide._replace(libraries=(*wide.libraries, narrow)))))
+    assert found["/usr/lib/libcuda.so.1"] == found["/usr/lib/i386-linux-gnu/libcuda.so.1"] == narrow.path
+    assert found[f"{FEDORA}/libcuda.so.1"] == found[f"{LIB}/libcuda.so.1"] == f"/usr/lib/libcuda.so.{VERSION}"
+
+
 def test_a_name_with_a_version_is_left_to_those_that_tell_the_version_or_have_no_other():
     names = {path.removeprefix(f"{FEDORA}/") for path in mounts(spec()) if path.startswith(FEDORA)}
     assert {f"libcuda.so.{VERSION}", f"libnvidia-glcore.so.{VERSION}"} <= names
@@ -139,18 +147,22 @@ def test_by_path_nodes_of_another_dev_root_have_no_root_in_the_container():
     assert not [path for path in nodes if path.startswith(root)]
 
 
+def files(*paths):
+    return {path: mount("/", path) for path in paths}
+
+
 def test_links_are_followed_to_the_file_that_is_mounted():
-    [made] = hookless.link_mounts([mount("/", "/x/a.so.1.2")], hookless.targets([Link("/x/a.so.1", "a.so.1.2")]))
-    assert (made.container_path, made.host_path) == ("/x/a.so.1", "/x/a.so.1.2")
+    made = hookless.link_mounts(files("/x/a.so.1.2"), hookless.targets([Link("/x/a.so.1", "a.so.1.2")]))
+    assert made == {"/x/a.so.1": mount("/", "/x/a.so.1.2")._replace(container_path="/x/a.so.1")}
     chain = [Link("/y/gbm/b.so", "../../x/a.so"), Link("/x/a.so", "a.so.1"), Link("/x/a.so.1", "/x/a.so.1.2")]
-    made = hookless.link_mounts([mount("/", "/x/a.so.1.2")], hookless.targets(chain))
-    assert {item.container_path for item in made} == {link.path for link in chain}
-    assert {item.host_path for item in made} == {"/x/a.so.1.2"}
+    made = hookless.link_mounts(files("/x/a.so.1.2"), hookless.targets(chain))
+    assert set(made) == {link.path for link in chain}
+    assert {item.host_path for item in made.values()} == {"/x/a.so.1.2"}
 
 
 @pytest.mark.parametrize("links", [[("a", "b")], [("a", "a")], [("a", "b"), ("b", "a")]])
 def test_a_link_that_ends_nowhere_is_no_mount(links):
-    assert not hookless.link_mounts([mount("/", "/x/c")], hookless.targets(Link(f"/x/{a}", b) for a, b in links))
+    assert not hookless.link_mounts(files("/x/c"), hookless.targets(Link(f"/x/{a}", b) for a, b in links))
 
 
 def state(machine, **choices):
@@ -207,6 +219,19 @@ def test_csv_modes_libraries_and_links_are_mounts():
     for directory in (folder, "/usr/lib/aarch64-linux-gnu", FEDORA):
         assert paths[f"{directory}/libcuda.so.1"] == f"{folder}/libcuda.so.1.1"
     assert paths["/opt/lib/libnvdla.so"] == "/opt/tegra/libnvdla.so.2"
+
+
+def test_nothing_is_put_into_a_directory_that_the_host_gives_whole():
+    """A container runtime would make the mount point on the host."""
+    folder = "/opt/nvidia"
+    listed = (Library(f"{folder}/lib/libnvx.so.1.0", "libnvx.so.1"), library("libcuda.so.1.1", "libcuda.so.1"))
+    found = Tegra(nodes=CONTROL, directories=(folder,), libraries=listed)
+    machine = seen(mode="csv", tegra=found)
+    paths = mounts(spec(machine))
+    assert paths[f"{folder}/lib/libnvx.so.1.0"] == f"{folder}/lib/libnvx.so.1.0"
+    assert f"{folder}/lib/libnvx.so.1" not in paths
+    assert paths[f"{FEDORA}/libnvx.so.1"] == f"{folder}/lib/libnvx.so.1.0"
+    assert len(findings(machine)) == 1
 
 
 def test_wsls_libraries_and_its_nvidia_smi_are_mounts():
