@@ -15,6 +15,7 @@ CHART = DEPLOY / "chart/cdi-refreshd"
 VERSIONS = ("1.29", "1.33")
 FULL = {
     "expectedGpus": 8,
+    "hooks": "none",
     "driverRoot": "/run/nvidia/driver",
     "metrics": {"textfileDirectory": "/var/lib/node_exporter"},
     "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}],
@@ -117,7 +118,7 @@ def test_values_reach_the_pod(tmp_path):
         "volumes"
     ]
     found = settings(documents)
-    assert (found.expected_gpus, found.log_level) == (8, 7)
+    assert (found.expected_gpus, found.log_level, found.choices.hooks) == (8, 7, "none")
     assert found.textfile == "/metrics/cdi-refreshd.prom"
 
 

@@ -1,6 +1,10 @@
 """The image as the DaemonSet runs it: what it publishes is the node's, and the node's podman starts containers."""
 
+import copy
 import json
+import os
+import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -8,62 +12,82 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.behaviour.podman import engine, rootfs
 from tests.behaviour.podman.test_podman import CASE, HOOK, Host
+from tests.contrib.test_kubernetes import base, of_kind, rendered
 from tests.machine import booted
 
 TOP = Path(__file__).resolve().parents[2]
-DEPLOY = TOP / "deploy/base"
-SPEC, STATE = "/var/run/cdi/nvidia.yaml", "/run/cdi-refreshd/state.json"
-CONFIG = "/run/cdi-refreshd-pod.conf"
+SPEC, STATE, HEALTH = "/var/run/cdi/nvidia.yaml", "/run/cdi-refreshd/state.json", "/run/cdi-refreshd/health"
+CONFIG = "/run/config-map"
 ENGINE = ["podman", "--root", "/run/pod-storage", "--runroot", "/run/pod", "--storage-driver", "vfs"]
 ENGINE += ["--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", "crun"]
 # A node's kernel is the pod's. A made-up one is files, and privileged containers have the real /sys and /proc.
 KERNEL = ("/sys", "/proc/driver", "/proc/devices", "/run/fake-nvml")
 LIMIT_S = 60
 NAME = "cdi-refreshd"
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+NO_TOOLKIT = {key: value for key, value in CASE.items() if key != "path_bins"}
+METRICS = "/var/lib/node_exporter"
 
 
-def mounts():
-    """The DaemonSet's, as podman's options."""
-    pod = yaml.safe_load((DEPLOY / "daemonset.yaml").read_text())["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
-    assert container["securityContext"] == {"privileged": True, "readOnlyRootFilesystem": True}
-    assert pod["hostNetwork"]
-    places = {volume["name"]: volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume}
-    places["configuration"] = CONFIG
-    for mount in container["volumeMounts"]:
-        options = ["ro" if mount.get("readOnly") else "rw"]
-        options += ["rslave"] if mount.get("mountPropagation") == "HostToContainer" else []
-        yield from ("--volume", f"{places[mount['name']]}:{mount['mountPath']}:{','.join(options)}")
-    for path in KERNEL:
-        yield from ("--volume", f"{path}:{path}")
-
-
-def arguments():
-    pod = yaml.safe_load((DEPLOY / "daemonset.yaml").read_text())["spec"]["template"]["spec"]
-    return pod["containers"][0]["args"]
+def kustomized(*changes):
+    """The documents of the kustomize base, with another text here and there in the configuration."""
+    documents = copy.deepcopy(base())
+    data = of_kind(documents, "ConfigMap")["data"]
+    for before, after in changes:
+        assert before in data["cdi-refreshd.conf"]
+        data["cdi-refreshd.conf"] = data["cdi-refreshd.conf"].replace(before, after)
+    return documents
 
 
 class Pod:
-    """On a node: the daemon from the image."""
+    """On a node: the daemon from the image, as the documents have it, and what the kubelet does for it."""
 
-    def __init__(self, machine, image, root="/"):
-        self.machine = machine
-        text = (DEPLOY / "cdi-refreshd.conf").read_text()
-        assert "driver-root = /\n" in text
-        machine.path(CONFIG).write_text(text.replace("driver-root = /\n", f"driver-root = {root}\n"))
-        machine.run(["mkdir", "-p", "/run/cdi", "/run/cdi-refreshd", "/run/udev"], check=True)
+    def __init__(self, machine, image, documents):
+        self.machine, self.image = machine, image
+        self.pod = of_kind(documents, "DaemonSet")["spec"]["template"]["spec"]
+        (self.container,) = self.pod["containers"]
+        assert self.container["securityContext"] == {"privileged": True, "readOnlyRootFilesystem": True}
+        assert self.pod["hostNetwork"]
+        machine.path(CONFIG).mkdir()
+        for name, text in of_kind(documents, "ConfigMap")["data"].items():
+            machine.path(f"{CONFIG}/{name}").write_text(text)
+        for volume in self.pod["volumes"]:
+            if volume.get("hostPath", {}).get("type") == "DirectoryOrCreate":
+                machine.run(["mkdir", "-p", volume["hostPath"]["path"]], check=True)
         machine.run(["touch", "/run/fake-nvml"], check=True)
         self.log = machine.path("/run/pod.log")
-        self.image = image
         with self.log.open("wb") as log:
             options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-            self.process = machine.popen(self._command(NAME, *arguments()), **options)
+            self.process = machine.popen(self._command(NAME, *self.container["args"]), **options)
+
+    def _mounts(self):
+        places = {volume["name"]: volume.get("hostPath", {}).get("path", CONFIG) for volume in self.pod["volumes"]}
+        for mount in self.container["volumeMounts"]:
+            options = ["ro" if mount.get("readOnly") else "rw"]
+            options += ["rslave"] if mount.get("mountPropagation") == "HostToContainer" else []
+            place = places[mount["name"]] + (f"/{mount['subPath']}" if "subPath" in mount else "")
+            yield from ("--volume", f"{place}:{mount['mountPath']}:{','.join(options)}")
+        for path in KERNEL:
+            yield from ("--volume", f"{path}:{path}")
 
     def _command(self, name, *words):
         run = ["run", "--rm", "--name", name, "--network", "host", "--privileged", "--read-only"]
-        run += ["--cgroups", "disabled", "--log-driver", "none", *mounts(), "--rootfs", self.image]
+        run += ["--cgroups", "disabled", "--log-driver", "none", *self._mounts(), "--rootfs", self.image]
         return [*ENGINE, *run, "/usr/bin/cdi-refreshd", *words]
+
+    def exec(self, *command):
+        """In the pod's own container, as the kubelet runs probes and kubectl runs commands.
+
+        Not by podman: in a made-up machine, which is a chroot, what it executes is outside of the container.
+        """
+        enter = ["nsenter", f"--target={self.pid()}", "--mount", "--pid", "--uts", "--ipc", "--root", "--wd"]
+        return self.machine.run([*enter, *command])
+
+    def probes(self):
+        """The exit statuses of what the manifest has the kubelet ask."""
+        return [self.exec(*self.container[probe]["exec"]["command"]).returncode for probe in PROBES]
 
     def until(self, condition, what):
         ends_at = time.monotonic() + LIMIT_S
@@ -86,6 +110,11 @@ class Pod:
         """In a container of its own, with the same mounts: it does not know the daemon's pid."""
         return self.machine.run(self._command(f"{NAME}-2", *words))
 
+    def pid(self):
+        """As this host has it."""
+        done = self.machine.run([*ENGINE, "inspect", "--format", "{{.State.Pid}}", NAME], check=True)
+        return int(done.stdout)
+
     def close(self):
         self.machine.run([*ENGINE, "stop", "--time", "5", NAME])
         self.process.kill()
@@ -94,20 +123,31 @@ class Pod:
 
 @pytest.fixture
 def node(image):
-    """node(case, root) boots a node and starts the pod on it."""
+    """node(case, documents) boots a node and starts the pod on it."""
     with_pods = []
 
-    def begin(case=CASE, root="/"):
+    def begin(case=CASE, documents=None):
         context = booted(case)
         machine = context.__enter__()
         machine.run(["mount", "--make-rshared", "/"], check=True)  # as systemd has it
-        with_pods.append((context, Pod(machine, image, root)))
+        with_pods.append((context, Pod(machine, image, documents or kustomized())))
         return with_pods[-1][1]
 
     yield begin
     for context, pod in reversed(with_pods):
         pod.close()
         context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def container_root(tmp_path_factory):
+    """What the node's podman starts: a C library and a program that loads libraries by their names."""
+    place = tmp_path_factory.mktemp("containers") / "root"
+    try:
+        rootfs.make("debian", place)
+    except rootfs.Unavailable as why:
+        pytest.skip(f"Debian's packages cannot be had: {why}")
+    return place
 
 
 def test_the_spec_is_the_one_that_the_node_itself_would_make_and_nothing_of_the_pod_is_in_it(node):
@@ -135,6 +175,40 @@ def test_the_nodes_podman_starts_a_container_with_it_hooks_included(node):
     assert pod.machine.path("/run/hooks").read_text()
 
 
+CHART = {"hooks": "none", "expectedGpus": 3, "metrics": {"textfileDirectory": METRICS}}
+
+
+@pytest.mark.parametrize(
+    ("case", "documents"),
+    [
+        (CASE, lambda _: kustomized(("[generate]\n", "[generate]\nhooks = none\n"))),
+        (CASE, lambda folder: rendered(folder, **CHART)),
+        (NO_TOOLKIT, lambda _: kustomized()),
+    ],
+    ids=["hooks = none", "the chart's hooks: none", "auto on a node without toolkit"],
+)
+def test_without_hooks_a_container_of_the_nodes_podman_finds_cuda(node, container_root, tmp_path, case, documents):
+    pod = node(case, documents(tmp_path))
+    pod.until_state("ready")
+    text = pod.machine.path(SPEC).read_text()
+    assert "hooks" not in text and "/host" not in text
+    engine.prepare(pod.machine)
+    shutil.copytree(container_root, pod.machine.path("/run/rootfs"), symlinks=True)
+    command = [rootfs.PROGRAM, "libcuda.so.1", "libnvidia-ml.so.1", "/dev/nvidia0"]
+    done = engine.podman(pod.machine, "crun", "nvidia.com/gpu=0", "/run/rootfs", command)
+    said = [line.split()[:2] for line in done.stdout.splitlines()[-3:]]
+    assert said == [["loaded", "libcuda.so.1"], ["loaded", "libnvidia-ml.so.1"], ["there", "/dev/nvidia0"]]
+
+
+def test_the_charts_values_reach_the_node(node, tmp_path):
+    pod = node(documents=rendered(tmp_path, **CHART | {"expectedGpus": 4}))
+    pod.until_state("degraded")
+    assert "has 3 NVIDIA GPUs, and 4 are expected" in pod.state()["reason"]
+    assert "cdi_refreshd_expected_gpus 4\n" in pod.machine.path(f"{METRICS}/cdi-refreshd.prom").read_text()
+    pod.close()
+    assert list(pod.machine.path(METRICS).iterdir()) == []
+
+
 def test_a_gpu_that_goes_and_slices_that_come_reach_the_spec(node):
     pod = node()
     pod.until_state("ready")
@@ -148,15 +222,36 @@ def test_a_gpu_that_goes_and_slices_that_come_reach_the_spec(node):
     assert not pod.machine.path(SPEC).exists()
 
 
-def test_it_is_alive_whatever_the_state_and_the_node_knows_it_by_its_lock(node):
+def test_its_probes_ask_whether_it_lives_and_never_for_the_state(node):
     pod = node()
     pod.until_state("ready")
-    assert pod.run("status", "--alive").returncode == 0
+    assert pod.probes() == [0, 0, 0]
+    pod.machine.become(CASE | {"no_module": True})
+    pod.until_state("waiting-driver")
+    assert pod.probes() == [0, 0, 0]
+    assert pod.exec("/usr/bin/cdi-refreshd", "status", "--check").returncode == 1
+    os.kill(pod.pid(), signal.SIGSTOP)
+    long_ago = time.time() - 360
+    os.utime(pod.machine.path(HEALTH), (long_ago, long_ago))
+    assert pod.probes() == [1, 1, 1]
+    os.kill(pod.pid(), signal.SIGCONT)
+
+
+def test_commands_in_the_pod_hold_and_refresh_it_as_mig_parted_has_them(node):
+    pod = node()
+    pod.until_state("ready")
+    assert pod.exec("cdi-refreshd", "hold", "300").returncode == 0
+    assert pod.state()["held"]
+    assert pod.exec("cdi-refreshd", "refresh").returncode == 0
+    assert (pod.state()["held"], pod.state()["counters"]["reloads"]) == ("", 1)
+
+
+def test_the_node_knows_by_its_lock_that_it_lives_and_its_health_without_python(node):
+    pod = node()
+    pod.until_state("ready")
     assert pod.run("status", "--check").stdout.startswith("Ready 2 GPUs")
     pod.machine.become(CASE | {"no_module": True})
     pod.until_state("waiting-driver")
-    assert pod.run("status", "--alive").returncode == 0
-    assert pod.run("status", "--check").returncode == 1
     health = pod.machine.run(["sh", TOP / "contrib/node-problem-detector/cdi-refreshd-health"])
     assert (health.returncode, health.stdout.split()[0]) == (1, "WaitingDriver")
     assert "<6>" not in pod.log.read_text()
@@ -165,7 +260,8 @@ def test_it_is_alive_whatever_the_state_and_the_node_knows_it_by_its_lock(node):
 
 def test_a_driver_container_that_comes_and_goes_as_a_mount_is_followed(node):
     root = "/run/nvidia/driver"
-    pod = node(CASE | {"driver_root": "/opt/driver", "path_bins": [HOOK]}, root)
+    documents = kustomized(("driver-root = /\n", f"driver-root = {root}\n"))
+    pod = node(CASE | {"driver_root": "/opt/driver", "path_bins": [HOOK]}, documents)
     shell = ["sh", "-ec"]
     pod.machine.run([*shell, f"mkdir -p {root}"], check=True)
     pod.until_state("waiting-userspace")
