@@ -51,4 +51,4 @@ def _bytes(file: str) -> bytes:
 
 def _valid(spec: Spec, unread_line: int) -> str:
     text = f"valid, cdiVersion {spec.cdi_version.removeprefix('v')}, {counted(len(spec.devices), 'device')}"
-    return f"{text}; what stands from line {unread_line} on is read by nobody" if unread_line else text
+    return f"{text}; nothing after line {unread_line - 1} is read" if unread_line else text

@@ -1,4 +1,4 @@
-"""What is wrong, where, and what to do about it: the one shape in which every layer says so."""
+"""What is wrong, where, and what to do about it: the record that every layer reports with."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 SEVERITIES = ("fatal", "degraded", "info")
 """fatal: a container would not start, or would lose CUDA. degraded: something is left out. info: worth knowing."""
 SHOWN_AT_MOST = 64
-"""Characters of somebody else's text, such as a key of a document, in a message."""
+"""Characters of foreign text, such as a key of a document, in a message."""
 LEFT_OUT = ", so it is left out"
 
 
@@ -17,9 +17,9 @@ class Finding(NamedTuple):
     fact: str
     hint: str = ""
     left_out: tuple[str, ...] = ()
-    """Names of a device that is left out of the spec because of it: index, UUID."""
+    """Names of the device that is left out of the spec because of it: index, UUID."""
     rule: str = ""
-    """The check rule that made it, "" for what the probe found."""
+    """The check rule that found it, "" for the probe."""
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.fact}"
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 
 
 class Fault(Exception):
-    """Something that ends what we were doing: a place, a fact, a hint, as one line."""
+    """An error that ends the operation, as one line: place, fact, hint."""
 
     def __init__(self, place: str, fact: str, hint: str = "") -> None:
         self.finding = Finding("fatal", place, fact, hint)
@@ -35,29 +35,29 @@ class Fault(Exception):
 
 
 class UsageFault(Fault):
-    """The caller asked for something that there is not: exit status 2."""
+    """The user asked for something that does not exist: exit status 2."""
 
 
 def together(findings: Iterable[Finding]) -> str:
-    """The first, and with it the places of all that say the same: `GPU 0, GPU 1: does not answer NVML; see dmesg`."""
+    """The first, with the places of all that have the same fact: `GPU 0, GPU 1: does not answer NVML; see dmesg`."""
     alike_ones = alike(findings)
     places = ", ".join(one.place for one in alike_ones)
     return str(alike_ones[0]._replace(place=places, fact=alike_ones[0].fact.removesuffix(LEFT_OUT)))
 
 
 def alike(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The first, and those that say the same of other places."""
+    """The first, and those that have the same fact about other places."""
     first, *others = findings
     return (first, *(other for other in others if (other.fact, other.hint) == (first.fact, first.hint)))
 
 
 def reported(finding: Finding) -> dict[str, str]:
-    """As JSON documents have it."""
+    """As an object of JSON documents."""
     return {"severity": finding.severity, "place": finding.place, "fact": finding.fact, "hint": finding.hint}
 
 
 def quoted(text: str) -> str:
-    """A text of somebody else's, in quotes: ASCII, on one line, and not longer than a line has room for."""
+    """Foreign text, in quotes: ASCII, on one line, shortened."""
     return ascii(text if len(text) <= SHOWN_AT_MOST else f"{text[:SHOWN_AT_MOST]}...")
 
 
@@ -67,16 +67,16 @@ def shown(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """One line that does nothing to a terminal, whatever stands in a spec."""
+    """One line without control characters, so that a spec's text cannot harm a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def printable_lines(text: str) -> str:
-    """The same of a text of several lines."""
+    """The same for text of several lines."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def worst(findings: Iterable[Finding]) -> str:
-    """The gravest severity among them, or "" where there is none."""
+    """The highest severity among them, or "" if there are none."""
     found = {finding.severity for finding in findings}
     return next((severity for severity in SEVERITIES if severity in found), "")

@@ -16,14 +16,14 @@ _RANGES = {"int64": (-(2**63), 2**63 - 1), "int": (-(2**63), 2**63 - 1), "uint32
 _REMOVED = ("enableCMT", "enableMBM")
 
 Problems = list[Finding]
-NOT_CDI = "is no CDI document", "a CDI document has cdiVersion, kind and devices"
-"""Of what is something else nothing is repeated: it may be a file of secrets."""
+NOT_CDI = "is not a CDI document", "a CDI document has cdiVersion, kind and devices"
+"""Nothing of a file that is not a spec is quoted: it may hold secrets."""
 FINDINGS_AT_MOST = 20
-"""Of one document: who wrote more has one mistake in many places."""
+"""For one document: more are usually one mistake repeated."""
 
 
 def decode(data: object) -> tuple[Spec | None, list[Finding]]:
-    """The Spec and nothing, or None and all that keeps it from being one. What it means is validate's matter."""
+    """The Spec and no findings, or None and what is wrong. What the values mean is checked by validate."""
     problems: Problems = []
     if data is None:
         return None, [Finding("fatal", "document", "holds nothing", NOT_CDI[1])]
@@ -32,7 +32,7 @@ def decode(data: object) -> tuple[Spec | None, list[Finding]]:
 
 
 def decode_valid(data: object) -> tuple[Spec | None, list[Finding]]:
-    """The same, and validated: a Spec comes with no findings, and findings without a Spec. For files of anybody's."""
+    """The same, and validated: either a Spec or findings. For files that others wrote."""
     if data is not None and not _is_cdi(data):
         return None, [Finding("fatal", "document", *NOT_CDI)]
     spec, problems = decode(data)
@@ -45,11 +45,11 @@ def few(problems: Problems) -> Problems:
     more = len(problems) - FINDINGS_AT_MOST
     if more <= 0:
         return problems
-    return [*problems[:FINDINGS_AT_MOST], Finding("fatal", "document", f"has {more} more such mistakes")]
+    return [*problems[:FINDINGS_AT_MOST], Finding("fatal", "document", f"has {more} more such errors")]
 
 
 def _is_cdi(data: object) -> bool:
-    """A mapping with cdiVersion and kind; that one of them is missing is reported where there are devices."""
+    """A mapping with cdiVersion and kind; if one is missing, that is reported only where there are devices."""
     if not isinstance(data, dict):
         return False
     keys = {_folded(name) for name in data if isinstance(name, str)}
@@ -61,7 +61,7 @@ def _wrong(problems: Problems, place: str, fact: str, hint: str = "") -> None:
 
 
 def _record(of: Any, data: object, place: str, problems: Problems) -> Any:
-    """A record of type `of`; what the data lacks, or has wrong, is zero in it."""
+    """A record of type `of`; fields that are missing or wrong in the data are zero."""
     values = {}
     known = {key.key.lower(): key for key in KEYS[of]}
     for name, value in _items(data, place, problems):
@@ -84,25 +84,25 @@ def _items(data: object, place: str, problems: Problems) -> list[tuple[str, obje
     if data is None:
         return []
     if not isinstance(data, dict):
-        _wrong(problems, place, f"must be an object with keys, not {_told(data)}")
+        _wrong(problems, place, f"must be an object with keys, not {_quoted_value(data)}")
         return []
     pairs = []
     for name, value in data.items():
         if not isinstance(name, str | int | float):
-            _wrong(problems, place, f"has {_told(name)} for a key")
+            _wrong(problems, place, f"has the key {_quoted_value(name)}")
         else:
             pairs.append((key_of(name), value))
     return sorted(pairs, key=lambda pair: pair[0])
 
 
 def _folded(name: str) -> str:
-    """As encoding/json compares names: Unicode knows two letters that are a k and an s in another case."""
+    """As encoding/json compares names: two other Unicode letters fold to k and s."""
     return name.replace("\u017f", "s").lower()
 
 
 def _unknown(of: type, name: str, place: str, problems: Problems) -> None:
     if of is IntelRdt and name in _REMOVED:
-        _wrong(problems, place, "unknown key: CDI 1.1.0 removed it", "leave it out")
+        _wrong(problems, place, "unknown key: CDI 1.1.0 removed it", "remove it")
         return
     from difflib import get_close_matches  # noqa: PLC0415 - only for a document with a mistake in it
 
@@ -128,7 +128,7 @@ def _value(holds: Any, value: object, place: str, problems: Problems) -> object:
         return tuple((name, _text(item, f"{place}[{quoted(name)}]", problems)) for name, item in dict(pairs).items())
     if holds == "bool":
         if not isinstance(value, bool):
-            _wrong(problems, place, f"must be true or false, not {_told(value)}")
+            _wrong(problems, place, f"must be true or false, not {_quoted_value(value)}")
         return value is True
     if holds in _RANGES:
         return _integer(holds, value, place, problems)
@@ -137,7 +137,7 @@ def _value(holds: Any, value: object, place: str, problems: Problems) -> object:
 
 def _list(holds: Any, value: object, place: str, problems: Problems) -> tuple[object, ...]:
     if not isinstance(value, list):
-        _wrong(problems, place, f"must be a list, not {_told(value)}")
+        _wrong(problems, place, f"must be a list, not {_quoted_value(value)}")
         return ()
     items: list[object] = []
     for index, item in enumerate(value):
@@ -157,31 +157,31 @@ def _text(value: object, place: str, problems: Problems) -> str:
         return ""
     if isinstance(value, str | int | float):
         return text_of(value)
-    _wrong(problems, place, f"must be text, not {_told(value)}")
+    _wrong(problems, place, f"must be text, not {_quoted_value(value)}")
     return ""
 
 
 def _integer(holds: str, value: object, place: str, problems: Problems) -> int:
-    """195.0 is fine, as is 1e3; a text is not."""
+    """195.0 and 1e3 are accepted; a string is not."""
     number = value
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         from decimal import Decimal  # noqa: PLC0415 - hardly any document has such a number
 
-        # Go writes the float down in the fewest digits and reads those again.
+        # Go formats the float with the fewest digits and parses those again.
         number = int(Decimal(repr(value)))
         if holds == "uint32" and str(value) == "-0.0":
             number = -1
     if isinstance(number, bool) or not isinstance(number, int):
-        _wrong(problems, place, f"must be a whole number, not {_told(value)}")
+        _wrong(problems, place, f"must be a whole number, not {_quoted_value(value)}")
         return 0
     low, high = _RANGES[holds]
     if not low <= number <= high:
-        _wrong(problems, place, f"must be from {low} to {high}, not {_told(value)}")
+        _wrong(problems, place, f"must be from {low} to {high}, not {_quoted_value(value)}")
         return 0
     return number
 
 
-def _told(value: object) -> str:
+def _quoted_value(value: object) -> str:
     """A value in a message: short, on one line."""
     if isinstance(value, dict):
         return "an object"

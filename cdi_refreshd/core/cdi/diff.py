@@ -17,7 +17,7 @@ def differences(old: Spec | None, new: Spec | None) -> list[str]:
 def _told(old: Spec | None, new: Spec | None) -> list[str]:
     kind = (new or old or Spec("", ())).kind
     if old and new and old.kind != new.kind:
-        return [f"kind changes from {old.kind} to {new.kind}: every device is called otherwise"]
+        return [f"kind changes from {old.kind} to {new.kind}: every device has another name"]
     before = {device.name: device for device in old.devices} if old else {}
     after = {device.name: device for device in new.devices} if new else {}
     told = [f"{kind}={name} goes" for name in before if name not in after]
@@ -36,18 +36,18 @@ def _told(old: Spec | None, new: Spec | None) -> list[str]:
 
 
 def between_kinds(old: Spec, new: Spec) -> Iterator[str]:
-    """From a spec with hooks to one without, or back: what stands for what, instead of a hundred lines."""
+    """From a spec with hooks to one without, or back: what replaces what, instead of a hundred lines."""
     if bool(old.container_edits.hooks) == bool(new.container_edits.hooks):
         return
     before, after = ({mount.container_path for mount in spec.container_edits.mounts} for spec in (old, new))
     if old.container_edits.hooks:
-        yield f"{EVERY}: hooks go, and {len(after - before)} mounts come for what they did"
+        yield f"{EVERY}: hooks are replaced by {len(after - before)} mounts"
     else:
-        yield f"{EVERY}: hooks come, and {len(before - after)} mounts go that stood for them"
+        yield f"{EVERY}: {len(before - after)} mounts are replaced by hooks"
 
 
 def alike(old: Spec, new: Spec) -> tuple[Spec, Spec]:
-    """Both without what `between_kinds` has told."""
+    """Both without what `between_kinds` has reported."""
     if bool(old.container_edits.hooks) == bool(new.container_edits.hooks):
         return old, new
     paths = [{mount.container_path for mount in spec.container_edits.mounts} for spec in (old, new)]
@@ -75,7 +75,7 @@ def versions(old: Spec, new: Spec) -> Iterator[str]:
 
 
 def summary(device: Device) -> str:
-    """A device that nobody knows yet."""
+    """A new device."""
     paths = [node.path for node in device.container_edits.device_nodes]
     return ", ".join(paths) or "no node of its own"
 
@@ -133,4 +133,4 @@ FIELDS: tuple[tuple[str, str, Any], ...] = (
     ("net_devices", "network interface", lambda net: net.host_interface_name),
     ("additional_gids", "group", lambda gid: gid),
 )
-"""Field of ContainerEdits, what one is called, and what makes two the same one."""
+"""Field of ContainerEdits, the word for one item, and the key by which two items are the same."""

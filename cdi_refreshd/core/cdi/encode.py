@@ -14,9 +14,9 @@ INDENT = 4
 REPEATED_AT_MOST = 64
 """Texts whose form is kept: keys and mount options stand in a document a hundred times, paths once."""
 SIMPLE_KEY_LENGTH = 128
-"""YAML allows 1024 characters before the colon; longer keys need the `? key` form. go-yaml changes over here too."""
+"""YAML allows 1024 characters before the colon; longer keys need the `? key` form. go-yaml does the same."""
 
-# Plain is only what no YAML 1.1 or 1.2 reader can take for something else: paths, options, NAME=value, 1.2.3.
+# Unquoted is only what every YAML 1.1 and 1.2 reader takes as a string: paths, options, NAME=value, 1.2.3.
 _PLAIN = re.compile(
     r"""(?: [A-Za-z/_] | \.\.?/ | --?[A-Za-z] )
         (?: [A-Za-z0-9_./=@+,%-] | :(?=[A-Za-z0-9_./:=@+,%-]) | [ ](?=[A-Za-z0-9_./=@+,%-]) )*
@@ -31,7 +31,7 @@ _SHORT = {"\0": "\\0", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e", '"'
 
 def to_yaml(spec: Spec) -> bytes:
     """Raises Fault where a text cannot be written as UTF-8 (a file name with stray bytes)."""
-    # Our own emitter: to import PyYAML costs 33 ms at every boot, three times what a bare interpreter costs.
+    # Our own emitter: importing PyYAML costs 33 ms at every boot, three times the start of a bare interpreter.
     lines = ["---"]
     document = plain(spec)
     _mapping(lines, document, 0)
@@ -41,12 +41,12 @@ def to_yaml(spec: Spec) -> bytes:
 
 def to_json(spec: Spec) -> bytes:
     """One line, without a newline at its end. Raises Fault as to_yaml does."""
-    import json  # noqa: PLC0415 - YAML is what nearly everybody wants
+    import json  # noqa: PLC0415 - nearly every spec is YAML
 
     document = plain(spec)
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    # Runtimes read JSON with a YAML parser: it takes these for line ends or for nothing at all, but a pair of escaped
-    # surrogates, which ensure_ascii would write, it does not take either.
+    # Runtimes read JSON with a YAML parser: it takes these as line ends or drops them. It also rejects a pair of
+    # escaped surrogates, which ensure_ascii would write.
     return _encoded(_ESCAPED_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text), document)
 
 
@@ -64,7 +64,7 @@ def plain(record: tuple[Any, ...]) -> dict[str, Any]:
             value = plain(value)
         elif holds == "map":
             value = dict(value)
-        # Where "absent" is None, an empty value was meant: uid 0, `intelRdt: {}`, `schemata: []`.
+        # Where "absent" is None, an empty value is content: uid 0, `intelRdt: {}`, `schemata: []`.
         if value or required or of._field_defaults.get(attribute, "") is None:
             out[key] = value
     return out
@@ -129,7 +129,7 @@ def _encoded(text: str, document: dict[str, Any]) -> bytes:
 
 
 def _refuse_broken_text(value: object, place: str) -> None:
-    """Raise Fault at the first text that has no UTF-8 form."""
+    """Raise Fault at the first string that is not valid UTF-8."""
     if isinstance(value, dict):
         for key, item in value.items():
             _refuse_broken_text(key, f"{place}.{key!a}" if place else ascii(key))

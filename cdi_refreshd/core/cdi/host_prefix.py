@@ -1,7 +1,8 @@
 """A spec as seen from inside a pod, where the host's / is a directory such as /host, and as container runtimes read it.
 
-Container runtimes run on the host, so what they read has the host's paths; what is held against the files here has the
-prefix before each. Paths within the container are the same for both. A prefix is "" where the host's / is our own.
+Container runtimes run on the host, so the spec that they read has the host's paths; the spec that is compared with
+files here has the prefix before each. Paths within the container are the same for both. A prefix is "" if the host's /
+is our own.
 
 /dev is the host's in its own place: NVML opens device nodes by these names, so a pod has it there.
 """
@@ -26,13 +27,13 @@ def inside(spec: Spec, prefix: str) -> Spec:
 
 
 def with_prefix(path: str, prefix: str) -> str:
-    """Where the host's path is here. What is no absolute path, such as the name of a program, stays as it is."""
+    """The host's path as it is here. What is not an absolute path, such as a program's name, stays unchanged."""
     is_elsewhere = path.startswith("/") and not f"{path}/".startswith("/dev/")
     return f"{prefix}{path}".rstrip("/") if is_elsewhere else path
 
 
 def without_prefix(path: str, prefix: str) -> str:
-    """The host's path of what is here; one outside of the prefix stays as it is."""
+    """The path on the host of a path here; one outside of the prefix stays unchanged."""
     if path == prefix:
         return "/"
     return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
@@ -54,6 +55,6 @@ def _edits(edits: ContainerEdits, path: Callable[[str], str]) -> ContainerEdits:
 
 
 def _node(node: DeviceNode, path: Callable[[str], str]) -> DeviceNode:
-    """Without a host path it is the one in the container."""
+    """Without a host path, the path in the container is used."""
     host_path = path(node.host_path or node.path)
     return node._replace(host_path="" if host_path == node.path else host_path)

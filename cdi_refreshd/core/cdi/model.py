@@ -1,7 +1,7 @@
 """The CDI document as frozen records, and the one table of its keys.
 
 The records are NamedTuples and not dataclasses: this program starts at every boot, and defining two dozen frozen
-dataclasses costs more time than looking at eight GPUs does (tests/bench/startup.py measures it).
+dataclasses takes longer than probing eight GPUs (tests/bench/boot_path.py measures it).
 
 Source: the CDI specification 1.1.0 (tags.cncf.io/container-device-interface, SPEC.md and specs-go/config.go).
 """
@@ -9,7 +9,7 @@ Source: the CDI specification 1.1.0 (tags.cncf.io/container-device-interface, SP
 from typing import Any, NamedTuple
 
 Annotations = tuple[tuple[str, str], ...]
-"""Pairs of key and value, sorted by key: a mapping that is frozen and always writes the same bytes."""
+"""Pairs of key and value, sorted by key: a frozen mapping that is always written as the same bytes."""
 
 
 class DeviceNode(NamedTuple):

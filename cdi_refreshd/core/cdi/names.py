@@ -1,6 +1,6 @@
 """Names in CDI: vendor, class, device, qualified name, environment entry, annotation key.
 
-Each `..._problem` says what is wrong with a name, or "" where nothing is. The rules are those that library 1.1.0
+Each `..._problem` says what is wrong with a name, or "" if it is valid. The rules are those that library 1.1.0
 applies (pkg/parser, pkg/cdi), which are not always those of SPEC.md: no length limits, `_` and upper case are fine.
 """
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cdi_refreshd.core.findings import Fault, quoted
 
 ANNOTATION_PREFIX = "cdi.k8s.io/"
-"""Of the container annotations that ask for devices."""
+"""Prefix of the container annotations that request devices."""
 
 _LABEL = re.compile(r"[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _DEVICE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?")
@@ -28,7 +28,7 @@ class QualifiedName(NamedTuple):
 
 
 def label_problem(label: str) -> str:
-    """Of a vendor or a class."""
+    """What is wrong with a vendor or a class."""
     if not label:
         return "must not be empty"
     if not _LABEL.fullmatch(label):
@@ -48,13 +48,13 @@ def device_problem(name: str) -> str:
 
 
 def split_kind(kind: str) -> tuple[str, str]:
-    """Vendor and class; an empty vendor and the whole text where it is not `vendor/class`."""
+    """Vendor and class; an empty vendor and the whole text if it is not `vendor/class`."""
     vendor, _, class_name = kind.partition("/")
     return (vendor, class_name) if vendor and class_name else ("", kind)
 
 
 def qualified(text: str) -> QualifiedName:
-    """Split `vendor/class=device`. Raises Fault where it is not one."""
+    """Split `vendor/class=device`. Raises Fault if the text is not a qualified name."""
     kind, _, device = text.partition("=")
     vendor, class_name = split_kind(kind)
     if not (vendor and device):
@@ -70,12 +70,12 @@ def qualified(text: str) -> QualifiedName:
 
 
 def env_problem(entry: str) -> str:
-    """Of an entry of `env`."""
+    """What is wrong with an entry of `env`."""
     return "" if entry.find("=") > 0 else f"{quoted(entry)} must be NAME=value"
 
 
 def annotation_key_problem(key: str) -> str:
-    """By the rules of Kubernetes. Libraries up to 1.1.0 do not look (the check is there, but never runs)."""
+    """By the rules of Kubernetes. CDI libraries up to 1.1.0 never run their check."""
     prefix, slash, name = key.rpartition("/")
     if len(name) > 63 or not _ANNOTATION_NAME.fullmatch(name):
         rule = "the name must have 1 to 63 letters, digits, _ - . and begin and end with a letter or digit"

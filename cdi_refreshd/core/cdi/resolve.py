@@ -1,7 +1,7 @@
-"""Which fully-qualified devices a runtime resolves from its spec directories, and what it does not, and why.
+"""Which fully-qualified devices a runtime resolves from its spec directories, which it does not, and why.
 
 Source: the cache of library 1.1.0 (pkg/cdi/cache.go), with its quirk: a name that two files of one directory define is
-gone even where a directory of higher priority defines it well.
+lost even if a directory of higher priority defines it correctly.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ class SpecFile(NamedTuple):
     """Index of its directory: the highest wins."""
     spec: Spec
     unread_line: int = 0
-    """From which line on there is something behind the first document, which nobody reads; 0: there is nothing."""
+    """Line at which unread text after the first document begins; 0: there is none."""
 
 
 class Definition(NamedTuple):
@@ -26,7 +26,7 @@ class Definition(NamedTuple):
     name: str
     file: str
     state: str
-    """ok: this is what a container gets. shadowed: another file wins. conflict: nobody can have the device."""
+    """ok: this is what a container gets. shadowed: another file wins. conflict: no container gets the device."""
     because_of: tuple[str, ...] = ()
     """The file that wins, or those in conflict."""
 
@@ -42,7 +42,7 @@ def definitions(files: Iterable[SpecFile]) -> list[Definition]:
 
 
 def resolved(found: Iterable[Definition]) -> dict[str, str]:
-    """Name -> the file that it comes from, of what can be had."""
+    """Name -> the file that it comes from, for every device that containers can get."""
     return {definition.name: definition.file for definition in found if definition.state == "ok"}
 
 

@@ -1,6 +1,6 @@
 """YAML scalars as the Go libraries of container runtimes take them: go-yaml v2 below sigs.k8s.io/yaml.
 
-Neither YAML 1.1 nor 1.2: `yes` and `y` are booleans, 0666 and 0o666 octal, 08 a float, 1:30 and dates texts.
+Neither YAML 1.1 nor 1.2: `yes` and `y` are booleans, 0666 and 0o666 octal, 08 a float, 1:30 and dates strings.
 """
 
 import re
@@ -22,7 +22,7 @@ _INTEGER = re.compile(
 _BASES = {"hex": 16, "bin": 2, "oct": 8, "dec": 10}
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _DIGITS = 400
-"""No number of more digits fits a float, and Python itself refuses to read thousands."""
+"""No number with more digits fits a float, and Python refuses to parse thousands of digits."""
 
 
 def resolve(text: str) -> Scalar:
@@ -42,7 +42,7 @@ def resolve(text: str) -> Scalar:
 
 
 def _integer(digits: str) -> int | None:
-    """None also beyond 64 bits: such a number is a float, as far as it is a number at all."""
+    """None also beyond 64 bits: such a number is a float, if it is a number at all."""
     match = _INTEGER.fullmatch(digits)
     if not match:
         return None
@@ -54,7 +54,7 @@ def _integer(digits: str) -> int | None:
 
 
 def text_of(value: str | int | float | bool) -> str:
-    """What becomes of a scalar where the document wants a string: `1.10` gives "1.1", `yes` gives "true"."""
+    """A scalar where the document expects a string: `1.10` gives "1.1", `yes` gives "true"."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

@@ -1,16 +1,16 @@
-"""Where specs are: the directories that runtimes read, and the file that we publish."""
+"""The directories where runtimes read specs, and the file that we publish."""
 
 SPEC_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
-"""As runtimes read them where nothing is configured. Lowest priority first."""
+"""The default of container runtimes. Lowest priority first."""
 OUR_SPEC = "/var/run/cdi/nvidia.yaml"
-"""What the daemon and `oneshot` publish where nothing is configured."""
+"""The default output of the daemon and `oneshot`."""
 OUR_KIND = "nvidia.com/gpu"
 OUR_PARTS = ("coherent", "noncoherent")
-"""Specs beside our own, where GPUs that are coherent with the processor are told apart."""
+"""Further specs beside our own, if coherent GPUs are separated from the others."""
 
 
 def part_path(path: str, name: str) -> str:
-    """The file of a part beside the spec at `path`: /run/nvidia.yaml and /run/nvidia.coherent.yaml."""
+    """The file for a part, beside the spec at `path`: /run/nvidia.yaml and /run/nvidia.coherent.yaml."""
     stem, dot, ending = path.rpartition(".")
     return f"{stem}.{name}{dot}{ending}"
 

@@ -1,6 +1,6 @@
-"""Is it a CDI spec? By the rules of library 1.1.0 (pkg/cdi), which is what runtimes apply, and not those of SPEC.md.
+"""Is it a valid CDI spec? By the rules of library 1.1.0 (pkg/cdi), which runtimes apply, not those of SPEC.md.
 
-What the document names on the host (paths, device numbers) is not looked at here.
+Paths and device numbers are not compared with the host here.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ EMPTY = "must not be empty"
 
 
 def validate(spec: Spec) -> list[Finding]:
-    """Everything that makes the library reject (or crash on) the spec; nothing where it is valid. All are fatal."""
+    """Everything that makes the library reject (or crash on) the spec; nothing if it is valid. All are fatal."""
     return [
         *_version(spec),
         *_kind(spec.kind),
@@ -58,7 +58,7 @@ def _kind(kind: str) -> Iterator[Finding]:
 
 def _devices(devices: tuple[Device, ...]) -> Iterator[Finding]:
     if not devices:
-        yield _fatal("devices", EMPTY, "remove the file where there are no devices")
+        yield _fatal("devices", EMPTY, "remove the file if there are no devices")
     first: dict[str, int] = {}
     for index, device in enumerate(devices):
         place = f"devices[{index}]"
@@ -101,9 +101,9 @@ def _node(node: DeviceNode, place: str) -> Iterator[Finding]:
     if node.type not in NODE_TYPES:
         fact = f"{quoted(node.type)} is not a type of device node"
         yield _fatal(f"{place}.type", fact, "b, c, u or p, or leave it out")
-    # The library trims r, w and m from both ends and wants nothing left: order and repeats do not matter.
+    # The library trims r, w and m from both ends, and nothing may be left: order and repeats do not matter.
     if node.permissions.strip("rwm"):
-        yield _fatal(f"{place}.permissions", f"{quoted(node.permissions)} has more than r, w and m")
+        yield _fatal(f"{place}.permissions", f"{quoted(node.permissions)} may have only r, w and m")
 
 
 def _hook(hook: Hook, place: str) -> Iterator[Finding]:
@@ -133,5 +133,5 @@ def _net_devices(devices: tuple[NetDevice, ...], place: str) -> Iterator[Finding
             if not name:
                 yield _fatal(f"{place}[{index}].{key}", EMPTY)
             elif name in first:
-                yield _fatal(f"{place}[{index}].{key}", f"{quoted(name)} stands in [{first[name]}] already")
+                yield _fatal(f"{place}[{index}].{key}", f"{quoted(name)} is in [{first[name]}] already")
             first.setdefault(name, index)

@@ -1,4 +1,4 @@
-"""Which cdiVersion a spec needs. The lowest is the best: older runtimes drop a newer document without a word."""
+"""Which cdiVersion a spec needs. The lowest is the best: older runtimes silently drop a newer document."""
 
 from collections.abc import Iterator
 
@@ -6,13 +6,13 @@ from cdi_refreshd.core.cdi.model import ContainerEdits, Spec
 from cdi_refreshd.core.cdi.names import split_kind
 
 KNOWN_VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0")
-"""All that library 1.1.0 knows, oldest first."""
+"""All versions that library 1.1.0 knows, oldest first."""
 FLOOR = "0.3.0"
 """0.1.0 and 0.2.0 are known, but no document may carry them."""
 
 
 def rank(version: str) -> int | None:
-    """Where a version stands among the known ones (one leading `v` is fine); None where it is none of them."""
+    """The index of a version among the known ones (one leading `v` is accepted); None if it is unknown."""
     version = version.removeprefix("v")
     return KNOWN_VERSIONS.index(version) if version in KNOWN_VERSIONS else None
 
@@ -22,7 +22,7 @@ def minimum_version(spec: Spec) -> str:
 
 
 def requirement(spec: Spec) -> tuple[str, str]:
-    """The lowest version that will do, and the place in the document that asks for it ("" for the floor)."""
+    """The lowest sufficient version, and the place in the document that requires it ("" for the floor)."""
     return max(_requirements(spec), key=lambda need: KNOWN_VERSIONS.index(need[0]), default=(FLOOR, ""))
 
 

@@ -1,4 +1,4 @@
-"""The container runtimes that a host may have: their programs, their configuration files, and what they say they are.
+"""The container runtimes that a host may have: their programs, configuration files and versions.
 
 Source: containers.conf(5) and, from Podman 6 on, containers-config(5); containerd's CRI plugin (docs/cri/config.md);
 crio.conf(5); dockerd's daemon.json; k3s' and rke2's manuals (their containerd is a program of its own).
@@ -16,7 +16,7 @@ Documents = tuple[tuple[str, Any], ...]
 
 VERSION = re.compile(r"\bv?(\d+)\.(\d+)(?:\.(\d+))?")
 NAME_AT_MOST, NAME_NEVER_ABOVE = 60, 200
-"""Characters of what `--version` says, in a finding. The version is never cut, but for the second bound."""
+"""Characters of the output of `--version` in a finding. The version is cut only at the second bound."""
 
 PODMAN_MAIN, PODMAN_DROP_INS = "containers.conf", "containers.conf.d/*.conf"
 SHARED, ADMIN = "/usr/share/containers", "/etc/containers"
@@ -40,13 +40,13 @@ class Installation(NamedTuple):
     kind: str
     """podman, containerd, crio or dockerd: whose rules it follows."""
     program: str
-    """A name to be found in the usual directories, or an absolute path."""
+    """A name to search in the usual directories, or an absolute path."""
     files: tuple[str, ...]
-    """Its configuration, in rising order; only the last part of a pattern may have wildcards."""
+    """Its configuration, in rising order of precedence; only the last part of a pattern may have wildcards."""
     edited: str
-    """The file that an administrator edits where nothing sets a value yet."""
+    """The file to edit if no file sets the value yet."""
     by: str = ""
-    """Who brings it, where that is not the distribution."""
+    """Who ships it, if not the distribution."""
     restart: str = "restart it"
 
 
@@ -87,7 +87,7 @@ INSTALLATIONS = {
     ),
 }
 CARRIERS = ("k3s", "rke2")
-"""They run a containerd of their own, beside which the distribution's has nothing to do."""
+"""They ship their own containerd, so the distribution's is not used."""
 
 
 class Runtime(NamedTuple):
@@ -100,7 +100,7 @@ class Runtime(NamedTuple):
     broken: tuple[Finding, ...] = ()
     """Files that could not be read."""
     serves: bool = True
-    """Somebody here uses it for containers with devices."""
+    """It is used on this host for containers with devices."""
 
     @property
     def kind(self) -> str:
@@ -108,31 +108,31 @@ class Runtime(NamedTuple):
 
     @property
     def release(self) -> Release:
-        """() where unknown."""
+        """() if unknown."""
         return release(self.said) or self._by_configuration()
 
     @property
     def place(self) -> str:
-        """As findings name it."""
+        """Its name in findings."""
         by = INSTALLATIONS[self.name].by
         told = shortened(self.said) or self.kind
         return f"{by}'s {told}" if by else told
 
     def _by_configuration(self) -> Release:
-        """k3s and rke2 write the configuration for the containerd that they bring."""
+        """k3s and rke2 generate the configuration of the containerd that they ship."""
         first = self.documents[0][1] if self.documents and self.name in CARRIERS else None
         version = first.get("version") if isinstance(first, dict) else None
         return {2: (1, 7), 3: (2, 0)}.get(version, ()) if isinstance(version, int) else ()
 
 
 def release(said: str) -> Release:
-    """() where the text tells none."""
+    """() if the text has none."""
     found = VERSION.search(said)
     return tuple(int(part or 0) for part in found.groups()) if found else ()
 
 
 def shortened(said: str) -> str:
-    """The first line, or as many of its words as are short enough; the one with the version is always whole."""
+    """The first line, or as many of its words as fit; the word with the version is never cut."""
     line = said.strip().partition("\n")[0].strip()
     found = VERSION.search(line)
     least = found.end() if found else 0
@@ -153,7 +153,7 @@ def files(name: str, said: str) -> tuple[str, ...]:
 
 
 def drop_ins(name: str, said: str, main: Any) -> tuple[str, ...]:
-    """Patterns of what containerd reads besides, by the content of its main file (None: there is none)."""
+    """Patterns of the files that containerd also reads, given the content of its main file (None: no main file)."""
     imports = main.get("imports") if isinstance(main, dict) else None
     if imports is None and name == "containerd" and release(said) >= (2, 2):
         return (CONTAINERD_DROP_INS,)
@@ -161,7 +161,7 @@ def drop_ins(name: str, said: str, main: Any) -> tuple[str, ...]:
 
 
 def in_order(name: str, said: str, paths: Iterable[str]) -> list[str]:
-    """`paths` are there, in rising order. Podman 6 reads one main file, then all drop-ins by their names alone; of
+    """`paths` exist, in rising order. Podman 6 reads one main file, then all drop-ins by their names alone; of
     those with the same name the one of the highest precedence."""
     known = list(paths)
     if name != "podman" or release(said) < (6,):

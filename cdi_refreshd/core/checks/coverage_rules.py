@@ -1,4 +1,4 @@
-"""Is every GPU of the host, and every MIG slice, in a spec that containers get it from? All specs taken together."""
+"""Is every GPU and MIG slice of the host in some spec that containers resolve? All specs taken together."""
 
 from collections.abc import Iterator
 
@@ -14,12 +14,12 @@ NO_SPEC_HINT = "cdi-refreshd oneshot, or systemctl enable --now cdi-refreshd"
 
 
 def coverage(of: Published, host: Host) -> Iterator[RuleFinding]:
-    """Of files that were named one by one, and beside documents that nobody gets anything of, nothing can be said."""
+    """Coverage is unknown if single files were named, or if a document is one that runtimes drop."""
     if not of.directories or of.broken or any(one.state == "conflict" for one in of.definitions):
         return
     if not host.gpus and not host.platform:
         for address in host.without_driver:
-            fact = "has no driver, so that there is no spec for it"
+            fact = "has no driver, so there is no spec for it"
             yield found("gpu-without-driver", f"GPU {address}", fact, "modprobe nvidia; else see dmesg for NVRM")
         return
     ours = [one for one in of.subjects if is_for_everybody(one)]
@@ -27,20 +27,20 @@ def coverage(of: Published, host: Host) -> Iterator[RuleFinding]:
         yield from _missing(ours, host)
         return
     if any(one.ours for one in of.subjects):
-        return  # of another mode, as somebody configured
+        return  # of another mode, by configuration
     what = f"{host.platform}'s GPU" if host.platform else f"NVIDIA's {counted(len(host.gpus), 'GPU')}"
     place = of.directories[-1]
     others = sorted({one.spec.kind for one in of.subjects if one.gpus or one.platform})
     if others:
-        fact = f"has no spec of {OUR_KIND} for {what}: containers get it by {listed(others)}"
-        yield found("other-kind", place, fact, f"nothing, where that is meant; else {NO_SPEC_HINT}")
+        fact = f"has no spec of {OUR_KIND} for {what}: containers request it as {listed(others)}"
+        yield found("other-kind", place, fact, f"nothing if that is intended; else {NO_SPEC_HINT}")
     elif host.platform or any(not may_be_in_mig_mode(gpu, host) for gpu in host.gpus):
-        fact = f"has no spec for {what}: nobody gets {OUR_KIND}=all"
+        fact = f"has no spec for {what}: no container gets {OUR_KIND}=all"
         yield found("no-spec", place, fact, NO_SPEC_HINT)
 
 
 def is_for_everybody(of: Subject) -> bool:
-    """Whether the spec is to have all GPUs of the host, and not those of a claim or of a plugin."""
+    """Whether the spec should have all GPUs of the host, and not just those of a claim or a plugin."""
     has_gpus = bool(of.gpus or of.platform)
     for_all = of.ours or of.spec.kind == OUR_KIND or any(device.name == "all" for device in of.devices)
     return has_gpus and for_all
@@ -48,7 +48,7 @@ def is_for_everybody(of: Subject) -> bool:
 
 def _missing(specs: list[Subject], host: Host) -> Iterator[RuleFinding]:
     if any(of.platform for of in specs) or not host.gpus:
-        return  # the numbers of a Tegra's nodes are not those that PCI functions have
+        return  # on Tegra the numbers of device nodes are not those of PCI functions
     yield from _gpus_missing(specs, host)
     yield from _slices_missing(specs, host)
     for address in host.without_driver:
@@ -66,7 +66,7 @@ def _gpus_missing(specs: list[Subject], host: Host) -> Iterator[RuleFinding]:
             continue
         fact = f"is bound to the nvidia driver (/dev/nvidia{gpu.minor}) and in no spec"
         if may_be_in_mig_mode(gpu, host):
-            fact += ", as is right in MIG mode without slices"
+            fact += ", which is correct in MIG mode without slices"
             yield found("gpu-in-mig-mode", f"GPU {gpu.address}", fact, f"if it is not in MIG mode, {hint}", file)
         else:
             yield found("gpu-missing", f"GPU {gpu.address}", fact, hint, file)
@@ -78,7 +78,7 @@ def _gpus_missing(specs: list[Subject], host: Host) -> Iterator[RuleFinding]:
 
 
 def may_be_in_mig_mode(gpu: BoundGpu, host: Host) -> bool:
-    """It can be cut into slices and has none. Whether the mode is on only NVML could tell."""
+    """It is MIG-capable and has no slices. Only NVML knows whether MIG mode is on."""
     return gpu.minor in host.mig_capable and gpu.minor not in {instance.gpu for instance in host.instances}
 
 
@@ -106,12 +106,12 @@ def _slices_missing(specs: list[Subject], host: Host) -> Iterator[RuleFinding]:
 
 
 def host_versions(of: Published, host: Host) -> Iterator[RuleFinding]:
-    """The loaded module and the libraries of this host, where no spec suffers from it yet."""
+    """The loaded module and this host's libraries differ, but no spec is affected yet."""
     module, library = host.module_version, host.library_version
     if not module or not library or module == library or not any(one.gpus for one in of.subjects):
         return
     fact = f"the loaded module is {module}, this host's libraries are {library}"
-    hint = "reboot, or reload the module; specs made before hold while their files exist"
+    hint = "reboot, or reload the module; existing specs work while their files exist"
     yield found("driver-mismatch", "NVIDIA driver", fact, hint)
 
 

@@ -1,4 +1,4 @@
-"""Rules about the devices of a spec, of any vendor: do they fit each other, and the users whom they are for?"""
+"""Rules about a spec's devices, of any vendor: are they consistent, and can the intended users open them?"""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from cdi_refreshd.core.checks.subject import Subject, host_path, items, listed, 
 
 
 def all_is_all(of: Subject, _: Host) -> Iterator[RuleFinding]:
-    """The device `all` has every node that the others have."""
+    """The device `all` has every node that the other devices have."""
     everything = next((device for device in of.devices if device.name == "all"), None)
     if everything is None:
         return
@@ -38,7 +38,7 @@ def drm_nodes_of_one_gpu(of: Subject, host: Host) -> Iterator[RuleFinding]:
 
 
 def may_be_used(of: Subject, host: Host) -> Iterator[RuleFinding]:
-    """Nodes that only a group may read: somebody in the container has to be in it."""
+    """Nodes that only a group may read: the container's user must be in that group."""
     common = of.spec.container_edits.additional_gids
     by_name: dict[str, Device] = {device.name: device for device in of.devices}
     for node, names in items(of, "device_nodes").items():

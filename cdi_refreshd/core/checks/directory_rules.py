@@ -1,4 +1,4 @@
-"""Rules about the files of the spec directories beside each other: broken ones, conflicts, who else is at work here."""
+"""Rules about the files of the spec directories together: broken files, conflicts, other generators."""
 
 from collections.abc import Iterable, Iterator
 
@@ -16,29 +16,27 @@ RIVALS = (
     "ublue-nvctk-cdi.service",
     "nvidia-toolkit-firstboot.service",
 )
-"""Units of others that write a spec of NVIDIA's GPUs."""
-ADOPT = "cdi-refreshd adopt puts it aside"
+"""Other units that write a spec for NVIDIA GPUs."""
+ADOPT = "cdi-refreshd adopt moves it aside"
 FILE_BITS, DIRECTORY_BITS = 0o004, 0o005
 
 
 def broken(of: Published, _: Host) -> Iterator[RuleFinding]:
-    """A document that runtimes drop takes all its devices with it; one that nobody can read as well."""
+    """A document that runtimes drop loses all its devices; so does an unreadable one."""
     for one in of.broken:
         fact, hint = one.problem.fact, one.problem.hint
         if one.is_directory:
             yield found("spec-directory", one.path, fact, hint, one.path)
         else:
-            yield found(
-                "spec-invalid", one.path, fact, hint or "correct it, or have its generator make it again", one.path
-            )
+            yield found("spec-invalid", one.path, fact, hint or "correct it, or run its generator again", one.path)
 
 
 def unread_text(of: Published, _: Host) -> Iterator[RuleFinding]:
     """Behind `...`, a second `---`, or the closing brace of JSON."""
     for file in of.files:
         if file.unread_line:
-            fact = f"from line {file.unread_line} on it is read by nobody: a CDI file is one document"
-            yield found("text-unread", file.path, fact, "put what stands there into a file of its own", file.path)
+            fact = f"nothing after line {file.unread_line - 1} is read: a CDI file is one document"
+            yield found("text-unread", file.path, fact, "move the rest into another file", file.path)
 
 
 def conflicts(of: Published, _: Host) -> Iterator[RuleFinding]:
@@ -47,21 +45,21 @@ def conflicts(of: Published, _: Host) -> Iterator[RuleFinding]:
         if one.state == "conflict" and one.file == one.because_of[0]:
             groups.setdefault(one.because_of, []).append(one.name)
     for files, names in groups.items():
-        fact = f"defines the same devices as {listed(files[1:])}, so nobody gets {listed(names)}"
+        fact = f"defines the same devices as {listed(files[1:])}, so no container gets {listed(names)}"
         adopted = of.ours is not None and all(name.startswith(f"{of.ours.kind}=") for name in names)
-        hint = "cdi-refreshd adopt puts aside what is not ours" if adopted else "remove one of the files"
+        hint = "cdi-refreshd adopt moves aside what is not ours" if adopted else "remove one of the files"
         yield found("conflict", files[0], fact, hint, files[0], devices=names)
 
 
 def leftovers(of: Published, _: Host) -> Iterator[RuleFinding]:
-    """Others with our kind. Where our own spec is not there, they are no leftovers, but what this host lives by."""
+    """Other files with our kind. Without our own spec they are not leftovers: containers depend on them."""
     if of.ours is None or not of.directories:
         return
     conflicting = {path for one in of.definitions if one.state == "conflict" for path in one.because_of}
     for path in same_kind(of.documents, of.ours.kind):
         if path in conflicting:
             continue
-        fact = f"defines devices of {of.ours.kind} beside {of.ours.path}; what only it has stays, old"
+        fact = f"defines devices of {of.ours.kind} beside {of.ours.path}; those that only it has are never refreshed"
         yield found("leftover", path, fact, ADOPT, path)
 
 
@@ -71,7 +69,7 @@ def same_kind(documents: Iterable[Document], kind: str) -> list[str]:
 
 
 def shadowed(of: Published, _: Host) -> Iterator[RuleFinding]:
-    """That a file hides itself, by another path, is nothing to report; nor is a leftover, which is reported."""
+    """A file that shadows itself by another path is not reported; nor is a leftover, which has its own rule."""
     told = set(same_kind(of.documents, of.ours.kind)) if of.ours and of.directories else set()
     groups: dict[tuple[str, str], list[str]] = {}
     for one in of.definitions:
@@ -79,11 +77,11 @@ def shadowed(of: Published, _: Host) -> Iterator[RuleFinding]:
             groups.setdefault((one.file, one.because_of[0]), []).append(one.name)
     for (file, winner), names in groups.items():
         fact = f"{winner} wins for {listed(names)}"
-        yield found("shadowed", file, fact, "remove the file that is not wanted", file, devices=names)
+        yield found("shadowed", file, fact, "remove the file that is not needed", file, devices=names)
 
 
 def rival_units(of: Published, host: Host) -> Iterator[RuleFinding]:
-    """Without our own unit, theirs are what this host lives by."""
+    """Without our own unit, this host depends on theirs."""
     rivals = [unit for unit in host.units if unit != OUR_UNIT]
     if rivals and of.directories:
         yield rival_unit(rivals, OUR_UNIT in host.units)
@@ -96,7 +94,7 @@ def rival_unit(enabled: list[str], ours_enabled: bool) -> RuleFinding:
 
 
 def file_modes(of: Published, host: Host) -> Iterator[RuleFinding]:
-    """Podman reads as the user who runs it."""
+    """Podman reads specs as the user who runs it."""
     told: set[str] = set()
     for file in of.files:
         cluster = file.spec.vendor.startswith(CLUSTER_VENDORS)
@@ -108,14 +106,14 @@ def file_modes(of: Published, host: Host) -> Iterator[RuleFinding]:
             if entry.real == UNKNOWN or entry.mode & bits == bits or path in told:
                 continue
             told.add(path)
-            fact = f"is not readable for everybody (mode {entry.mode:04o}): without root, podman finds no devices in it"
+            fact = f"is not world-readable (mode {entry.mode:04o}): without root, podman finds no devices in it"
             yield found(rule, path, fact, f"chmod {how} {path}", path)
 
 
 def names_unread(of: Published, _: Host) -> Iterator[RuleFinding]:
-    """What looks like a spec, and is passed over by every runtime."""
+    """Files that look like specs and that every runtime ignores."""
     for path in of.unread:
-        yield found("name-unread", path, "is read by no runtime", "call it .yaml or .json", path)
+        yield found("name-unread", path, "no runtime reads a file of this name", "rename it to .yaml or .json", path)
 
 
 def two_runs(of: Published, host: Host) -> Iterator[RuleFinding]:
@@ -127,6 +125,6 @@ def two_runs(of: Published, host: Host) -> Iterator[RuleFinding]:
 
 RULES = (broken, conflicts, unread_text, leftovers, shadowed, rival_units, file_modes, names_unread, two_runs)
 IN_LIST = (broken, conflicts, shadowed)
-"""What concerns who asks only which devices there are."""
+"""The rules for `list`, which reports only which devices there are."""
 NEIGHBOURS = (leftovers, shadowed, rival_units, names_unread, two_runs)
-"""What concerns who has published, besides conflicts."""
+"""The rules for a program that has just published, besides conflicts."""

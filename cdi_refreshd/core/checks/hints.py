@@ -1,4 +1,4 @@
-"""What helps: who makes a spec again, and who makes a device node. Only what we make ourselves is ours to propose."""
+"""Hints: what regenerates a spec, and what makes a device node. Ours is proposed only for our own spec."""
 
 from cdi_refreshd.core.cdi.model import DeviceNode
 from cdi_refreshd.core.checks.host_facts import Host
@@ -11,17 +11,17 @@ MAKERS = {
     "k8s.device-plugin.nvidia.com": "restart NVIDIA's device plugin, which makes it",
     "k8s.gpu.nvidia.com": "NVIDIA's DRA driver makes it: restart its plugin, or the pod that holds the claim",
     "nvidia.com/pva": "NVIDIA's pva-allow-2 package makes it: restart its service",
-    "nvidia.com": "make it again as it was made, with nvidia-ctk cdi generate --output={file}",
-    "amd.com": "make it again: amd-ctk cdi generate",
-    "intel.com": "make it again: intel-cdi-specs-generator",
+    "nvidia.com": "run its generator again, such as nvidia-ctk cdi generate --output={file}",
+    "amd.com": "run amd-ctk cdi generate",
+    "intel.com": "run intel-cdi-specs-generator",
 }
-OURS = "make it again: cdi-refreshd oneshot"
+OURS = "run cdi-refreshd oneshot"
 CLUSTER_VENDORS = ("k8s.", "management.")
-"""Vendors of specs that a cluster's components keep, for a runtime that is root."""
+"""Vendors whose specs are maintained by cluster components, for a runtime that is root."""
 
 
 def make_again(of: Subject, host: Host | None = None) -> str:
-    """How to have the spec made anew. A new one of ours would do no good while module and libraries differ."""
+    """How to regenerate the spec. Regenerating does not help while module and libraries differ."""
     if of.ours:
         if host and "" != host.module_version != host.library_version != "":
             differ = f"module {host.module_version} and libraries {host.library_version} differ"
@@ -29,17 +29,17 @@ def make_again(of: Subject, host: Host | None = None) -> str:
         return OURS
     kind, vendor = of.spec.kind, of.spec.vendor
     if vendor == "nvidia.com" and kind not in MAKERS and of.spec.class_name != "gpu":
-        return f"have what made {kind} make it again (nvidia-ctk cdi generate --output={of.file}, or a package's own)"
-    maker = MAKERS.get(kind) or MAKERS.get(vendor) or f"have the generator of {vendor} make it again"
+        return f"run the generator of {kind} again (nvidia-ctk cdi generate --output={of.file}, or that of a package)"
+    maker = MAKERS.get(kind) or MAKERS.get(vendor) or f"run the generator of {vendor} again"
     return maker.format(file=of.file)
 
 
 def make_node(node: DeviceNode, host: Host) -> str:
-    """What makes a node of NVIDIA's, "" for others: udev makes those."""
+    """The command that makes an NVIDIA device node, "" for others: udev makes those."""
     maker = _maker(node.path, host)
     if maker and host_path(node) != node.path:
         root = host_path(node).removesuffix(node.path)
-        return f"what runs the driver below {root} makes it there (nvidia-modprobe makes nodes in /dev alone)"
+        return f"the driver container at {root} makes it (nvidia-modprobe makes nodes only in /dev)"
     return f"{maker} makes it" if maker else ""
 
 

@@ -1,6 +1,6 @@
-"""Rules about calls of NVIDIA's hook program: does the one that is there know what a spec calls it for?
+"""Rules about calls of NVIDIA's hook program: does the installed one know the hooks that a spec uses?
 
-A hook that fails keeps the container from starting, whoever made the spec.
+A hook that fails keeps the container from starting, whatever generated the spec.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from cdi_refreshd.core.nvidia import hook_program
 
 
 def programs(of: Subject) -> set[str]:
-    """Paths of NVIDIA's hook program, as far as a spec calls it."""
+    """Paths of NVIDIA's hook program that a spec calls."""
     paths = {hook.path for hook in items(of, "hooks")}
     return {path for path in paths if path.rpartition("/")[2] in hook_program.PROGRAMS}
 
 
 def unknown_hooks(of: Subject, host: Host) -> Iterator[RuleFinding]:
-    """Each hook that its program does not know, once."""
+    """Each hook that its program does not know, once per spec."""
     unknown: dict[tuple[str, str], list[str]] = {}
     for hook, names in items(of, "hooks").items():
         program = host.hook_programs.get(hook.path)

@@ -1,6 +1,6 @@
-"""Rules about specs of NVIDIA's GPUs that no hook helps: a container's loader finds what is mounted where it looks.
+"""Rules about NVIDIA specs without hooks: a container's loader must find the libraries where they are mounted.
 
-A spec that mounts no library of the driver is left alone: its containers' image brings them.
+A spec that mounts no driver library is skipped: the container's image has them.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ CUDA = "libcuda.so.1"
 
 
 def directories(of: Subject) -> dict[str, dict[str, str]]:
-    """In the container: the driver's libraries by name, and the version of each file; () where a hook helps."""
+    """In the container: the driver's libraries by name, and the version of each file; () if a hook runs ldconfig."""
     if of.gpus is None or any(edits.hooks for _, edits in every_edits(of)):
         return {}
     made: dict[str, dict[str, str]] = {}
@@ -38,19 +38,19 @@ def loaders_find_cuda(of: Subject, _: Host) -> Iterator[RuleFinding]:
 
 
 def families_agree(of: Subject, _: Host) -> Iterator[RuleFinding]:
-    """What a container of one family has, one of the other has, too."""
+    """Containers of both distribution families get the same libraries."""
     places = directories(of)
     for of_class in FAMILIES.values():
         wide = of_class[0]
         one, other = (places.get(directory, {}) for directory in wide)
         differ = sorted(one.keys() ^ other.keys())
         if CUDA in one and CUDA in other and differ:
-            fact = f"has {listed(differ)} in one of {' and '.join(wide)} alone: containers differ in what they find"
+            fact = f"has {listed(differ)} in one of {' and '.join(wide)} only: containers differ in what they find"
             yield found("families-differ", of.file, fact, make_again(of), of.file)
 
 
 def siblings_agree(of: Subject, host: Host) -> Iterator[RuleFinding]:
-    """The loaded module's version, where one is loaded, is held against every file by another rule."""
+    """Another rule compares every file with the version of the loaded module."""
     for directory, names in directories(of).items():
         versions = sorted(set(names.values()))
         if len(versions) > 1 and not host.module_version:

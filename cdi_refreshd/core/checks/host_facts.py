@@ -1,4 +1,4 @@
-"""What a host is found to have, as records that rules about specs read. Nobody opened a device to learn it."""
+"""Facts about a host, as records that check rules read. They are gathered without opening a device."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,11 +8,11 @@ from cdi_refreshd.core.nvidia.hook_program import HookProgram
 CHARACTER, BLOCK, FIFO = "character device", "block device", "FIFO"
 FILE, DIRECTORY, SOCKET, LINK = "file", "directory", "socket", "symbolic link"
 NOTHING, UNKNOWN = "nothing", "unknown"
-"""UNKNOWN: we may not probe."""
+"""UNKNOWN: no permission to look."""
 
 
 class Entry(NamedTuple):
-    """What stands at a path. All but `kind` is of what a symbolic link there leads to."""
+    """What is at a path. All but `kind` describes the target of a symbolic link."""
 
     kind: str = NOTHING
     real: str = NOTHING
@@ -30,7 +30,7 @@ class BoundGpu(NamedTuple):
 
     address: str
     minor: int = -1
-    """Of /dev/nvidiaN; -1 where nobody asked, because the GPU sleeps or its module does not tell."""
+    """The N of /dev/nvidiaN; -1 if unknown, because the GPU sleeps or its module does not report it."""
     model: str = ""
 
 
@@ -42,46 +42,46 @@ class Instance(NamedTuple):
     gi: int
     ci: int
     minor: int
-    """Of its access node."""
+    """Minor of its access node."""
 
 
 class Host(NamedTuple):
     entries: Mapping[str, Entry]
-    """All that `paths` of the rules asked for."""
+    """Entries of all `paths` that the rules requested."""
     characters: Mapping[int, tuple[str, ...]] = {}
-    """/proc/devices: a major number to the drivers that have it. Empty where it cannot be read."""
+    """/proc/devices: major number -> drivers that own it. Empty if it cannot be read."""
     blocks: Mapping[int, tuple[str, ...]] = {}
     in_sysfs: frozenset[tuple[str, int, int]] = frozenset()
     """Kind, major and minor of devices that /proc/devices does not explain, but sysfs knows."""
     interfaces: frozenset[str] = frozenset()
-    """Of the network."""
+    """Network interfaces."""
     drm: Mapping[str, str] = {}
     """card1 or renderD128 to the PCI address of its function."""
     modules: frozenset[str] = frozenset()
-    """Those of NVIDIA's that are loaded, by their names in sysfs."""
+    """NVIDIA's loaded modules, by their names in sysfs."""
     module_version: str = ""
     library_version: str = ""
-    """Which driver libraries a program of this host would get, "" for none or unknown."""
+    """Version of the driver libraries that a program on this host gets, "" for none or unknown."""
     gpus: tuple[BoundGpu, ...] = ()
     functions: int = 0
-    """How many display functions of NVIDIA's there are, whoever has them; none of them virtual."""
+    """Number of NVIDIA's display functions, whichever driver they have, without virtual functions."""
     on_bus: int | None = None
-    """The same for who compares it with what should be there: None where that cannot be told."""
+    """The same, for comparison with the expected number: None if it is unknown."""
     without_driver: tuple[str, ...] = ()
-    """Addresses of display functions that no driver at all has."""
+    """Addresses of display functions without any driver."""
     instances: tuple[Instance, ...] = ()
     mig_capable: frozenset[int] = frozenset()
-    """Minors of GPUs that can be cut into MIG slices."""
+    """Minors of MIG-capable GPUs."""
     platform: str = ""
-    """What has a GPU without a PCI function of NVIDIA's: WSL or Tegra."""
+    """The platform that has a GPU without a PCI function: WSL or Tegra."""
     units: tuple[str, ...] = ()
     """Enabled units that write specs, ours among them."""
     flaws: Mapping[str, str] = {}
-    """Of libraries that no program of this host can load: what is wrong with them."""
+    """Libraries that no program on this host can load -> what is wrong with them."""
     two_runs: bool = False
     """/run/cdi has files, and is not /var/run/cdi."""
     hook_programs: Mapping[str, HookProgram] = {}
-    """NVIDIA's hook programs that specs call, and that could be asked, by their paths."""
+    """NVIDIA's hook programs that specs call and that could be executed, by path."""
 
     def entry(self, path: str) -> Entry:
         return self.entries.get(path, UNSEEN)
@@ -91,10 +91,10 @@ UNSEEN = Entry(UNKNOWN, UNKNOWN)
 
 
 def registered(text: str, nvidia_loaded: bool = False) -> tuple[dict[int, tuple[str, ...]], dict[int, tuple[str, ...]]]:
-    """/proc/devices: of character devices and of block devices, a major to its drivers' names.
+    """/proc/devices, for character and for block devices: major -> names of its drivers.
 
-    Empty, which is "nobody knows", where NVIDIA's module is loaded and the text has none of its majors: then it is not
-    the list of the kernel that the module is in, but that of a container's or a test's /proc.
+    Empty (unknown) if NVIDIA's module is loaded and the text has none of its majors: then the text is not from the
+    kernel that the module is in, but from the /proc of a container or a test.
     """
     tables: tuple[dict[int, tuple[str, ...]], dict[int, tuple[str, ...]]] = ({}, {})
     table = tables[0]

@@ -1,7 +1,7 @@
 """Does the host really have what a spec names? Rules about single nodes, mounts, hooks and interfaces, of any vendor.
 
 What a runtime does with each item is from library 1.1.0 (pkg/cdi/container-edits_unix.go): numbers in the document win
-over the node's own, which is why a stale number reaches the container without a word.
+over the node's own, so a stale number reaches the container silently.
 """
 
 import re
@@ -26,8 +26,8 @@ from cdi_refreshd.core.checks.registry import RuleFinding, found
 from cdi_refreshd.core.checks.subject import Subject, affected, every_edits, host_path, is_bound, is_minimal, items
 
 TYPES = {"c": CHARACTER, "u": CHARACTER, "b": BLOCK, "p": FIFO}
-# Which drivers may own a node, by its path. The names are those of /proc/devices; paths that are not here may be
-# anybody's: nvidia-fs, nvidia-nvswitch and nvidia-vgpu have changed their drivers' names too often.
+# Which drivers may own a node, by its path. The names are those of /proc/devices; other paths may belong to
+# any driver: nvidia-fs, nvidia-nvswitch and nvidia-vgpu have changed their drivers' names too often.
 DRIVERS = tuple(
     (re.compile(pattern, re.ASCII), names)
     for pattern, names in (
@@ -42,19 +42,19 @@ DRIVERS = tuple(
         (r"/dev/accel/.*", ("accel", "habanalabs")),
     )
 )
-# Sources that are files by their very names. Directories have any: /etc/ld.so.conf.d and bin/nvidia, too.
+# Sources whose names say that they are files. Directories can have any name: /etc/ld.so.conf.d, bin/nvidia.
 FILE_NAME = re.compile(r"/lib[^/]*\.so(\.\d[\d.]*)?$|\.(json|icd)$|/gsp[^/]*\.bin$|/socket$|\.sock$", re.ASCII)
 SOCKET_NAME = ("/socket", ".sock")
-EVERYBODYS = ("/tmp/", "/var/tmp/", "/dev/shm/")  # noqa: S108 - nothing is made there
+EVERYBODYS = ("/tmp/", "/var/tmp/", "/dev/shm/")  # noqa: S108 - no file is created there
 GONE = ("node-missing", "node-from-numbers", "mount-missing")
-"""Rules about things that are not there at all."""
+"""Rules about things that do not exist."""
 
 Said = tuple[str, str, str] | None
-"""The rule's id, a fact, a hint; None where there is nothing to say."""
+"""The rule's id, a fact, a hint; None if the rule holds."""
 
 
 def paths(of: Subject) -> set[str]:
-    """All that the rules want to know the entries of."""
+    """All paths whose entries the rules need."""
     wanted: set[str] = set()
     for _, edits in every_edits(of):
         wanted.update(map(host_path, edits.device_nodes))
@@ -80,14 +80,14 @@ def node_kind(node: DeviceNode, entry: Entry, host: Host, of: Subject) -> Said:
     if entry.kind in (NOTHING, UNKNOWN):
         return None
     wanted = TYPES.get(node.type) or (CHARACTER if drivers_wanted(node.path) else "")
-    if is_minimal(node):  # a runtime that has type and numbers does not ask the host for them, links or not
+    if is_minimal(node):  # a runtime that has type and numbers does not stat the host's node
         if entry.real in (wanted, UNKNOWN):
             return None
         what = f"a {entry.real}" if entry.real != NOTHING else "a link that leads nowhere"
         fact = f"is {what}, not a {wanted}; the runtime makes one from the numbers in the spec"
         return "node-from-numbers", fact, hints.make_again(of)
     if entry.kind == LINK:
-        return "node-kind", "is a symbolic link, which no runtime takes for a device node", "name the node it leads to"
+        return "node-kind", "is a symbolic link, which no runtime accepts as a device node", "name the node it leads to"
     if entry.kind not in TYPES.values():
         away = f"rmdir {host_path(node)}" if entry.kind == DIRECTORY else "remove it"
         hint = f"{away}; {hints.make_node(node, host) or hints.make_again(of)}"
@@ -109,7 +109,7 @@ def node_numbers(node: DeviceNode, entry: Entry, host: Host, of: Subject) -> Sai
 
 
 def node_owner(node: DeviceNode, entry: Entry, host: Host, of: Subject) -> Said:
-    """The numbers are those of the node, but are they still those of its driver?"""
+    """The numbers match the node, but does its driver still have them?"""
     if of.platform or (entry.kind == NOTHING and not is_minimal(node)):
         return None
     there = entry.real in (CHARACTER, BLOCK)
@@ -156,7 +156,7 @@ def mount_kind(mount: Mount, entry: Entry, _: Host, of: Subject) -> Said:
     if not is_bound(mount) or not FILE_NAME.search(path):
         return None
     if entry.real == DIRECTORY:
-        # rmdir does nothing to one that has something in it.
+        # rmdir fails on a directory that is not empty.
         return "mount-kind", "is a directory where a file was", f"rmdir {path}; {hints.make_again(of)}"
     if entry.real == FILE and path.endswith(SOCKET_NAME):
         return "mount-socket", "is a file where a socket was", "start the service that makes it again"
@@ -164,11 +164,11 @@ def mount_kind(mount: Mount, entry: Entry, _: Host, of: Subject) -> Said:
 
 
 def mount_owner(mount: Mount, entry: Entry, _: Host, of: Subject) -> Said:
-    """Any user can put a link to any file there, and containers would get that."""
+    """Any user can create a link to any file there, and containers would get that file."""
     if entry.uid == 0 or not mount.host_path.startswith(EVERYBODYS) or not is_bound(mount):
         return None
     what = "is a symbolic link of" if entry.kind == LINK else "belongs to"
-    fact = f"{what} user {entry.uid}, in a place where everybody may write"
+    fact = f"{what} user {entry.uid}, in a world-writable directory"
     return "mount-of-a-user", fact, f"remove it; {hints.make_again(of)}"
 
 
@@ -179,13 +179,13 @@ def hook_runs(hook: Hook, entry: Entry, _: Host, of: Subject) -> Said:
     if hook.path.rpartition("/")[2] in ("nvidia-cdi-hook", "nvidia-ctk"):
         hint = "install nvidia-container-toolkit-base"
         hint += ", or give --nvidia-cdi-hook-path" if of.ours else ""
-    return "hook-runs", "cannot be run, so no container will start", hint
+    return "hook-runs", "cannot be executed, so containers do not start", hint
 
 
 def interface_there(net: NetDevice, _: Entry, host: Host, of: Subject) -> Said:
     if net.host_interface_name in host.interfaces:
         return None
-    fact = "there is no such network interface, so no container that gets it starts"
+    fact = "there is no such network interface: containers with it do not start"
     return "interface-missing", fact, hints.make_again(of)
 
 
@@ -194,7 +194,7 @@ SpecRule = Callable[[Subject, Host], Iterator[RuleFinding]]
 
 
 def each(field: str, place_of: Callable[[Any], str], *judges: Judge) -> SpecRule:
-    """The rule that every item of a field of ContainerEdits is judged, each once, however many devices have it."""
+    """Applies a rule to every item of a field of ContainerEdits, once however many devices have it."""
 
     def rule(of: Subject, host: Host) -> Iterator[RuleFinding]:
         for item, names in items(of, field).items():
@@ -217,5 +217,5 @@ RULES: tuple[SpecRule, ...] = (
 
 
 def verify(of: Subject, host: Host) -> list[RuleFinding]:
-    """Everything that the spec says and the host does not bear out, each once."""
+    """Everything in the spec that the host contradicts, each once."""
     return list(dict.fromkeys(one for rule in RULES for one in rule(of, host)))

@@ -12,13 +12,13 @@ ESSENTIAL = tuple(f"{name}.so." for name in ESSENTIAL_LIBRARIES)
 
 
 def paths(of: Subject) -> set[str]:
-    """Libraries of the driver of which somebody has to say whether they can be loaded."""
+    """Libraries of the driver of which it matters whether they can be loaded."""
     mounts = of.gpus.mounts if of.gpus else ()
     return {mount.host_path for mount in mounts if ".so." in mount.host_path and VERSIONED.search(mount.host_path)}
 
 
 def libraries_load(of: Subject, host: Host) -> Iterator[RuleFinding]:
-    """A library that is empty or cut short is mounted without a word, and CUDA fails in the container."""
+    """An empty or truncated library is mounted silently, and CUDA fails in the container."""
     for path in sorted(paths(of)):
         if flaw := host.flaws.get(path, ""):
             essential = path.rpartition("/")[2].startswith(ESSENTIAL)

@@ -1,6 +1,6 @@
-"""Rules about a spec of NVIDIA's GPUs: what CUDA and graphics need, and the driver's version.
+"""Rules about a spec for NVIDIA GPUs: what CUDA and graphics need, and the driver's version.
 
-Which files and nodes matter is NVIDIA's driver's own list; what may be absent on a good host is not in it.
+Which files and nodes matter is from the driver's own manifest; what may be absent on a healthy host is not checked.
 """
 
 import re
@@ -16,7 +16,7 @@ from cdi_refreshd.core.nvidia.driver_paths import SOCKET_DIRS, SOCKETS
 
 GRAPHICS = ("libGLX_nvidia", "libEGL_nvidia", "libnvidia-eglcore", "libnvidia-glcore", "libnvidia-glsi",
             "libnvidia-tls", "libnvidia-glvkspirv", "libnvidia-rtcore", "libnvidia-gpucomp")  # fmt: skip
-# What graphics is looked up by: how it is called in the container, and where it may lie on the host.
+# Files by which graphics drivers are found: their names in the container, and where the host may have them.
 LOADER_FILES = (
     ("nvidia_icd", "Vulkan finds no driver", tuple(
         f"{directory}/vulkan/icd.d/nvidia_icd{arch}.json"
@@ -31,11 +31,11 @@ CUDA_IN_DIRECTORY = tuple(
     for directory in ("", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/lib/x86_64-linux-gnu",
                       "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
 )  # fmt: skip
-"""Where a directory that is mounted whole may have it."""
+"""Where it may be in a directory that is mounted whole."""
 
 
 def paths(of: Subject) -> set[str]:
-    """What the rules want to know the entries of, besides what the spec names."""
+    """Paths whose entries the rules need, besides those in the spec."""
     gpus = of.gpus
     if gpus is None:
         return set()
@@ -48,7 +48,7 @@ def paths(of: Subject) -> set[str]:
 
 
 def versions_agree(of: Subject, host: Host) -> Iterator[RuleFinding]:
-    """Libraries that the spec names are of the loaded module's version."""
+    """The spec's driver libraries have the loaded module's version."""
     loaded = host.module_version
     if not loaded or not re.match(r"\d{3}\.", loaded):
         return
@@ -73,11 +73,11 @@ def is_nvidias(path: str) -> bool:
 
 
 def control_nodes(of: Subject, host: Host) -> Iterator[RuleFinding]:
-    """The nodes that every GPU container needs, and a spec made too early lacks."""
+    """The nodes that every GPU container needs, and that a spec lacks which was generated too early."""
     gpus = of.gpus
     if gpus is None:
         return
-    # Who writes a spec by hand knows what for.
+    # A spec written by hand may omit them on purpose.
     generated = of.ours or of.spec.vendor.endswith("nvidia.com")
     for node in CONTROL_NODES:
         path = f"{gpus.dev_root}/dev/{node.name}"
@@ -89,7 +89,7 @@ def control_nodes(of: Subject, host: Host) -> Iterator[RuleFinding]:
             fact, hint = f"is not in the spec; {node.use}", make_again(of)
         elif grave or node.module in host.modules:
             fact = f"is missing, here and in the spec; {node.use}"
-            hint = f"have what runs the driver below {gpus.dev_root} make it" if gpus.dev_root else node.maker
+            hint = f"the driver container at {gpus.dev_root} makes it" if gpus.dev_root else node.maker
             hint += f"; then {make_again(of)}"
         else:
             continue
@@ -97,7 +97,7 @@ def control_nodes(of: Subject, host: Host) -> Iterator[RuleFinding]:
 
 
 def cuda_library(of: Subject, host: Host) -> Iterator[RuleFinding]:
-    """A spec that mounts driver libraries mounts libcuda; the image of a container may bring them all."""
+    """A spec that mounts driver libraries mounts libcuda. One that mounts none relies on the image."""
     gpus = of.gpus
     if gpus is None or not mounts_driver_but_no_cuda(gpus):
         return
@@ -115,7 +115,7 @@ def mounts_driver_but_no_cuda(gpus: Gpus) -> bool:
 
 
 def libraries(of: Subject, host: Host) -> Iterator[RuleFinding]:
-    """Libraries of the driver that lie beside the spec's libcuda, and are not in the spec."""
+    """Driver libraries that are beside the spec's libcuda, but not in the spec."""
     gpus = of.gpus
     if gpus is None or not gpus.library_dir or not gpus.version:
         return
@@ -133,7 +133,7 @@ def libraries(of: Subject, host: Host) -> Iterator[RuleFinding]:
 
 
 def has_graphics(gpus: Gpus) -> bool:
-    """Its libraries alone do not tell: a management spec has every library, and none of the files that lead to them."""
+    """Libraries alone do not decide it: a management spec has every library, but none of the files that name them."""
     return not gpus.management and any(name.startswith(GRAPHICS[:2]) for name in gpus.names())
 
 
@@ -150,7 +150,7 @@ def loader_files(of: Subject, host: Host) -> Iterator[RuleFinding]:
 
 
 def sockets(of: Subject, host: Host) -> Iterator[RuleFinding]:
-    """Sockets of NVIDIA's daemons, which may come up after the spec was made."""
+    """Sockets of NVIDIA's daemons, which may start after the spec was generated."""
     gpus = of.gpus
     if gpus is None or not gpus.library_dir:
         return
@@ -158,12 +158,12 @@ def sockets(of: Subject, host: Host) -> Iterator[RuleFinding]:
         there = [f"{gpus.driver_root}{directory}/{name}" for directory in SOCKET_DIRS]
         there = [path for path in there if host.entry(path).real == SOCKET]
         if there and not any(mount.host_path.endswith(name) for mount in gpus.mounts):
-            fact = "is not in the spec: the service came up later"
+            fact = "is not in the spec: the service started later"
             yield found("socket-left-out", there[0], fact, make_again(of), of.file)
 
 
 def slices(of: Subject, host: Host) -> Iterator[RuleFinding]:
-    """A device of a GPU that is cut into MIG slices has the two access nodes of one; else CUDA sees nothing."""
+    """A device on a GPU with MIG slices has both access nodes of a slice; else CUDA sees nothing."""
     cut = {f"/dev/nvidia{instance.gpu}" for instance in host.instances}
     for device in of.devices if of.gpus and cut else ():
         nodes = {node.path for node in device.container_edits.device_nodes}
@@ -175,7 +175,7 @@ def slices(of: Subject, host: Host) -> Iterator[RuleFinding]:
 
 
 def drm_of_own_gpu(of: Subject, host: Host) -> Iterator[RuleFinding]:
-    """A device with one GPU has the DRM nodes of that GPU, and not those of its neighbour."""
+    """A device with one GPU has the DRM nodes of that GPU, and not those of another."""
     addresses = {f"/dev/nvidia{gpu.minor}": gpu.address for gpu in host.gpus}
     for device in of.devices if of.gpus else ():
         nodes = [node.path for node in device.container_edits.device_nodes]

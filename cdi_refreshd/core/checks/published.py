@@ -1,4 +1,4 @@
-"""Everything that stands in the spec directories of a host, as runtimes resolve it: what rules are held to."""
+"""Everything in the spec directories of a host, as runtimes resolve it: the input of the rules."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -14,34 +14,34 @@ class Document(NamedTuple):
 
     path: str
     kind: str = ""
-    """"" where it has none that can be read."""
+    """"" if none can be read."""
     ours: bool = False
-    """It is our own file, by this name or by a link."""
+    """It is our own file, under this name or through a link."""
 
 
 class Broken(NamedTuple):
-    """A file or a directory of which runtimes, or we, get nothing."""
+    """A file or a directory that runtimes reject or that cannot be read."""
 
     path: str
     problem: Finding
     is_directory: bool = False
     unreadable: bool = False
-    """Nobody could say what is in it."""
+    """It could not be read."""
 
 
 class Published(NamedTuple):
     directories: tuple[str, ...] = ()
-    """() where files were named: each is then judged as if it were the only one."""
+    """() if files were named: each is then checked as if it were the only one."""
     files: tuple[SpecFile, ...] = ()
-    """The valid ones, those of lower priority first."""
+    """The valid specs, lowest priority first."""
     documents: tuple[Document, ...] = ()
     broken: tuple[Broken, ...] = ()
     definitions: tuple[Definition, ...] = ()
     subjects: tuple[Subject, ...] = ()
     aliases: frozenset[tuple[str, str]] = frozenset()
-    """Pairs of paths that are one file."""
+    """Pairs of paths to the same file."""
     unread: tuple[str, ...] = ()
-    """Files that look like specs, by names that no runtime reads."""
+    """Files that look like specs, with names that no runtime reads."""
 
     @property
     def ours(self) -> Document | None:
@@ -60,7 +60,7 @@ def published(
 
 
 def _subjects(files: Iterable[SpecFile], known: Iterable[Definition], ours: frozenset[str]) -> Iterable[Subject]:
-    """Of each file what containers get from it; a file of which they get nothing is none."""
+    """What containers get from each file; without files of which they get nothing."""
     resolved = {(one.file, one.name) for one in known if one.state == "ok"}
     for file in files:
         spec = file.spec

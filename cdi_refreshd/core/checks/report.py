@@ -11,7 +11,7 @@ JSON_VERSION = 1
 
 
 class Group(NamedTuple):
-    """Findings that differ in their places alone."""
+    """Findings that differ only in their places."""
 
     rule: str
     severity: str
@@ -23,7 +23,7 @@ class Group(NamedTuple):
 
 
 def grouped(found: Iterable[RuleFinding]) -> list[Group]:
-    """The gravest first, else in the order in which they were found."""
+    """The most severe first, else in the order in which they were found."""
     groups: dict[tuple[object, ...], list[RuleFinding]] = {}
     for one in found:
         finding = one.finding
@@ -39,7 +39,7 @@ def grouped(found: Iterable[RuleFinding]) -> list[Group]:
 
 
 def line(group: Group) -> str:
-    """For people: what it is about comes after its weight, the hint last."""
+    """One line for a reader: severity, place, fact, hint."""
     only = f" ({listed(list(group.devices))})" if group.devices and group.rule.startswith(("node", "mount")) else ""
     places = group.places[0] if len(group.places) == 1 else f"{group.places[0]} and {len(group.places) - 1} more"
     fact = (
@@ -55,7 +55,7 @@ def at_least(severity: str, found: Iterable[RuleFinding]) -> list[RuleFinding]:
 
 
 def as_json(found: Iterable[RuleFinding], files: list[str], devices: int, level: str, status: int) -> dict[str, object]:
-    """The document of `check --json`; docs/check-json.md tells its keys."""
+    """The document of `check --json`; docs/check-json.md describes its keys."""
     told = []
     for one in found:
         entry = {"rule": one.rule, **reported(one.finding), "file": one.file or None, "devices": list(one.devices)}

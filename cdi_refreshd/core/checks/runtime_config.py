@@ -1,6 +1,6 @@
 """Do the container runtimes of this host read the spec directories, by their own configuration?
 
-What each release does where nothing is configured is from its source, or was measured.
+The defaults of each release are from its source, or were measured.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,17 +15,19 @@ CRI_TABLES = ("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime")
 """Of containerd 1.7 and 2.x; 2.x reads both."""
 DEFAULTS = SPEC_DIRECTORIES
 PODMAN_KNOWS_THE_KEY, PODMAN_READS_BOTH, PODMAN_BUILDS_WITH_CDI = (5, 5), (5, 6), (5, 1)
-BUILD_UNREAD = "podman build --device before 5.5 reads /etc/cdi alone"
+BUILD_UNREAD = "podman build --device before 5.5 reads only /etc/cdi"
 
 
 def problems(runtimes: Iterable[Runtime], directories: tuple[str, ...], real: dict[str, str]) -> list[Finding]:
-    """`directories` are those with specs in them, `real` the real path of each directory that anybody names."""
+    """`directories` are those with specs in them, `real` the real path of each directory in any configuration."""
     found: list[Finding] = []
     for runtime in runtimes:
         found += runtime.broken
         if reads_none(runtime):
             oldest = ".".join(map(str, first_release(runtime.kind)))
-            found.append(Finding(severity(runtime), runtime.place, "knows no CDI", f"update it to {oldest} or later"))
+            found.append(
+                Finding(severity(runtime), runtime.place, "has no CDI support", f"update it to {oldest} or later")
+            )
         else:
             found += JUDGES[runtime.kind](runtime, [*map(canonical(real), directories)], real)
     return found
@@ -46,7 +48,7 @@ def dig(data: Any, *keys: str) -> Any:
 
 
 def last(documents: Documents, *keys: str) -> tuple[Any, str]:
-    """The value that wins, and its file; None and "" where nobody sets it."""
+    """The value that wins, and its file; None and "" if no file sets it."""
     found = [(value, path) for path, data in documents if (value := dig(data, *keys)) is not None]
     return found[-1] if found else (None, "")
 
@@ -71,7 +73,7 @@ def restarted(runtime: Runtime) -> str:
 
 
 def with_defaults(configured: Iterable[str] | None) -> str:
-    """A list in TOML and JSON: what is configured, and the usual directories behind it."""
+    """A list in TOML and JSON: what is configured, then the default directories."""
     wanted = dict.fromkeys((*filter(None, configured or ()), *DEFAULTS))
     return "[" + ", ".join(f'"{path}"' for path in wanted) + "]"
 
@@ -93,7 +95,7 @@ def podman(runtime: Runtime, directories: list[str], real: dict[str, str]) -> It
 
 
 def podman_directories(documents: Documents, defaults: Iterable[str]) -> tuple[list[str], str]:
-    """What is read, and the last file that says so. `{append = true}` in a list holds for later files as well."""
+    """The directories, and the last file that sets them. `{append = true}` in a list applies to later files, too."""
     found, file, appends = list(defaults), "", False
     for path, data in documents:
         value = dig(data, "engine", "cdi_spec_dirs")
@@ -108,7 +110,7 @@ def podman_directories(documents: Documents, defaults: Iterable[str]) -> tuple[l
 def containerd(runtime: Runtime, directories: list[str], real: dict[str, str]) -> Iterator[Finding]:
     disabled = [name for _, data in runtime.documents for name in strings(dig(data, "disabled_plugins")) or ()]
     if any(name == "cri" or name in CRI_TABLES for name in disabled):
-        return  # as Docker's packages have it: nobody asks it for devices
+        return  # as in Docker's packages: it is not asked for devices
     yield from refused_drop_ins(runtime)
     release = runtime.release
     new = not release or release >= (2, 0)
@@ -131,7 +133,7 @@ def containerd(runtime: Runtime, directories: list[str], real: dict[str, str]) -
 
 
 def containerd_file(runtime: Runtime, where: str, new: bool) -> str:
-    """The file to edit. k3s and rke2 write theirs anew at each start, from a template."""
+    """The file to edit. k3s and rke2 generate theirs at each start, from a template."""
     installation = INSTALLATIONS[runtime.name]
     if runtime.name in CARRIERS and where in ("", *installation.files):
         return f"{installation.edited}/{'config-v3.toml.tmpl' if new else 'config.toml.tmpl'}"

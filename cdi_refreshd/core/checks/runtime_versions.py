@@ -1,4 +1,4 @@
-"""Which spec versions the container runtimes read: what is newer they drop without a word.
+"""Which spec versions the container runtimes read: newer ones they drop silently.
 
 Source: the CDI library that each release links, from its go.mod, and what was measured with the releases themselves;
 library 0.5.x reads specs up to 0.5.0, and so on.
@@ -12,7 +12,7 @@ from cdi_refreshd.core.cdi.version import minimum_version, rank, requirement
 from cdi_refreshd.core.checks.container_runtimes import Release, Runtime
 from cdi_refreshd.core.findings import Finding
 
-# From which release on, up to which cdiVersion. In rising order of the releases.
+# (first release, highest cdiVersion that it reads), in rising order of releases.
 READS: dict[str, tuple[tuple[Release, str], ...]] = {
     "podman": (
         ((4, 1), "0.4.0"),
@@ -56,12 +56,12 @@ READ_BY_ALL = "0.6.0"
 
 
 def is_newish(spec: Spec) -> bool:
-    """Whether the spec's version is one that runtimes in use may not read: then it is worth asking them."""
+    """Whether runtimes in use may be too old for the spec's version: only then are they asked for theirs."""
     return (rank(spec.cdi_version) or 0) > (rank(READ_BY_ALL) or 0)
 
 
 def reads(kind: str, release: Release) -> str | None:
-    """The highest cdiVersion that a release of a runtime reads, "0.0.0" for none; None where the release is unknown."""
+    """The highest cdiVersion that a release of a runtime reads, "0.0.0" for none; None if the release is unknown."""
     fitting = [version for since, version in READS[kind] if since <= release]
     return (fitting[-1] if fitting else NONE) if release else None
 
@@ -71,19 +71,19 @@ def reads_none(runtime: Runtime) -> bool:
 
 
 def first_release(kind: str) -> Release:
-    """That reads any CDI spec."""
+    """The oldest release that reads any CDI spec."""
     return READS[kind][0][0]
 
 
 def refusals(spec: Spec, runtimes: Iterable[Runtime]) -> tuple[Finding, ...]:
-    """One for each runtime that is too old for the spec's version. Those that read no CDI at all are not ours to tell:
+    """One for each runtime that is too old for the spec's version. Those without CDI support are left out:
     no version helps them."""
     wanted = rank(spec.cdi_version) or 0
     found = []
     for runtime in runtimes:
         highest = reads(runtime.kind, runtime.release)
         if highest and rank(highest) and (rank(highest) or 0) < wanted:
-            fact = f"reads CDI specs up to {highest} and drops this one ({spec.cdi_version}) without a word"
+            fact = f"reads CDI specs up to {highest} and silently drops this one ({spec.cdi_version})"
             severity = "degraded" if runtime.serves else "info"
             found.append(Finding(severity, runtime.place, fact, hint(spec, highest)))
     return tuple(found)
@@ -100,7 +100,7 @@ def hint(spec: Spec, highest: str) -> str:
 
 
 def without_groups(spec: Spec) -> Spec:
-    """As the feature flag makes it."""
+    """The spec as the feature flag makes it."""
 
     def bare(edits: ContainerEdits) -> ContainerEdits:
         return edits._replace(additional_gids=())

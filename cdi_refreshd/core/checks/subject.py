@@ -1,4 +1,4 @@
-"""A spec as rules look at it: what containers get of it, whose it is, and what of NVIDIA's is in it."""
+"""A spec as rules see it: what containers get from it, who owns it, and which parts of the driver it has."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,9 +9,9 @@ from cdi_refreshd.core.nvidia.driver_paths import LIBRARY_DIRS_32
 
 GPU_NODE = re.compile(r"/dev/nvidia(\d{1,4})", re.ASCII)
 INTEGRATED = ("/dev/nvmap", "/dev/nvhost", "/dev/nvgpu")
-"""Nodes that only a Tegra has."""
+"""Nodes that only Tegra systems have."""
 TEGRA, WSL = "Tegra", "WSL"
-# The driver's own versions begin with three digits; libnvidia-egl-wayland and its like have others.
+# Driver versions begin with three digits; libnvidia-egl-wayland and the like have versions of their own.
 VERSIONED = re.compile(
     r"/(?:lib[^/]*\.so|gsp[^/]*)\.(\d{3,4}\.\d{1,4}(?:\.\d{1,4})?)$|/nvidia/(\d{3}\.[\d.]+)/gsp", re.ASCII
 )
@@ -21,19 +21,19 @@ NAMED_AT_MOST = 3
 
 
 class Gpus(NamedTuple):
-    """What a spec with GPUs of NVIDIA's has."""
+    """What a spec with NVIDIA GPUs has."""
 
     nodes: frozenset[str]
     """Paths in the container."""
     dev_root: str
     mounts: tuple[Mount, ...]
     library_dir: str
-    """On the host, of libcuda; "" where the spec has none."""
+    """Directory of libcuda on the host; "" if the spec has none."""
     version: str
-    """Of that libcuda."""
+    """Version of that libcuda."""
     driver_root: str
     management: bool
-    """The spec is for an operator's own containers: every node in one device, and no graphics."""
+    """The spec is for an operator's own containers: every node is in one device, and there is no graphics."""
 
     def names(self) -> set[str]:
         return {mount.host_path.rpartition("/")[2] for mount in self.mounts}
@@ -46,15 +46,15 @@ class Subject(NamedTuple):
     spec: Spec
     devices: tuple[Device, ...]
     ours: bool = False
-    """`cdi-refreshd oneshot` makes this file."""
+    """`cdi-refreshd oneshot` writes this file."""
     platform: str = ""
-    """Tegra or WSL, where its GPU is of one: their nodes have other drivers, and no PCI function tells of them."""
+    """Tegra or WSL, if its GPU is of one: their nodes have other drivers, and they have no PCI function."""
     gpus: Gpus | None = None
-    """None where the spec has no GPU of NVIDIA's, or one of such a platform."""
+    """None if the spec has no NVIDIA GPU, or one of such a platform."""
 
 
 def subject(file: str, spec: Spec, ours: bool = False, devices: tuple[Device, ...] | None = None) -> Subject:
-    """`devices`: those that containers get, where another file takes the others; by default all."""
+    """`devices`: those that containers get, if another file shadows the rest; by default all."""
     of = Subject(file, spec, spec.devices if devices is None else devices, ours)
     nodes = {node.path: node for _, edits in every_edits(of) for node in edits.device_nodes}
     if any(path.startswith(INTEGRATED) for path in nodes):
@@ -67,7 +67,7 @@ def subject(file: str, spec: Spec, ours: bool = False, devices: tuple[Device, ..
 
 def _gpus(of: Subject, nodes: frozenset[str], first: DeviceNode) -> Gpus:
     mounts = tuple(mount for _, edits in every_edits(of) for mount in edits.mounts)
-    # 32-bit libraries may stand beside the others, and are not those that the rules are about.
+    # 32-bit libraries may be there as well; the rules are about the 64-bit ones.
     cudas = [mount for mount in mounts if CUDA.search(mount.host_path)]
     cuda = min(cudas, key=lambda mount: mount.container_path.rpartition("/")[0] in LIBRARY_DIRS_32, default=None)
     directory, _, name = cuda.host_path.rpartition("/") if cuda else ("", "", "")
@@ -79,7 +79,7 @@ def _gpus(of: Subject, nodes: frozenset[str], first: DeviceNode) -> Gpus:
 
 
 def is_management(of: Subject) -> bool:
-    """By its vendor, or because its one device has the control nodes, which else are for every device."""
+    """By its vendor, or because its one device has the control nodes, which otherwise every device gets."""
     if of.spec.vendor.startswith("management."):
         return True
     own = {node.path for device in of.spec.devices for node in device.container_edits.device_nodes}
@@ -96,7 +96,7 @@ def every_edits(of: Subject) -> Iterator[tuple[str, ContainerEdits]]:
 
 
 def items(of: Subject, field: str) -> dict[Any, list[str]]:
-    """Each item of a field once, and the devices that have it; "" among them for every device."""
+    """Each item of a field once, and the devices that have it; "" stands for every device."""
     found: dict[Any, list[str]] = {}
     for name, edits in every_edits(of):
         for item in getattr(edits, field):
@@ -105,7 +105,7 @@ def items(of: Subject, field: str) -> dict[Any, list[str]]:
 
 
 def affected(of: Subject, names: Iterable[str]) -> tuple[str, ...]:
-    """None where it is all of them."""
+    """None if it is all of them."""
     names = tuple(dict.fromkeys(names))
     return () if "" in names or len(names) == len(of.devices) else names
 
@@ -115,12 +115,12 @@ def host_path(node: DeviceNode) -> str:
 
 
 def is_bound(mount: Mount) -> bool:
-    """Whether the runtime needs something at the host path; a tmpfs is made out of nothing."""
+    """Whether the runtime needs the host path to exist; a tmpfs needs none."""
     return mount.type in ("", "bind", "rbind", "none") or any(option in BINDS for option in mount.options)
 
 
 def is_minimal(node: DeviceNode) -> bool:
-    """The document alone is enough for the runtime, whatever stands at the path."""
+    """The document is sufficient for the runtime, whatever is at the path."""
     return bool(node.type and (node.major or node.type == "p"))
 
 

@@ -21,7 +21,7 @@ _PART = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([a-zµμ]*)")
 
 
 class Span(NamedTuple):
-    """What one setting takes. A number without a unit counts seconds."""
+    """The range of one setting. A number without a unit is in seconds."""
 
     low_s: float
     high_s: float
@@ -34,7 +34,7 @@ class Span(NamedTuple):
             unit_us = UNITS_US.get(part[2] or "s") if part else None
             if not part or not unit_us:
                 raise UsageFault(
-                    "", f"{quoted(text)} is no span of time", "write it as in 300, 5min, 1min 30s or 500ms"
+                    "", f"{quoted(text)} is not a span of time", "write it like 300, 5min, 1min 30s or 500ms"
                 )
             total_us += round(float(part[1]) * unit_us)
             at = part.end()

@@ -1,4 +1,4 @@
-"""What the user wants: the options of `nvidia-ctk cdi generate`, checked, with the names that exist."""
+"""The options of `nvidia-ctk cdi generate`: their values, checked, and the values that exist."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ HOOKS = (
     "update-ldcache",
 )
 HOOK_SOURCES = ("auto", "nvidia", "none")
-# Accepted for the sake of scripts: NVIDIA's sandboxutils library is never used here.
+# Accepted for compatibility with scripts: NVIDIA's sandboxutils library is never used here.
 IGNORED_FEATURE_FLAGS = ("disable-nvsandboxutils", "disable-nvsandbox-utils")
 FEATURE_FLAGS = (
     "both-loader-directories",
@@ -38,7 +38,7 @@ CSV_FILES = tuple(f"{CSV_DIR}/{name}.csv" for name in ("devices", "drivers", "l4
 
 
 class Choices(NamedTuple):
-    """Paths are absolute and without a slash at the end, but for `/` itself."""
+    """Paths are absolute and have no slash at the end, except for `/` itself."""
 
     mode: str = "auto"
     driver_root: str = "/"
@@ -49,9 +49,9 @@ class Choices(NamedTuple):
     device_ids: tuple[str, ...] = ("all",)
     all_device: bool = True
     hooks: str = "auto"
-    """Whose a spec has: NVIDIA's, none, or auto: NVIDIA's where its program can be executed."""
+    """Which hooks a spec has: NVIDIA's, none, or auto: NVIDIA's if its program can be executed."""
     hook_path: str = ""
-    """An absolute path is taken as it is; else a name to look for; "" is nvidia-cdi-hook."""
+    """An absolute path, or a name to search for; "" is nvidia-cdi-hook."""
     ldconfig_path: str = ""
     disabled_hooks: tuple[str, ...] = ()
     enabled_hooks: tuple[str, ...] = ()
@@ -63,11 +63,11 @@ class Choices(NamedTuple):
     config_search_paths: tuple[str, ...] = ()
     program_search_paths: tuple[str, ...] = ()
     prefix: str = ""
-    """Where the host's / is, and before each path above; "" where it is our own."""
+    """Where the host's / is, to be put before each path above; "" if it is our own."""
 
 
 def below(choices: Choices, prefix: str) -> Choices:
-    """The same, where the host's / is the prefix: every path of the host that is looked at has it.
+    """The same choices with the prefix before every path that is read on the host.
 
     Not /dev: see core.cdi.host_prefix.
     """
@@ -90,12 +90,12 @@ def below(choices: Choices, prefix: str) -> Choices:
 
 
 def quoted(word: str) -> str:
-    """For a message, which is to stay one line whatever somebody typed."""
+    """For a message, which stays one line whatever was typed."""
     return ascii(word if len(word) <= QUOTED_AT_MOST else f"{word[:QUOTED_AT_MOST]}...")
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """A hint that names what there is: the likeliest one, else the first few."""
+    """A hint that names the most similar known word, else the first few."""
     import difflib  # noqa: PLC0415 - only a mistake needs it
 
     close = difflib.get_close_matches(word[:QUOTED_AT_MOST], known, n=1, cutoff=0.5)
@@ -112,21 +112,21 @@ def one_of(option: str, word: str, known: Sequence[str]) -> str:
 
 
 def printable(option: str, word: str) -> str:
-    """What goes into the spec, or into a message, as it is."""
+    """Checks a value that goes into the spec or into a message unchanged."""
     if not word.isprintable():
-        raise UsageFault(option, f"{quoted(word)} is not printable UTF-8", "a spec can hold nothing else")
+        raise UsageFault(option, f"{quoted(word)} is not printable UTF-8", "a spec can contain nothing else")
     return word
 
 
 def absolute(option: str, path: str) -> str:
-    """A root as everything here expects it. An empty one is `/`, as for `nvidia-ctk`."""
+    """A normalized root. An empty one is `/`, as for `nvidia-ctk`."""
     if not path:
         return "/"
     if not printable(option, path).startswith("/"):
-        raise UsageFault(option, f"{quoted(path)} is not an absolute path", "write it from / on")
+        raise UsageFault(option, f"{quoted(path)} is not an absolute path", "begin it with /")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise UsageFault(option, f"{quoted(path)} contains ..", "write the path that is meant")
+        raise UsageFault(option, f"{quoted(path)} contains ..", "write it without ..")
     return "/" + "/".join(parts)
 
 
@@ -135,12 +135,12 @@ def unique(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def checked(choices: Choices) -> Choices:
-    """The same choices, tidied; UsageFault where something is asked for that there is not."""
+    """The same choices, normalized. Raises UsageFault for a value that does not exist."""
     one_of("--mode", choices.mode.lower(), MODES)
     for strategy in choices.name_strategies:
         one_of("--device-name-strategy", strategy, NAME_STRATEGIES)
     if not choices.name_strategies:
-        raise UsageFault("--device-name-strategy", "none is given", "known: " + ", ".join(NAME_STRATEGIES))
+        raise UsageFault("--device-name-strategy", "is empty", "known: " + ", ".join(NAME_STRATEGIES))
     one_of("--hooks", choices.hooks.lower(), HOOK_SOURCES)
     for hook in choices.disabled_hooks:
         one_of("--disable-hook", hook, (*HOOKS, "all"))
@@ -155,7 +155,7 @@ def checked(choices: Choices) -> Choices:
     printable("--csv.compat-container-root", choices.csv_compat_root)
     hook = printable("--nvidia-cdi-hook-path", choices.hook_path)
     if "/" in hook and not hook.startswith("/"):
-        raise UsageFault("--nvidia-cdi-hook-path", f"{hook!r} is neither a name nor absolute", "write it from / on")
+        raise UsageFault("--nvidia-cdi-hook-path", f"{hook!r} is neither a name nor absolute", "begin it with /")
     return choices._replace(
         mode=choices.mode.lower(),
         hooks=choices.hooks.lower(),

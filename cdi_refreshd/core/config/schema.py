@@ -1,6 +1,6 @@
-"""What can be set in configuration files: the keys, what each takes, and what a set of files comes to.
+"""What can be set in configuration files: the keys, their values, and how several files are merged.
 
-The syntax is that of systemd's own files, with one thing more: a comment may also stand behind a value.
+The syntax is that of systemd's own files, with one addition: a comment may also follow a value.
 """
 
 import re
@@ -31,11 +31,11 @@ TRUE, FALSE = ("yes", "true", "on", "y", "t", "1"), ("no", "false", "off", "n", 
 LINE_AT_MOST, FACT_AT_MOST, FILE_NAME_AT_MOST = 16_384, 300, 200
 GENERATE, OUTPUT, HOST, DAEMON, METRICS = SECTIONS = ("generate", "output", "host", "daemon", "metrics")
 GPUS_AT_MOST = 1024
-"""That somebody may expect: a host has 16 at most, and a number with a digit too many is a mistake."""
+"""The highest expected number: hosts have 16 at most, so more is a typing error."""
 
 
 class Kind(NamedTuple):
-    """`read` takes what a file says and raises UsageFault; `show` writes it back; `plain` is for JSON."""
+    """`read` parses a value and raises UsageFault; `show` formats it for a file; `plain` is for JSON."""
 
     read: Callable[[str], Any]
     show: Callable[[Any], str] = str
@@ -48,7 +48,7 @@ class Key(NamedTuple):
     name: str
     kind: Kind
     field: str
-    """Of Choices in [generate], of Settings elsewhere."""
+    """The field of Choices for [generate], else of Settings."""
     help: str
 
 
@@ -64,19 +64,19 @@ def _text(text: str) -> str:
 def _path(text: str) -> str:
     path = absolute("", text)
     if path != path.strip() or path.endswith("\\"):
-        raise UsageFault("", f"{quoted(text)} ends in a blank or a backslash", "that is hardly what is meant")
+        raise UsageFault("", f"{quoted(text)} ends in a blank or a backslash", "this is probably a mistake")
     return path
 
 
 def _number(text: str) -> int:
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else GPUS_AT_MOST + 1
     if number > GPUS_AT_MOST:
-        raise UsageFault("", f"{quoted(text)} is no number between 0 and {GPUS_AT_MOST}", "write 8, for eight GPUs")
+        raise UsageFault("", f"{quoted(text)} is not a number between 0 and {GPUS_AT_MOST}", "write 8 for eight GPUs")
     return number
 
 
 def _prefix(text: str) -> str:
-    """/ is no prefix."""
+    """`/` means no prefix."""
     return _path(text).rstrip("/")
 
 
@@ -104,8 +104,8 @@ def _truth(text: str) -> bool:
 
 def _file_name(text: str) -> str:
     if "/" in text or len(text.encode("utf-8", "replace")) > FILE_NAME_AT_MOST:
-        hint = "the directory is told by spec-dir" if "/" in text else f"{FILE_NAME_AT_MOST} bytes are enough"
-        raise UsageFault("", f"{quoted(text)} is no file name", hint)
+        hint = "spec-dir sets the directory" if "/" in text else f"write at most {FILE_NAME_AT_MOST} bytes"
+        raise UsageFault("", f"{quoted(text)} is not a file name", hint)
     if _ending(text) == "yml":
         raise UsageFault("", f"{quoted(text)} would not be read", "container runtimes read .yaml and .json")
     return _text(text)
@@ -119,7 +119,7 @@ def _list_of(read: Callable[[str], str]) -> Kind:
         odd = next((word for word in words if word[0] in "#;" or word[-1] == "\\"), "")
         if odd:
             raise UsageFault(
-                "", f"{quoted(odd)} would not be read as it is meant", "leave out # ; before and \\ behind"
+                "", f"{quoted(odd)} would not be read back as written", "do not begin it with # or ;, or end it with \\"
             )
         return unique([_text(read(word)) for word in words])
 
@@ -155,34 +155,34 @@ KEYS = (
         "driver-root",
         PATH,
         "driver_root",
-        "Where the driver is installed. Empty: where the NVIDIA container toolkit's config.toml says, else /.",
+        "The driver root. Empty: the one in the NVIDIA container toolkit's config.toml, else /.",
     ),
     Key(GENERATE, "dev-root", PATH, "dev_root", "The directory that holds dev. Empty: the driver root."),
-    Key(GENERATE, "vendor", LABEL, "vendor", "The vendor in the names of devices."),
-    Key(GENERATE, "class", LABEL, "class_name", "The class in the names of devices."),
+    Key(GENERATE, "vendor", LABEL, "vendor", "The vendor in device names."),
+    Key(GENERATE, "class", LABEL, "class_name", "The class in device names."),
     Key(
         GENERATE,
         "device-name-strategy",
         _names(NAME_STRATEGIES),
         "name_strategies",
-        f"How devices are called: {', '.join(NAME_STRATEGIES)}. Several: each device has several names.",
+        f"How devices are named: {', '.join(NAME_STRATEGIES)}. Several: each device has several names.",
     ),
     Key(GENERATE, "device-id", TEXTS, "device_ids", "Which GPUs: an index, a UUID, GPU:MIG, all, or none."),
-    Key(GENERATE, "no-all-device", YES_IF_NOT, "all_device", "yes: no device with the name all."),
+    Key(GENERATE, "no-all-device", YES_IF_NOT, "all_device", "yes: no device named all."),
     Key(
         GENERATE,
         "hooks",
         _word(HOOK_SOURCES),
         "hooks",
-        "nvidia: containers start with NVIDIA's hook program. none: with no program at all; links are mounts then. "
-        "auto: nvidia where that program can be executed, else none.",
+        "nvidia: specs have hooks that run NVIDIA's hook program. none: specs have no hooks, and links are mounts. "
+        "auto: nvidia if that program can be executed, else none.",
     ),
     Key(
         GENERATE,
         "nvidia-cdi-hook-path",
         Kind(_hook),
         "hook_path",
-        "The hook program: a path, or a name to look for. Empty: nvidia-cdi-hook.",
+        "The hook program: a path, or a name to search for. Empty: nvidia-cdi-hook.",
     ),
     Key(
         GENERATE,
@@ -198,54 +198,54 @@ KEYS = (
         "disabled_hooks",
         f"Hooks to leave out: {', '.join(HOOKS)}, or all.",
     ),
-    Key(GENERATE, "enable-hook", _names(HOOKS), "enabled_hooks", "Hooks to have in any case, by the same names."),
+    Key(GENERATE, "enable-hook", _names(HOOKS), "enabled_hooks", "Hooks to include in any case, by the same names."),
     Key(GENERATE, "feature-flag", _names(FEATURE_FLAGS), "feature_flags", f"Any of {', '.join(FEATURE_FLAGS)}."),
     Key(GENERATE, "csv.file", PATHS, "csv_files", "Mode csv: the files that name what containers need."),
-    Key(GENERATE, "csv.ignore-pattern", TEXTS, "csv_ignore_patterns", "Mode csv: sym entries to pass over."),
+    Key(GENERATE, "csv.ignore-pattern", TEXTS, "csv_ignore_patterns", "Mode csv: sym entries to ignore."),
     Key(
         GENERATE,
         "csv.compat-container-root",
         TEXT,
         "csv_compat_root",
-        "Mode csv: where containers have CUDA's compat libraries.",
+        "Mode csv: the directory of CUDA's compat libraries in containers.",
     ),
     Key(
         GENERATE,
         "library-search-path",
         PATHS,
         "library_search_paths",
-        "Search the driver's libraries here and nowhere else. Empty: where they usually are.",
+        "Search the driver's libraries only here. Empty: in the usual directories.",
     ),
     Key(
         GENERATE,
         "config-search-path",
         PATHS,
         "config_search_paths",
-        "Search the driver's configuration files here and nowhere else. Empty: where they usually are.",
+        "Search the driver's configuration files only here. Empty: in the usual directories.",
     ),
     Key(
         GENERATE,
         "program-search-path",
         PATHS,
         "program_search_paths",
-        "Search nvidia-smi and the driver's other programs here first, then where they usually are.",
+        "Search nvidia-smi and the driver's other programs here first, then in the usual directories.",
     ),
-    Key(OUTPUT, "spec-dir", PATH, "output", "The directory of the spec. Container runtimes must know it."),
-    Key(OUTPUT, "file-name", Kind(_file_name), "output", "The spec's name there, with or without .yaml or .json."),
-    Key(OUTPUT, "format", _word(FORMATS), "output", f"{' or '.join(FORMATS)}, where file-name does not say it."),
+    Key(OUTPUT, "spec-dir", PATH, "output", "The directory of the spec. Container runtimes must read it."),
+    Key(OUTPUT, "file-name", Kind(_file_name), "output", "The spec's file name, with or without .yaml or .json."),
+    Key(OUTPUT, "format", _word(FORMATS), "output", f"{' or '.join(FORMATS)}, if file-name has no ending."),
     Key(
         OUTPUT,
         "on-mismatch",
         _word(ON_MISMATCH),
         "on_mismatch",
-        "The spec while module and libraries do not fit: keep-while-valid (all its paths exist), keep, or withdraw.",
+        "The spec while module and libraries differ: keep-while-valid (while all its paths exist), keep, or withdraw.",
     ),
     Key(
         HOST,
         "device-nodes",
         Kind(lambda text: "auto" if text.lower() == "auto" else YES.show(_truth(text))),
         "device_nodes",
-        "Make the driver's device nodes that are missing, as nvidia-modprobe would: yes, no, or auto. auto is yes "
+        "Make missing device nodes of the driver, as nvidia-modprobe would: yes, no, or auto. auto is yes "
         "without new privileges, as in the sandbox of our units, where nvidia-modprobe cannot. Never on WSL and Tegra.",
     ),
     Key(
@@ -253,43 +253,43 @@ KEYS = (
         "dev-char-links",
         YES,
         "dev_char_links",
-        "Keep links to the driver's device nodes in /dev/char, where older container runtimes and systemd want them.",
+        "Keep links to the driver's device nodes in /dev/char, which older container runtimes and systemd need.",
     ),
     Key(
         HOST,
         "prefix",
         Kind(_prefix),
         "prefix",
-        "Where the host's / is, in a pod: /host. All paths elsewhere in this file, and in the spec, are the host's.",
+        "Where the host's / is mounted in a pod: /host. All other paths in this file, and in the spec, are the host's.",
     ),
     Key(
         HOST,
         "expected-gpus",
         NUMBER,
         "expected_gpus",
-        "How many NVIDIA GPUs the host has; see EXPECTED GPUS in cdi-refreshd.conf(5). 0: nobody knows.",
+        "How many NVIDIA GPUs the host has; see EXPECTED GPUS in cdi-refreshd.conf(5). 0: unknown.",
     ),
-    Key(DAEMON, "settle", _span(0, 60), "settle_s", "How long an event waits for more of its kind."),
+    Key(DAEMON, "settle", _span(0, 60), "settle_s", "How long it must be quiet after an event before a probe starts."),
     Key(
         DAEMON,
         "settle-at-most",
         _span(0, 300),
         "settle_at_most_s",
-        "How long a storm of events may put off a look at the machine.",
+        "The longest time that a storm of events may delay a probe.",
     ),
-    Key(DAEMON, "probe-timeout", _span(1, HOUR_S), "probe_limit_s", "How long one look at the machine may take."),
-    Key(DAEMON, "retry-first", _span(0.05, HOUR_S), "retry_first_s", "The pause after a first failure."),
+    Key(DAEMON, "probe-timeout", _span(1, HOUR_S), "probe_limit_s", "How long one probe may take."),
+    Key(DAEMON, "retry-first", _span(0.05, HOUR_S), "retry_first_s", "The pause after the first failure."),
     Key(DAEMON, "retry-at-most", _span(1, DAY_S), "retry_at_most_s", "The longest pause between failures."),
-    Key(DAEMON, "sweep", _span(1, DAY_S), "sweep_s", "How often everything that the spec names is looked at."),
+    Key(DAEMON, "sweep", _span(1, DAY_S), "sweep_s", "How often everything that the spec names is checked."),
     Key(DAEMON, "mig-poll", _span(0.1, HOUR_S), "mig_poll_s", "How often MIG slices are listed: they make no events."),
     Key(
         DAEMON,
         "ready-wait",
         _span(0, HOUR_S),
         "ready_wait_s",
-        "How long the start waits for a driver where there is a GPU.",
+        "How long the start waits for a driver if there is a GPU.",
     ),
-    Key(DAEMON, "log-level", LEVEL, "log_level", f"The slightest that is logged: {', '.join(LOG_LEVELS)}."),
+    Key(DAEMON, "log-level", LEVEL, "log_level", f"The lowest level that is logged: {', '.join(LOG_LEVELS)}."),
     Key(
         METRICS,
         "textfile",
@@ -298,7 +298,7 @@ KEYS = (
         "Metrics for Prometheus' textfile collector; the name ends in .prom. Empty: none. Debian's collector reads "
         "/var/lib/prometheus/node-exporter. The unit needs ReadWritePaths= for that directory in a drop-in.",
     ),
-    Key(METRICS, "uuids", YES, "metric_uuids", "One more metric for each device, with its UUID."),
+    Key(METRICS, "uuids", YES, "metric_uuids", "An additional metric for each device, with its UUID."),
     Key(
         METRICS,
         "nfd-features",
@@ -319,7 +319,7 @@ def parse(texts: Iterable[tuple[str, str]]) -> tuple[Settings, dict[str, str], l
     """Of pairs of path and text, the later ones overriding: settings, the origin of each key's value, and findings.
 
     An origin is `file:line` (several, with commas, for a list), or "default". An unknown key is a finding. Raises
-    BrokenConfiguration where anything else is wrong.
+    BrokenConfiguration for any other error.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -343,24 +343,24 @@ def parse(texts: Iterable[tuple[str, str]]) -> tuple[Settings, dict[str, str], l
 
 
 def _assignments(path: str, text: str, findings: list[Finding]) -> Iterator[tuple[str, Key, str]]:
-    """Place, key and value, which may be empty. What is unknown becomes a finding."""
+    """Place, key and value, which may be empty. Unknown keys become findings."""
     section = ""
     for number, raw in enumerate(text.split("\n"), 1):
         place, line = f"{path}:{number}", raw.strip()
         if not line or line[0] in "#;":
             continue
         if len(line) > LINE_AT_MOST:
-            raise BrokenConfiguration(place, f"has more than {LINE_AT_MOST} characters", "give the key again for more")
+            raise BrokenConfiguration(place, f"has more than {LINE_AT_MOST} characters", "repeat the key for more")
         if line[0] == "[":
             section = _section(place, line)
             if section not in SECTIONS:
-                fact = f"there is no section {quoted(section)}, so it is passed over"
+                fact = f"there is no section {quoted(section)}, so it is ignored"
                 findings.append(Finding("info", place, fact, nearest(section, SECTIONS)))
             continue
         name, equals, value = line.partition("=")
         name, value = name.strip(), _COMMENT.sub("", value.strip()).strip()
         if not section:
-            raise BrokenConfiguration(place, "stands before any section", "begin with a line like [generate]")
+            raise BrokenConfiguration(place, "is before the first section", "begin with a line like [generate]")
         if not equals:
             raise BrokenConfiguration(place, f"{quoted(line)} has no =", "write key = value, or # before a comment")
         if section not in SECTIONS:
@@ -375,12 +375,12 @@ def _assignments(path: str, text: str, findings: list[Finding]) -> Iterator[tupl
 def _section(place: str, line: str) -> str:
     found = _SECTION.fullmatch(_COMMENT.sub("", line).strip())
     if not found or not found[1].strip():
-        raise BrokenConfiguration(place, f"{quoted(line)} is no section", "write it as in [generate]")
+        raise BrokenConfiguration(place, f"{quoted(line)} is not a section", "write it like [generate]")
     return found[1].strip()
 
 
 def _unknown(place: str, name: str, section: str, elsewhere: Key | None) -> Finding:
-    fact = f"there is no key {quoted(name)} in [{section}], so it is passed over"
+    fact = f"there is no key {quoted(name)} in [{section}], so it is ignored"
     here = tuple(key.name for key in KEYS if key.section == section)
     return Finding("info", place, fact, f"[{elsewhere.section}] has it" if elsewhere else nearest(name, here))
 
@@ -388,7 +388,7 @@ def _unknown(place: str, name: str, section: str, elsewhere: Key | None) -> Find
 def _value(place: str, key: Key, word: str) -> Any:
     try:
         if word.endswith("\\"):
-            raise UsageFault("", "a value cannot go on in the next line", "give the key again for more")
+            raise UsageFault("", "a value cannot continue on the next line", "repeat the key for more")
         return key.kind.read(word)
     except UsageFault as fault:
         fact = fault.finding.fact
@@ -414,7 +414,7 @@ def _output(values: Mapping[str, Any], origins: Mapping[str, str]) -> tuple[str,
     ending = _ending(name)
     if ending and "format" in values and ending != form:
         fact = f"format: {form}, but file-name in {origins['file-name']} says {ending}"
-        raise BrokenConfiguration(origins["format"], fact, "leave the ending of file-name away")
+        raise BrokenConfiguration(origins["format"], fact, "remove the ending from file-name")
     return f"{directory.rstrip('/')}/{name}" + ("" if ending else f".{form}"), ending or form
 
 
@@ -431,12 +431,12 @@ def _check_order(settings: Settings, origins: Mapping[str, str]) -> None:
 
 
 def value_of(settings: Settings, key: Key) -> Any:
-    """What a key comes to."""
+    """The value of a key."""
     if key.field != "output":
         return getattr(settings.choices if key.section == GENERATE else settings, key.field)
     directory, _, name = settings.output.rpartition("/")
     stem = name.rpartition(".")[0]
-    # Short, as one would write it, so long as it means the same.
+    # As short as one would write it, if it means the same.
     name = stem if _ending(name) and not _ending(stem) and stem == stem.strip() else name
     return {"spec-dir": directory or "/", "file-name": name, "format": settings.format}[key.name]
 

@@ -1,4 +1,4 @@
-"""What can be set, with the defaults. core/config/schema.py has how files say it: on most hosts no file does."""
+"""The settings and their defaults. core/config/schema.py reads them from files, which most hosts do not have."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from cdi_refreshd.core.findings import UsageFault
 KEEP_WHILE_VALID, KEEP, WITHDRAW = "keep-while-valid", "keep", "withdraw"
 ON_MISMATCH = (KEEP_WHILE_VALID, KEEP, WITHDRAW)
 LOG_LEVELS = {"error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
-"""Each with its priority in syslog."""
+"""Log level -> syslog priority."""
 
 AUTO, PLAIN, JSON, JOURNAL = LOG_FORMATS = ("auto", "plain", "json", "journal")
 """How `run` logs. auto: to journald where stderr is the journal, else to stderr, with `<N>` before each line, or the
@@ -23,7 +23,7 @@ class BrokenConfiguration(UsageFault):
 
 class Settings(NamedTuple):
     choices: Choices = Choices(driver_root="", dev_root="")
-    """An empty root: no file says one. It is then the container toolkit's, or /; options.choices decides."""
+    """An empty root: not configured. Then options.choices takes the container toolkit's, or /."""
     output: str = OUR_SPEC
     format: str = "yaml"
     on_mismatch: str = KEEP_WHILE_VALID
@@ -38,21 +38,21 @@ class Settings(NamedTuple):
     ready_wait_s: float = 10.0
     """How long READY=1 waits for a driver where NVIDIA hardware is present."""
     log_level: int = LOG_LEVELS["info"]
-    """A priority of syslog: what weighs less (a higher number) is not logged."""
+    """A syslog priority: less important lines (higher numbers) are not logged."""
     device_nodes: str = "auto"
     """Whether missing device nodes of the driver are made: yes, no, or auto, which the process that probes decides."""
     dev_char_links: bool = True
     prefix: str = ""
-    """Where the host's / is; "" where it is our own. All other paths here are the host's."""
+    """Where the host's / is; "" if it is our own. All other paths here are the host's."""
     expected_gpus: int = 0
-    """How many NVIDIA GPUs the host should have; 0: nobody said."""
+    """How many NVIDIA GPUs the host should have; 0: not configured."""
     textfile: str = ""
-    """Of metrics; "" for none. The path is our own, prefix or not."""
+    """The metrics file; "" for none. The path is our own, whatever the prefix."""
     metric_uuids: bool = False
     nfd_features: str = ""
     """The file of labels for Node Feature Discovery; "" for none. The path is our own."""
 
     @property
     def here(self) -> Choices:
-        """The choices by the paths where the host's files are here."""
+        """The choices, with the host's paths as they are here."""
         return below(self.choices, self.prefix)

@@ -1,4 +1,4 @@
-"""The configuration file as it is shipped, made of the table of keys: `make generated`."""
+"""The configuration file as it is shipped, generated from the table of keys by `make generated`."""
 
 import textwrap
 
@@ -7,12 +7,12 @@ from cdi_refreshd.core.config.settings import Settings
 
 
 def template() -> str:
-    """The file with every key, each at its default and commented out."""
+    """The file with every key at its default, commented out."""
     text = (
         "# Configuration of cdi-refreshd. Every key is here, with its default. Copy this file to\n"
         "# /etc/cdi-refreshd/cdi-refreshd.conf, or put what differs into cdi-refreshd.conf.d/*.conf beside it.\n"
-        "# The same places in /run and /usr/lib are read as well. `cdi-refreshd config` says what is in force.\n"
-        "# Lists are separated by commas, and a key given again adds to them; an empty value is the default again.\n"
+        "# The same places in /run and /usr/lib are read as well. `cdi-refreshd config` prints what is in effect.\n"
+        "# Lists are separated by commas, and a key given again adds to them; an empty value restores the default.\n"
         "# Spans of time are like 300, 5min, 500ms; without a unit they are seconds.\n"
     )
     for section in SECTIONS:

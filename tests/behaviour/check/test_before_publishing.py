@@ -9,7 +9,7 @@ from .hosts import GPUS, SPEC
 
 pytestmark = pytest.mark.root
 
-AGAIN = "make it again: cdi-refreshd oneshot"
+AGAIN = "run cdi-refreshd oneshot"
 """Which helps nobody who makes it."""
 ASK = """
 import json, sys

@@ -38,7 +38,7 @@ def test_a_spec_that_is_worse_than_the_standing_one_does_not_replace_it_and_says
     assert place.read_bytes() == before
     assert (outcome.verdict.state, outcome.changed, outcome.stands) == ("failed", False, True)
     assert outcome.verdict.reason.startswith(
-        "/none/hook: cannot be run, so no container will start; the spec that stands is better, so it stays"
+        "/none/hook: cannot be executed, so containers do not start; the spec that stands is better, so it stays"
     )
 
 

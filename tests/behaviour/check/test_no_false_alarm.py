@@ -153,7 +153,7 @@ def test_a_spec_that_mounts_the_directory_of_libcuda_has_it(host):
     host.write("/etc/cdi/made.json", hand_made([ml, "/opt/empty"]))
     severity, place, said = host.one_fault()
     assert (severity, place) == ("fatal", "/etc/cdi/made.json")
-    assert said.endswith("have the generator of example.com make it again")
+    assert said.endswith("run the generator of example.com again")
 
 
 def test_nodes_that_several_drivers_have_by_turns_are_nobodys_mistake(host):
@@ -179,7 +179,7 @@ def test_a_file_of_our_kind_that_we_do_not_write_is_not_ours_to_make_again(host)
     host.path(SPEC).unlink()
     host.write("/etc/cdi/nvidia.yaml", hand_made(["/run/gone"], kind="nvidia.com/gpu"))
     hint = next(one["hint"] for one in host.findings() if one["rule"] == "mount-missing")
-    assert hint == "make it again as it was made, with nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+    assert hint == "run its generator again, such as nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 
 
 def test_nvidias_options_are_not_for_other_vendors_hooks(host):
@@ -198,7 +198,7 @@ def test_nvidia_modprobe_is_not_proposed_for_nodes_below_a_dev_root(host):
     host.path("/run/nvidia/driver/dev/nvidiactl").unlink()
     severity, place, said = host.one_fault()
     assert (severity, place) == ("fatal", "/run/nvidia/driver/dev/nvidiactl")
-    assert "what runs the driver below /run/nvidia/driver makes it there" in said
+    assert "the driver container at /run/nvidia/driver makes it" in said
     host.become(dev_root="/run/nvidia/driver", nodes=["ctl", "uvm-tools", "modeset"])
     host.run("oneshot", "--dev-root", "/run/nvidia/driver")
     hint = next(one["hint"] for one in host.findings() if one["rule"] == "control-node")
@@ -211,7 +211,7 @@ def test_adopt_is_proposed_only_where_it_helps(host):
     assert host.one_fault()[2].endswith("; remove one of the files")
     host.write("/etc/cdi/b.json", hand_made([], kind="nvidia.com/gpu"))
     host.write("/etc/cdi/a.json", hand_made([], kind="nvidia.com/gpu"))
-    assert host.one_fault()[2].endswith("; cdi-refreshd adopt puts aside what is not ours")
+    assert host.one_fault()[2].endswith("; cdi-refreshd adopt moves aside what is not ours")
     host.path(SPEC).unlink()
     assert host.one_fault()[2].endswith("; remove one of the files")
 

@@ -52,5 +52,5 @@ def test_a_gpu_without_any_driver_is_named_and_one_that_was_given_away_is_not(ho
         assert host.one_fault() == (
             "degraded",
             "GPU 0000:01:00.0",
-            "has no driver, so that there is no spec for it; modprobe nvidia; else see dmesg for NVRM",
+            "has no driver, so there is no spec for it; modprobe nvidia; else see dmesg for NVRM",
         )

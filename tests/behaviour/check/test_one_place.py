@@ -25,8 +25,8 @@ def test_a_leftover_below_is_reported_with_who_wins(host):
     assert host.one_fault() == (
         "degraded",
         OLD,
-        f"defines devices of nvidia.com/gpu beside {SPEC}; what only it has stays, old; "
-        "cdi-refreshd adopt puts it aside",
+        f"defines devices of nvidia.com/gpu beside {SPEC}; those that only it has are never refreshed; "
+        "cdi-refreshd adopt moves it aside",
     )
 
 
@@ -48,8 +48,8 @@ def test_two_files_of_one_directory_take_the_devices_from_everybody_hidden_ones_
     assert len(lines) == 2
     assert lines[0].startswith("fatal     /var/run/cdi/")
     assert other in lines[0] and SPEC in lines[0]
-    assert "so nobody gets nvidia.com/gpu=0, nvidia.com/gpu=1, nvidia.com/gpu=GPU-" in lines[0]
-    assert lines[0].endswith("; cdi-refreshd adopt puts aside what is not ours")
+    assert "so no container gets nvidia.com/gpu=0, nvidia.com/gpu=1, nvidia.com/gpu=GPU-" in lines[0]
+    assert lines[0].endswith("; cdi-refreshd adopt moves aside what is not ours")
 
 
 def test_a_conflict_below_hides_our_good_spec_above(host):
@@ -57,7 +57,9 @@ def test_a_conflict_below_hides_our_good_spec_above(host):
     copy(host, "/etc/cdi/b.yaml")
     status, lines = host.said()
     assert status == 1
-    assert lines[0].startswith("fatal     /etc/cdi/a.yaml: defines the same devices as /etc/cdi/b.yaml, so nobody")
+    assert lines[0].startswith(
+        "fatal     /etc/cdi/a.yaml: defines the same devices as /etc/cdi/b.yaml, so no container"
+    )
     assert host.run("list").stdout == ""
     assert host.run("adopt", "--yes").returncode == 0
     host.clean_line()
@@ -117,7 +119,7 @@ def test_a_name_that_no_runtime_reads_is_a_note(host):
     copy(host, "/etc/cdi/nvidia.yml")
     assert host.said()[0] == 0
     assert host.one_fault("--level", "info") == (
-        "info", "/etc/cdi/nvidia.yml", "is read by no runtime; call it .yaml or .json",
+        "info", "/etc/cdi/nvidia.yml", "no runtime reads a file of this name; rename it to .yaml or .json",
     )  # fmt: skip
 
 

@@ -87,4 +87,4 @@ def test_what_stands_behind_a_document_is_reported(host):
     host.shell(f"printf '%s\\n' '---' 'kind: a' >> {SPEC}")
     severity, place, said = host.one_fault()
     assert (severity, place) == ("degraded", SPEC)
-    assert said.startswith("from line ") and "is read by nobody: a CDI file is one document" in said
+    assert said.startswith("nothing after line ") and " is read: a CDI file is one document" in said

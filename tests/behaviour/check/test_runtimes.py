@@ -57,8 +57,8 @@ LOUD = [
      'in 0: [engine] cdi_spec_dirs = ["/opt/cdi", "/etc/cdi", "/var/run/cdi"]'),
     ("podman", "podman version 5.6.0", [podman({"append": True}), podman("/opt/cdi", {"append": False})],
      "does not read /run/cdi", 'in 1: [engine] cdi_spec_dirs = ["/opt/cdi", "/etc/cdi", "/var/run/cdi"]'),
-    ("podman", "podman version 3.4.4", [], "knows no CDI", "update it to 4.1 or later"),
-    ("crio", "crio version 1.23.0", [], "knows no CDI", "update it to 1.24 or later"),
+    ("podman", "podman version 3.4.4", [], "has no CDI support", "update it to 4.1 or later"),
+    ("crio", "crio version 1.23.0", [], "has no CDI support", "update it to 1.24 or later"),
     ("podman", "podman version 5.6.0", [podman("/run/cdi"), podman("/opt/cdi")], "does not read /run/cdi",
      'in 1: [engine] cdi_spec_dirs = ["/opt/cdi", "/etc/cdi", "/var/run/cdi"]'),
     ("containerd", "containerd v1.7.27 x", [], "has CDI turned off",
@@ -69,7 +69,7 @@ LOUD = [
      f"in 0: {C2} enable_cdi = true; then restart it"),
     ("containerd", "containerd v2.1.0 x", [cri(cdi_spec_dirs=["/etc/cdi"])], "does not read /run/cdi",
      f"in 0: {C2} cdi_spec_dirs = {BOTH}; then restart it"),
-    ("containerd", "containerd v1.6.20 x", [], "knows no CDI", "update it to 1.7 or later"),
+    ("containerd", "containerd v1.6.20 x", [], "has no CDI support", "update it to 1.7 or later"),
     ("crio", "crio version 1.31.0", [{"crio": {"runtime": {"cdi_spec_dirs": ["/etc/cdi"]}}}], "does not read /run/cdi",
      f"in 0: [crio.runtime] cdi_spec_dirs = {BOTH}; then systemctl reload crio"),
     ("dockerd", "Docker version 28.1.1, build x", [], "has CDI turned off",
@@ -87,7 +87,7 @@ LOUD = [
      f'in /etc/docker/daemon.json: "cdi-spec-dirs": {BOTH}; then restart it'),
     ("dockerd", "Docker version 29.0.0, build x", [{"cdi-spec-dirs": [""]}], "does not read /run/cdi",
      f'in /etc/docker/daemon.json: "cdi-spec-dirs": {BOTH}; then restart it'),
-    ("dockerd", "Docker version 24.0.7, build x", [], "knows no CDI", "update it to 25.0 or later"),
+    ("dockerd", "Docker version 24.0.7, build x", [], "has no CDI support", "update it to 25.0 or later"),
 ]  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def test_a_containerd_that_serves_no_kubelet_is_a_note():
 def test_podman_build_before_5_5_reads_one_directory_by_default_and_a_list_that_podman_run_ignores():
     (found,) = problems([runtime("podman", "podman version 5.4.2", [])], ("/var/run/cdi",), REAL)
     assert found[:4] == (
-        "info", "podman version 5.4.2", "podman build --device before 5.5 reads /etc/cdi alone",
+        "info", "podman version 5.4.2", "podman build --device before 5.5 reads only /etc/cdi",
         f"in /etc/containers/containers.conf: [engine] cdi_spec_dirs = {BOTH}",
     )  # fmt: skip
     listed = runtime("podman", "podman version 5.4.2", [podman("/etc/cdi", "/var/run/cdi")])
@@ -200,11 +200,11 @@ def test_a_runtime_that_is_too_old_for_the_version_of_the_spec(host):
     severity, place, said = host.one_fault()
     assert (severity, place) == ("degraded", "podman version 4.3.1")
     assert said == (
-        "reads CDI specs up to 0.5.0 and drops this one (0.7.0) without a word; "
+        "reads CDI specs up to 0.5.0 and silently drops this one (0.7.0); "
         "give --feature-flag no-additional-gids-for-device-nodes, or update it"
     )
     state = host.run("oneshot")
-    assert "podman version 4.3.1: reads CDI specs up to 0.5.0 and drops this one (0.7.0)" in state.stderr
+    assert "podman version 4.3.1: reads CDI specs up to 0.5.0 and silently drops this one (0.7.0)" in state.stderr
 
 
 FOREIGN = {
@@ -228,7 +228,7 @@ def test_the_hint_for_a_spec_that_is_too_new_is_the_version_that_it_needs(host, 
     host.write("/var/run/cdi/a.yaml", FOREIGN | {"devices": [{"name": "0", "containerEdits": edits}]})
     severity, place, said = host.one_fault()
     assert (severity, place) == ("degraded", "podman version 4.3.1")
-    assert said == f"reads CDI specs up to 0.5.0 and drops this one (1.1.0) without a word; {hint}"
+    assert said == f"reads CDI specs up to 0.5.0 and silently drops this one (1.1.0); {hint}"
 
 
 @pytest.mark.root
@@ -238,7 +238,7 @@ def test_an_old_containerd_that_nobody_asks_is_reported_once_and_no_alarm(host):
     assert host.run("oneshot", "--strict").returncode == 0
     host.clean_line()
     found = [one for one in host.findings() if "containerd" in str(one)]
-    assert [(one["severity"], one["fact"]) for one in found] == [("info", "knows no CDI")]
+    assert [(one["severity"], one["fact"]) for one in found] == [("info", "has no CDI support")]
 
 
 @pytest.mark.root

@@ -130,12 +130,12 @@ FAULTS = [
         "is a directory where a file was",
     ),
     ("rm /dev/dri/by-path/*", "mount-missing", "/dev/dri/by-path/pci-0000:03:00.0-card", "is missing"),
-    ("chmod -x /opt/fpga/bin/program-card", "hook-runs", "/opt/fpga/bin/program-card", "cannot be run"),
-    ("rm /opt/fpga/bin/program-card", "hook-runs", "/opt/fpga/bin/program-card", "cannot be run"),
+    ("chmod -x /opt/fpga/bin/program-card", "hook-runs", "/opt/fpga/bin/program-card", "cannot be executed"),
+    ("rm /opt/fpga/bin/program-card", "hook-runs", "/opt/fpga/bin/program-card", "cannot be executed"),
     ("cp /etc/cdi/amd.json /etc/cdi/amd2.json", "conflict", "/etc/cdi/amd.json", "defines the same devices"),
     ("sed -i s/1.1.0/0.5.0/ /etc/cdi/card.json", "spec-invalid", "/etc/cdi/card.json", "0.5.0 is too old"),
     ("sed -i 's/.name.: .0.,/&\"x\": 1,/' /etc/cdi/amd.json", "spec-invalid", "/etc/cdi/amd.json", "unknown key"),
-    ("chmod 600 /etc/cdi/amd.json", "file-mode", "/etc/cdi/amd.json", "is not readable for everybody"),
+    ("chmod 600 /etc/cdi/amd.json", "file-mode", "/etc/cdi/amd.json", "is not world-readable"),
 ]
 
 

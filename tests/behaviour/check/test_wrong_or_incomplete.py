@@ -11,7 +11,7 @@ from .hosts import CASE, GPUS, SPEC
 
 pytestmark = pytest.mark.root
 
-AGAIN = "make it again: cdi-refreshd oneshot"
+AGAIN = "run cdi-refreshd oneshot"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_no_spec_at_all(host):
     assert host.one_fault() == (
         "fatal",
         "/var/run/cdi",
-        "has no spec for NVIDIA's 2 GPUs: nobody gets nvidia.com/gpu=all; "
+        "has no spec for NVIDIA's 2 GPUs: no container gets nvidia.com/gpu=all; "
         "cdi-refreshd oneshot, or systemctl enable --now cdi-refreshd",
     )
 
@@ -249,7 +249,7 @@ def test_a_socket_that_came_later(host):
     assert host.one_fault() == (
         "degraded",
         "/run/nvidia-persistenced/socket",
-        f"is not in the spec: the service came up later; {AGAIN}",
+        f"is not in the spec: the service started later; {AGAIN}",
     )
 
 
@@ -288,7 +288,7 @@ def test_a_hook_program_that_is_gone(host):
     host.become(path_bins=[])
     severity, place, said = host.one_fault()
     assert (severity, place) == ("fatal", "/usr/bin/nvidia-cdi-hook")
-    assert said.startswith("cannot be run, so no container will start; install nvidia-container-toolkit-base")
+    assert said.startswith("cannot be executed, so containers do not start; install nvidia-container-toolkit-base")
 
 
 def test_a_group_that_the_spec_does_not_give(host):

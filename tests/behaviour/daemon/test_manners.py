@@ -216,10 +216,10 @@ def test_a_file_that_takes_every_device_away_is_a_state_as_long_as_it_stands(mac
     other = machine.path("/var/run/cdi/nvidia-container-toolkit.yaml")
     other.write_text(machine.path(SPEC).read_text())
     daemon.until(lambda: daemon.state()["state"] == "degraded")
-    assert "so nobody gets" in daemon.state()["reason"]
+    assert "so no container gets" in daemon.state()["reason"]
     assert "adopt" in daemon.state()["reason"]
     daemon.until_quiet()
-    assert daemon.journal().count("so nobody gets") == 1
+    assert daemon.journal().count("so no container gets") == 1
     passes = daemon.state()["counters"]["passes"]
     daemon.until_quiet()
     assert daemon.state()["counters"]["passes"] == passes

@@ -65,4 +65,4 @@ def test_check_names_a_mount_whose_source_has_become_a_users(host, planted):
     planted(f"{USER} ln -s /etc/shadow {MPS}")
     done = host.run("check")
     assert done.returncode == 1
-    assert f"degraded  {MPS}: is a symbolic link of user 12345, in a place where everybody may write" in done.stdout
+    assert f"degraded  {MPS}: is a symbolic link of user 12345, in a world-writable directory" in done.stdout

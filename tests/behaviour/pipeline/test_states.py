@@ -218,7 +218,7 @@ def test_a_missing_hook_program_degrades_where_its_hooks_are_wanted(host):
     host.become({"gpus": [GPU]})
     done = host.oneshot("--strict", "--hooks", "nvidia")
     assert done.returncode == 5
-    assert "/usr/bin/nvidia-cdi-hook: cannot be run, so no container will start; install" in lines(done)[0]
+    assert "/usr/bin/nvidia-cdi-hook: cannot be executed, so containers do not start; install" in lines(done)[0]
     assert host.run("generate", "--strict", "--hooks=nvidia").returncode == 5
 
 

@@ -130,7 +130,7 @@ def test_a_file_in_place_of_the_drop_ins_directory_is_reported(roots):
     [
         (b"[generate]\n# gr\xfc\xdfe\n", ":2", "byte 0xfc is not UTF-8"),
         (b"[generate]\nmode = a\x00b\n", ":2", "there is no 'a\\x00b'"),
-        (b"\x00" * 10, ":1", "stands before any section"),
+        (b"\x00" * 10, ":1", "is before the first section"),
         (b"[generate]\nvendor = " + b"x" * (1 << 19), ":2", "has more than 16384 characters"),
         (b"#" * (1 << 21), "", "has more than 1048576 bytes"),
     ],
@@ -286,7 +286,7 @@ def test_oneshot_says_which_keys_it_passes_over(run, asked, write, capsys):
     asked(run)
     err = capsys.readouterr().err
     assert err == (
-        f"cdi-refreshd: {path}:2: there is no key 'modus' in [generate], so it is passed over; did you mean mode?\n"
+        f"cdi-refreshd: {path}:2: there is no key 'modus' in [generate], so it is ignored; did you mean mode?\n"
     )
 
 
@@ -295,7 +295,7 @@ def test_a_broken_configuration_ends_with_78_and_one_line_that_names_the_place(r
     path = write(0, "", "[daemon]\nsweep = never\n")
     status, out, err = run(verb)
     assert (status, out) == (78, "")
-    assert err.startswith(f"cdi-refreshd: {path}:2: sweep: 'never' is no span of time") and err.count("\n") == 1
+    assert err.startswith(f"cdi-refreshd: {path}:2: sweep: 'never' is not a span of time") and err.count("\n") == 1
 
 
 def test_a_wrong_option_still_ends_with_2(run, write):

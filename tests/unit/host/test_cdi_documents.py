@@ -36,7 +36,7 @@ def test_a_file_that_is_no_cdi_document_is_one_line_without_its_content(text, tm
         command(argv)
         out, err = capsys.readouterr()
         assert out == ""
-        assert "is no CDI document" in err
+        assert "is not a CDI document" in err
         assert err.count("\n") == 1
         assert "secret" not in err
 
@@ -57,7 +57,7 @@ def test_a_document_with_a_thousand_mistakes_is_reported_in_a_few_lines(tmp_path
     path.write_text("cdiVersion: 0.5.0\nkind: a.b/cc\n" + "".join(f"k{n}: 1\n" for n in range(1000)))
     assert run([str(path)]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert (len(lines), lines[-1]) == (21, f"{path}: document: has 980 more such mistakes")
+    assert (len(lines), lines[-1]) == (21, f"{path}: document: has 980 more such errors")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_validate_tells_the_line_from_which_on_nobody_reads(tmp_path, capsys):
     path = tmp_path / "x.yaml"
     path.write_bytes(GOOD + b"\n---\nkind: a\n")
     assert run([str(path)]) == 0
-    assert re.search(r"1 device; what stands from line \d+ on is read by nobody\n$", capsys.readouterr().out)
+    assert re.search(r"1 device; nothing after line \d+ is read\n$", capsys.readouterr().out)
 
 
 LARGEST = Spec(

@@ -129,7 +129,7 @@ def test_a_null_element_that_would_crash_a_runtime_is_refused(key):
         ({"containerEdits": {"env": "A=b"}}, "containerEdits.env: must be a list, not 'A=b'"),
         ({"containerEdits": {"env": [["A=b"]]}}, "containerEdits.env[0]: must be text, not a list"),
         (rdt(enableMonitoring=1), "containerEdits.intelRdt.enableMonitoring: must be true or false, not 1"),
-        (rdt(enableCMT=1), "containerEdits.intelRdt.enableCMT: unknown key: CDI 1.1.0 removed it; leave it out"),
+        (rdt(enableCMT=1), "containerEdits.intelRdt.enableCMT: unknown key: CDI 1.1.0 removed it; remove it"),
         ({"containerEdits": {"mount": []}}, "containerEdits.mount: unknown key; did you mean mounts?"),
         ({"annotations": {"a": {}}}, "annotations['a']: must be text, not an object"),
         ({"kind": {}}, "kind: must be text, not an object"),

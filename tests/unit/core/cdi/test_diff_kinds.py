@@ -11,13 +11,13 @@ WITH, WITHOUT = (build(SEEN, Choices(hooks=hooks)) for hooks in ("nvidia", "none
 
 def test_the_change_from_one_kind_to_the_other_is_one_line():
     came = len(WITHOUT.container_edits.mounts) - len(WITH.container_edits.mounts)
-    assert differences(WITH, WITHOUT) == [f"every device: hooks go, and {came} mounts come for what they did"]
-    assert differences(WITHOUT, WITH) == [f"every device: hooks come, and {came} mounts go that stood for them"]
+    assert differences(WITH, WITHOUT) == [f"every device: hooks are replaced by {came} mounts"]
+    assert differences(WITHOUT, WITH) == [f"every device: {came} mounts are replaced by hooks"]
 
 
 def test_what_changes_besides_is_reported():
     fewer = build(SEEN._replace(gpus=SEEN.gpus[:1]), Choices(hooks="none"))
     told = differences(WITH, fewer)
     assert "nvidia.com/gpu=1 goes" in told
-    assert sum("hooks go" in line for line in told) == 1
+    assert sum("hooks are replaced" in line for line in told) == 1
     assert not [line for line in told if ": mount " in line or ": hook " in line]

@@ -53,7 +53,7 @@ def test_the_later_directory_wins_and_what_only_the_earlier_has_stays(machine, c
     high = machine.put(machine.high, "y.json", "0")
     found, err = listed(machine, capsys)
     assert found == {"example.org/card=0": high, "example.org/card=old": low}
-    assert err == f"info      {low}: {high} wins for example.org/card=0; remove the file that is not wanted\n"
+    assert err == f"info      {low}: {high} wins for example.org/card=0; remove the file that is not needed\n"
     assert states(machine, capsys) == {("0", low): "shadowed", ("0", high): "ok", ("old", low): "ok"}
 
 
@@ -62,7 +62,7 @@ def test_two_files_of_one_directory_take_a_device_from_everybody(machine, capsys
     b = machine.put(machine.high, "b.yaml", "0")
     found, err = listed(machine, capsys)
     assert found == {"example.org/card=only": a}
-    fact = f"defines the same devices as {b}, so nobody gets example.org/card=0"
+    fact = f"defines the same devices as {b}, so no container gets example.org/card=0"
     assert err == f"fatal     {a}: {fact}; remove one of the files\n"
     assert states(machine, capsys) == {("0", a): "conflict", ("0", b): "conflict", ("only", a): "ok"}
 

@@ -23,7 +23,7 @@ DEFAULTS = Choices()
         ({"mode": "nvm"}, "--mode: there is no 'nvm'; did you mean nvml?"),
         ({"mode": "xxxx"}, "--mode: there is no 'xxxx'; known: auto, csv, gdrcopy"),
         ({"name_strategies": ("uid",)}, "--device-name-strategy: there is no 'uid'; did you mean uuid?"),
-        ({"name_strategies": ()}, "--device-name-strategy: none is given; known: index"),
+        ({"name_strategies": ()}, "--device-name-strategy: is empty; known: index"),
         ({"disabled_hooks": ("chmd",)}, "--disable-hook: there is no 'chmd'; did you mean chmod?"),
         ({"enabled_hooks": ("all",)}, "--enable-hook: there is no 'all'; known: chmod, "),
         ({"feature_flags": ("no-device-number",)}, "there is no 'no-device-number'; did you mean no-device-numbers?"),
