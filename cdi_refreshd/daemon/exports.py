@@ -4,6 +4,7 @@ All come from one record. They are written at each outcome, and those with the h
 takes them away: what is left of a daemon that was killed grows old, and its age says so.
 """
 
+import errno
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -18,16 +19,19 @@ from cdi_refreshd.host import plain_file
 
 BEAT_EVERY_S = 60.0
 HINTS = {
-    "textfile": "see [metrics] textfile, and ReadWritePaths= of the unit",
-    "nfd-features": "see [metrics] nfd-features, and ReadWritePaths= of the unit",
+    errno.EACCES: "the directory must be root's: the service may not write to others' directories",
+    errno.EDQUOT: "free some space there",
+    errno.ENOENT: "make the directory, and name it in ReadWritePaths= of the unit",
+    errno.ENOSPC: "free some space there",
+    errno.EROFS: "name the directory in ReadWritePaths= of the unit, if it is writable otherwise",
 }
 
 
 class Exports:
-    """`warn` is called with a fault when it is news: the same one comes back every minute."""
+    """`warn` is called with a fault when it is news: the same one comes back every minute. `note`: when it is over."""
 
-    def __init__(self, warn: Callable[[Fault], None]) -> None:
-        self._warn = warn
+    def __init__(self, warn: Callable[[Fault], None], note: Callable[[str], None]) -> None:
+        self._warn, self._note = warn, note
         self._files: dict[str, str] = {}
         self._measured, self._health = Measured("", "", 0.0), Health(2, "Unknown")
         self._said: dict[str, str] = {}
@@ -50,7 +54,7 @@ class Exports:
         except Fault as fault:
             self._report("health", fault)
         else:
-            self._said.pop("health", None)
+            self._succeeded("health", health_file.PATH)
         self._beat()
 
     def beat(self) -> None:
@@ -72,9 +76,10 @@ class Exports:
             try:
                 plain_file.replace(path, text.encode("utf-8", "replace"))
             except OSError as error:
-                self._report(key, Fault(path, f"cannot be written: {error.strerror}", HINTS[key]))
+                hint = HINTS.get(error.errno or 0, f"see [metrics] {key}")
+                self._report(key, Fault(path, f"cannot be written: {error.strerror}", hint))
             else:
-                self._said.pop(key, None)
+                self._succeeded(key, path)
                 self._labels = text if key == "nfd-features" else self._labels
 
     def _texts(self) -> Iterator[tuple[str, str, str]]:
@@ -89,6 +94,10 @@ class Exports:
             plain_file.remove(path)
         except OSError as error:
             self._report(key, Fault(path, f"cannot be removed: {error.strerror}", "remove it"))
+
+    def _succeeded(self, key: str, path: str) -> None:
+        if self._said.pop(key, ""):
+            self._note(f"{path}: is written again")
 
     def _report(self, key: str, fault: Fault) -> None:
         if self._said.get(key) != str(fault):

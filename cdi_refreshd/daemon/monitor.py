@@ -20,8 +20,8 @@ UP_TO_DATE = ("ready", "degraded")
 class Monitor:
     """Times are of the wall clock, in seconds, since that is what monitoring compares them with."""
 
-    def __init__(self, warn: Callable[[Fault], None]) -> None:
-        self.exports = Exports(warn)
+    def __init__(self, warn: Callable[[Fault], None], note: Callable[[str], None]) -> None:
+        self.exports = Exports(warn, note)
         self._settings = Settings()
         self._measured = Measured(__version__, "", 0.0, since_s=time.time())
         self._health = health.NOT_PROBED

@@ -26,7 +26,10 @@ class Reporter:
         self.journal, self.manager, self._sources = journal, manager, sources
         self.last, self.has_probed = FIRST, False
         self.life = state_document.Life(os.getpid(), utc(), since=utc(), events=self.origin)
-        self.monitor = Monitor(lambda fault: journal.write(Line(lines.WARNING, str(fault))))
+        self.monitor = Monitor(
+            lambda fault: journal.write(Line(lines.WARNING, str(fault))),
+            lambda text: journal.write(Line(lines.NOTICE, text)),
+        )
 
     @property
     def origin(self) -> str:

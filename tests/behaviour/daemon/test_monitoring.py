@@ -84,6 +84,67 @@ def test_a_directory_that_is_not_there_is_reported_and_costs_nothing_else(machin
     daemon.until(lambda: "ReadWritePaths" in daemon.journal())
 
 
+FOLDER = TEXTFILE.rpartition("/")[0]
+FAULTS = {
+    "No such file": (f"rm -r {FOLDER}", f"mkdir {FOLDER}"),
+    "Read-only": (f"mount -t tmpfs -o ro none {FOLDER}", f"umount {FOLDER}"),
+    "No space": (
+        f"mount -t tmpfs -o size=64k none {FOLDER}; cat /dev/zero > {FOLDER}/full 2> /dev/null || :",
+        f"rm {FOLDER}/full",
+    ),
+    "Permission": (f"chown -R 1234 {FOLDER}", f"chown -R 0 {FOLDER}"),
+    "Is a directory": (f"rm {TEXTFILE}; mkdir {TEXTFILE}", f"rmdir {TEXTFILE}"),
+}
+
+
+def heartbeats(daemon, number):
+    """That many more have been."""
+    seen = set()
+    daemon.until(lambda: seen.add(daemon.machine.path(HEALTH).stat().st_mtime_ns) or len(seen) > number)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_place_that_cannot_be_written_is_reported_once_its_recovery_too_and_the_spec_goes_on(machine, begin, fault):
+    breaks, mends = FAULTS[fault]
+    # Root without the right to write to everybody's directories, as the unit has it.
+    without = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    daemon = begin(env=patched(machine, FAST), prefix=without)
+    machine.run(["sh", "-ec", breaks], check=True)
+    daemon.until(lambda: f"{TEXTFILE}: cannot be written: {fault}" in daemon.journal())
+    machine.path("/dev/nvidia1").unlink()
+    daemon.until_devices("0")
+    heartbeats(daemon, 3)
+    assert daemon.journal().count(TEXTFILE) == 1
+    machine.run(["sh", "-ec", mends], check=True)
+    daemon.until(lambda: f"{TEXTFILE}: is written again" in daemon.journal())
+    heartbeats(daemon, 2)
+    assert daemon.journal().count(TEXTFILE) == 2
+    assert [path.name for path in machine.path(FOLDER).iterdir()] == [TEXTFILE.rpartition("/")[2]]
+    assert state_of(machine) == ["degraded"]
+
+
+def test_a_link_in_its_place_is_replaced_and_never_written_through(machine, begin):
+    daemon = begin(env=patched(machine, FAST))
+    machine.path("/etc/precious").write_text("x")
+    machine.run(["ln", "-sf", "/etc/precious", TEXTFILE], check=True)
+    daemon.until(lambda: not machine.path(TEXTFILE).is_symlink())
+    assert machine.path("/etc/precious").read_text() == "x"
+
+
+def test_a_daemon_that_was_killed_leaves_its_metrics_and_the_next_one_takes_over(machine, begin):
+    killed = begin()
+    killed.signal(signal.SIGKILL)
+    killed.process.wait()
+    machine.path(f"{FOLDER}/.cdi-refreshd.prom.tmp").write_text("half")
+    left = metrics(machine)["cdi_refreshd_heartbeat_timestamp_seconds"]
+    assert state_of(machine) == ["ready"]
+    daemon = begin()
+    daemon.until(lambda: metrics(machine)["cdi_refreshd_heartbeat_timestamp_seconds"] > left)
+    assert [path.name for path in machine.path(FOLDER).iterdir()] == [TEXTFILE.rpartition("/")[2]]
+    daemon.stop()
+    assert list(machine.path(FOLDER).iterdir()) == []
+
+
 def plugin(machine):
     done = machine.run(["sh", str(PLUGIN)])
     return done.returncode, done.stdout.split()[0]

@@ -28,8 +28,9 @@ def clock(monkeypatch):
 @pytest.fixture
 def made(tmp_path, monkeypatch, clock):
     monkeypatch.setattr(health_file, "PATH", str(tmp_path / "health"))
-    found = Exports(lambda fault: faults.append(str(fault)))
-    faults = found.faults = []
+    faults, notes = [], []
+    found = Exports(lambda fault: faults.append(str(fault)), notes.append)
+    found.faults, found.notes = faults, notes
     found.configure(Settings(textfile=str(tmp_path / "x.prom"), nfd_features=str(tmp_path / "labels")))
     return found
 
@@ -100,6 +101,8 @@ def test_what_cannot_be_written_is_reported_once_and_again_after_it_could(made, 
     assert len(made.faults) == 1 and "ReadWritePaths" in made.faults[0]
     (tmp_path / "none").mkdir()
     made.beat()
+    made.beat()
+    assert made.notes == [f"{tmp_path}/none/x.prom: is written again"]
     (tmp_path / "none/x.prom").unlink()
     (tmp_path / "none").rmdir()
     made.beat()

@@ -27,7 +27,7 @@ def test_there_is_no_ping_for_another_process(monkeypatch):
 def test_a_heartbeat_that_is_due_before_the_next_ping_comes_with_this_one(monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "120000000")
     service = Service(config.Loaded(Settings(), {}, (), ()), None, Journal())
-    service.exports = Exports(lambda _: None)
+    service.exports = Exports(lambda _: None, lambda _: None)
     beats = []
     monkeypatch.setattr(service.exports, "beat", lambda: beats.append(1))
     now = time.monotonic()
