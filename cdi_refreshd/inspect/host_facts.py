@@ -28,8 +28,8 @@ def full_host(subjects: Iterable[Subject], more: Iterable[str] = (), probed: boo
     subjects = tuple(subjects)
     everywhere = pci.functions()
     functions = physical(everywhere)
-    kind = "" if functions else platform()
-    there = on_bus(Presence(pci.readable(), everywhere, wsl=os.path.exists(DXG), tegra=kind == TEGRA))
+    kind, wsl = "" if functions else platform(), os.path.exists(DXG)
+    there = on_bus(Presence(pci.readable(), everywhere, wsl=wsl, tegra=kind == TEGRA))
     bound = [function for function in functions if function.driver == "nvidia"]
     instances = mig_instances() if bound else ()
     found = [of.gpus for of in subjects if of.gpus]
@@ -48,6 +48,7 @@ def full_host(subjects: Iterable[Subject], more: Iterable[str] = (), probed: boo
         instances=instances,
         mig_capable=procfs.mig_capable() if bound else frozenset(),
         platform=kind,
+        bare_wsl=DXG if wsl and not kind and not bound else "",
         flaws={} if probed else flaws(path for of in subjects for path in library_rules.paths(of)),
         hook_programs={} if probed else hook_programs(subjects),
     )

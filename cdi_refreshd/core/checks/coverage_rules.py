@@ -18,9 +18,7 @@ def coverage(of: Published, host: Host) -> Iterator[RuleFinding]:
     if not of.directories or of.broken or any(one.state == "conflict" for one in of.definitions):
         return
     if not host.gpus and not host.platform:
-        for address in host.without_driver:
-            fact = "has no driver, so there is no spec for it"
-            yield found("gpu-without-driver", f"GPU {address}", fact, "modprobe nvidia; else see dmesg for NVRM")
+        yield from _without_driver(of, host)
         return
     ours = [one for one in of.subjects if is_for_everybody(one)]
     if ours:
@@ -37,6 +35,15 @@ def coverage(of: Published, host: Host) -> Iterator[RuleFinding]:
     elif host.platform or any(not may_be_in_mig_mode(gpu, host) for gpu in host.gpus):
         fact = f"has no spec for {what}: no container gets {OUR_KIND}=all"
         yield found("no-spec", place, fact, NO_SPEC_HINT)
+
+
+def _without_driver(of: Published, host: Host) -> Iterator[RuleFinding]:
+    for address in host.without_driver:
+        fact = "has no driver, so there is no spec for it"
+        yield found("gpu-without-driver", f"GPU {address}", fact, "modprobe nvidia; else see dmesg for NVRM")
+    if host.bare_wsl and not any(one.platform for one in of.subjects):
+        fact = "is there, so this is WSL, but NVIDIA's driver for Windows is not: there is no spec for its GPU"
+        yield found("gpu-without-driver", host.bare_wsl, fact, "install it; nothing, if the GPU is another vendor's")
 
 
 def is_for_everybody(of: Subject) -> bool:

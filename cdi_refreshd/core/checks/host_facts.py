@@ -74,6 +74,8 @@ class Host(NamedTuple):
     """Minors of MIG-capable GPUs."""
     platform: str = ""
     """The platform that has a GPU without a PCI function: WSL or Tegra."""
+    bare_wsl: str = ""
+    """The node of WSL's GPU if Windows has no NVIDIA driver."""
     units: tuple[str, ...] = ()
     """Enabled units that write specs, ours among them."""
     flaws: Mapping[str, str] = {}

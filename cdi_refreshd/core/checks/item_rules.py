@@ -178,7 +178,7 @@ def hook_runs(hook: Hook, entry: Entry, _: Host, of: Subject) -> Said:
     hint = "install what it belongs to"
     if hook.path.rpartition("/")[2] in ("nvidia-cdi-hook", "nvidia-ctk"):
         hint = "install nvidia-container-toolkit-base"
-        hint += ", or give --nvidia-cdi-hook-path" if of.ours else ""
+        hint += ", give --nvidia-cdi-hook-path, or do without: --hooks none" if of.ours else ""
     return "hook-runs", "cannot be executed, so containers do not start", hint
 
 

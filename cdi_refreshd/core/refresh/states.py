@@ -163,7 +163,8 @@ def _without_all(made: Verdict, missing: Finding) -> Verdict:
 
 
 def _with(made: Verdict, findings: Iterable[Finding]) -> Verdict:
-    return made._replace(findings=(*made.findings, *(one for one in findings if one not in made.findings)))
+    fresh = dict.fromkeys(one for one in findings if one not in made.findings)
+    return made._replace(findings=(*made.findings, *fresh))
 
 
 def _weighed(made: Verdict, findings: Iterable[Finding]) -> Verdict:

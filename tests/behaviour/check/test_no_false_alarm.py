@@ -104,12 +104,6 @@ def test_a_host_with_a_gpu_and_no_spec_is_never_ok(host, case, what):
     assert said.startswith(f"has no spec for {what}'s GPU")
 
 
-def test_a_windows_host_without_an_nvidia_gpu_is_ok(host):
-    host.machine.become({"gpus": [], "no_module": True, "extra_nodes": {"dxg": [10, 63]}, "files": False})
-    host.shell("rm -rf /run/cdi /etc/cdi")
-    host.clean_line()
-
-
 def test_a_node_that_lives_by_another_kinds_spec_lacks_nothing(host):
     options = ("--device-name-strategy", "uuid", "--format", "json", "--no-all-device")
     of_kind(host, PLUGIN, "k8s.device-plugin.nvidia.com/gpu", *options)

@@ -35,6 +35,15 @@ def test_a_gpu_that_is_no_card_is_missed_too(host, machine):
     assert fact.startswith("has no spec for ")
 
 
+def test_a_wsl_whose_windows_has_no_driver_of_nvidias_is_ok_for_nobody(host):
+    host.become(**DXG)
+    host.path(SPEC).unlink()
+    assert host.run("oneshot").returncode == 1
+    severity, place, fact = host.one_fault()
+    assert (severity, place) == ("degraded", "/dev/dxg")
+    assert "there is no spec for its GPU" in fact
+
+
 @pytest.mark.parametrize("machine", [ORIN, THOR], ids=["orin", "thor"])
 def test_after_a_oneshot_there_is_nothing_to_say_of_a_tegra(host, machine):
     host.become(**machine)

@@ -9,6 +9,7 @@ from cdi_refreshd.core.nvidia import hook_program
 from cdi_refreshd.core.nvidia.build import hookless
 from cdi_refreshd.core.nvidia.build.hooks import Hooks
 from cdi_refreshd.core.nvidia.build.spec import LINKS, build, links
+from cdi_refreshd.core.nvidia.driver_paths import HOOK
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.core.nvidia.inventory import Inventory
 
@@ -74,15 +75,16 @@ def unknown(program: HookProgram, lacks: list[str]) -> Finding:
 
 
 def _without_hooks(inventory: Inventory, choices: Choices, spec: Spec) -> Iterator[Finding]:
-    """Worth knowing and no more, unless a program was named that cannot be executed."""
+    """Worth knowing and no more, unless somebody named a program that cannot be executed, or asked for a hook."""
     lacks = [hook for hook in OF_MODE[inventory.mode] if is_wanted(hook, inventory, choices)]
     place, fact = inventory.hook.path, "cannot be executed, so the spec does without hooks"
     if choices.hooks == "none":
         place, fact = "hooks = none", "the spec does without NVIDIA's hook program"
     lost = f": {_lost(lacks)}" if lacks else ""
-    named = choices.hooks == "auto" and choices.hook_path.startswith("/")
+    named = choices.hooks == "auto" and choices.hook_path not in ("", HOOK)
+    asked = any(hook in choices.enabled_hooks for hook in lacks)
     hint = "see SPECS WITHOUT HOOKS in cdi-refreshd(8)"
-    yield Finding("degraded" if named else "info", place, fact + lost, hint)
+    yield Finding("degraded" if named or asked else "info", place, fact + lost, hint)
     missing = hookless.without_end(spec.container_edits, links(inventory, choices))
     if missing:
         more = f" and {len(missing) - NAMED_AT_MOST} more" if len(missing) > NAMED_AT_MOST else ""

@@ -23,9 +23,9 @@ def spec(*mounts, hooks=()):
     return Spec("nvidia.com/gpu", (device,), edits)
 
 
-def rules_of(made, module=""):
+def rules_of(made, module="", ours=False):
     host = Host({}, module_version=module)
-    return [one.rule for rule in RULES for one in rule(subject("/etc/cdi/x.yaml", made), host)]
+    return [one.rule for rule in RULES for one in rule(subject("/etc/cdi/x.yaml", made, ours), host)]
 
 
 BOTH = [(LIBRARY, f"{directory}/libcuda.so.1") for directory in (DEBIAN, FEDORA)]
@@ -46,6 +46,24 @@ BOTH = [(LIBRARY, f"{directory}/libcuda.so.1") for directory in (DEBIAN, FEDORA)
 )  # fmt: skip
 def test_loaders_of_both_families_find_the_same_libraries_of_one_driver(mounts, expected):
     assert rules_of(spec(*mounts)) == expected
+
+
+@pytest.mark.parametrize(
+    "other",
+    [f"libcuda.so.{OTHER}", f"libnvidia-ml.so.{VERSION}"],
+    ids=["another driver's", "another library"],
+)
+def test_families_have_the_same_file_by_the_same_name(other):
+    mounts = [(LIBRARY, f"{DEBIAN}/libcuda.so.1"), (f"{DEBIAN}/{other}", f"{FEDORA}/libcuda.so.1")]
+    assert rules_of(spec(*mounts)) == ["families-differ"]
+
+
+@pytest.mark.parametrize("directory", [DEBIAN, FEDORA])
+def test_our_own_spec_is_for_both_families(directory):
+    mounts = [(LIBRARY, f"{directory}/libcuda.so.1")]
+    assert rules_of(spec(*mounts)) == []
+    assert rules_of(spec(*mounts), ours=True) == ["families-differ"]
+    assert rules_of(spec(*BOTH), ours=True) == []
 
 
 def test_where_a_hook_helps_nothing_is_said():

@@ -193,8 +193,15 @@ def test_a_link_without_an_end_is_worth_knowing():
 
 def test_a_program_that_was_named_and_cannot_be_executed_degrades():
     machine = seen(hook=HookProgram("/opt/hook"))
-    assert state(machine, hook_path="/opt/hook") == "degraded"
+    assert state(machine, hook_path="/opt/hook") == state(machine, hook_path="my-hook") == "degraded"
     assert state(machine, hook_path="/opt/hook", hooks="none") == "ready"
+    assert state(machine, hook_path="nvidia-cdi-hook") == "ready"
+
+
+def test_a_hook_that_was_asked_for_and_that_nothing_stands_for_degrades():
+    for hooks in ("auto", "none"):
+        assert state(seen(), hooks=hooks, enabled_hooks=("enable-cuda-compat",)) == "degraded"
+        assert state(seen(), hooks=hooks, enabled_hooks=("create-symlinks", "update-ldcache")) == "ready"
 
 
 def test_both_directories_can_be_had_with_hooks_too():

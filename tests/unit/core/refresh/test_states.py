@@ -42,6 +42,12 @@ def judge(inventory, choices, gated=False, facts=Facts(), **more):
     return complete(draft(inventory, choices, gated, **more), facts)
 
 
+def test_what_is_found_of_the_spec_twice_is_said_once():
+    """Of a hook program that every device calls, for one."""
+    made = complete(draft(inventory(gpu()), CHOICES), Facts(findings=(FATAL, FATAL)))
+    assert made.findings.count(FATAL) == 1
+
+
 @pytest.mark.parametrize(
     ("inventory", "state", "action", "said"),
     [
