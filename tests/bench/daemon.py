@@ -15,7 +15,8 @@ from tests.behaviour.daemon.running import CASE, SPEC, Running
 from tests.machine import booted
 
 EIGHT = {**CASE, "gpus": [{}] * 8}
-EVENTS = 40
+KINDS = ("nvidia", "none")
+EVENTS, FEW = 40, 20
 QUIET_S = 1.0
 """Between two events, so that each is a lone one."""
 
@@ -87,8 +88,36 @@ def storm():
             daemon.close()
 
 
+def kinds():
+    """What the daemon needs of memory with a spec that has hooks, and with one that does without."""
+    taken = {}
+    for kind in KINDS:
+        with booted(EIGHT) as machine:
+            daemon = Running(machine, f"[generate]\nhooks = {kind}\n")
+            try:
+                daemon.until_told("READY=1")
+                refresh(daemon, FEW)
+                taken[kind] = memory_kib(daemon.process.pid)
+            finally:
+                daemon.close()
+    with_hooks, without = (taken[kind] for kind in KINDS)
+    print(
+        f"VmRSS after {FEW} refreshes: {with_hooks / 1024:.2f} MiB with hooks, {without / 1024:.2f} MiB without"
+        f" = {without / with_hooks:.2f} x"
+    )
+
+
+def refresh(daemon, times):
+    for _ in range(times):
+        reloads = daemon.state()["counters"]["reloads"]
+        daemon.signal(signal.SIGHUP)
+        daemon.until(lambda n=reloads: daemon.state()["counters"]["reloads"] > n)
+    daemon.until_quiet()
+
+
 def main():
     refreshes, idle_s = (int(number) for number in (sys.argv[1:] + ["1000", "60"][len(sys.argv) - 1 :]))
+    kinds()
     storm()
     with booted(EIGHT) as machine:
         daemon = Running(machine)
@@ -106,11 +135,7 @@ def main():
             daemon.until_quiet()
             warm_kib, open_files = memory_kib(pid), len(os.listdir(f"/proc/{pid}/fd"))
             done = daemon.state()["counters"]["passes"]
-            for _ in range(refreshes):
-                reloads = daemon.state()["counters"]["reloads"]
-                daemon.signal(signal.SIGHUP)
-                daemon.until(lambda n=reloads: daemon.state()["counters"]["reloads"] > n)
-            daemon.until_quiet()
+            refresh(daemon, refreshes)
             print(
                 f"VmRSS {warm_kib / 1024:.2f} MiB -> {memory_kib(pid) / 1024:.2f} MiB over"
                 f" {daemon.state()['counters']['passes'] - done} refreshes; descriptors {open_files} ->"
