@@ -170,7 +170,7 @@ def test_a_path_is_resolved_with_the_machines_links():
 def test_a_signal_reaches_the_command_itself():
     with booted(TWO) as machine, machine.popen(["sleep", "1000"]) as process:
         process.terminate()
-        assert process.wait(10) == -signal.SIGTERM
+        assert process.wait(60) == -signal.SIGTERM
 
 
 @root

@@ -114,6 +114,14 @@ class Machine:
         log = self.path(OPENS)
         return len(log.read_text().splitlines()) if log.exists() else 0
 
+    def pids(self) -> list[int]:
+        """Of the processes inside, as the host numbers them."""
+        found = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                found += [int(name)] if self._inside.has(name) else []
+        return found
+
     def popen(self, command, cwd=None, env=None, **options) -> subprocess.Popen:
         """Start a command inside. env is added to a small clean environment; cwd is by default the host's, or /."""
         cwd = cwd or (os.getcwd() if self.path(os.getcwd()).is_dir() else "/")
@@ -125,7 +133,7 @@ class Machine:
                 **options,
             )
 
-    def run(self, command, timeout=60, input=None, check=False, **options) -> subprocess.CompletedProcess:
+    def run(self, command, timeout=120, input=None, check=False, **options) -> subprocess.CompletedProcess:
         """Run a command inside; its output is captured as text, unless the options say otherwise."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         stdin = subprocess.DEVNULL if input is None else subprocess.PIPE

@@ -125,6 +125,10 @@ class Namespace:
         os.chroot(".")
         os.chdir(cwd)
 
+    def has(self, pid: str) -> bool:
+        """Whether a process lives in this namespace; OSError where it has ended."""
+        return os.path.samestat(os.stat(f"/proc/{pid}/ns/pid"), os.fstat(self._pids))
+
     def close(self):
         """End every process inside; the mounts go with the last of them."""
         for fd in (self._own_pids, self._pids, self._mounts, self._root):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.behaviour.daemon.running import CASE, PROGRAM, SPEC
+from tests.behaviour.daemon.running import CASE, LIMIT_S, PROGRAM, SPEC
 
 pytestmark = pytest.mark.root
 
@@ -61,7 +61,7 @@ def test_no_reader_sees_anything_stale_or_half(machine, start, held):
     daemon.until_quiet()
     machine.path("/run/stop").touch()
     for reader in readers:
-        out, err = reader.communicate(timeout=30)
+        out, err = reader.communicate(timeout=LIMIT_S)
         assert reader.returncode == 0, out + err
         reads, seen = map(int, re.match(r"(\d+) (\d+)", out).groups())
         assert reads > 100

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import subprocess
 
 import pytest
 
-from tests.behaviour.daemon.running import CASE, PROGRAM, SPEC, STATE, patched
+from tests.behaviour.daemon.running import CASE, LIMIT_S, PROGRAM, SPEC, STATE, patched
 from tests.machine.driver_files import MULTIARCH as LIB
 
 pytestmark = pytest.mark.root
@@ -154,15 +155,20 @@ def test_a_directory_in_the_specs_place_is_reported_while_probes_fail(machine, s
 
 
 def test_a_hold_reaches_a_daemon_whose_first_probe_is_under_way(machine, start):
-    machine.become({**CASE, "nvml": ["hang nvmlInit_v2 2"]})
+    machine.become({**CASE, "nvml": ["hang nvmlInit_v2 1"]})
     daemon = start(config="[daemon]\nready-wait = 0\n")
     daemon.until(daemon.children)
     (child,) = daemon.children()
+    os.kill(child, signal.SIGSTOP)  # it stays under way until the daemon was asked
     told = machine.run([*PROGRAM, "status"])
     assert (told.returncode, "the first probe has not ended" in told.stdout) == (1, True)
-    asked = machine.run([*PROGRAM, "hold", "600"])
-    assert (asked.returncode, "no probe until " in asked.stderr) == (0, True)
+    with machine.popen([*PROGRAM, "hold", "600"], stderr=subprocess.PIPE, text=True) as asking:
+        daemon.until(machine.path("/run/cdi-refreshd/hold").exists)
+        os.kill(child, signal.SIGCONT)
+        _, said = asking.communicate(timeout=LIMIT_S)
+    assert (asking.returncode, "no probe until " in said) == (0, True)
     assert child not in daemon.children()
+    machine.become(CASE)
     assert machine.run([*PROGRAM, "refresh"]).returncode == 0
 
 

@@ -4,6 +4,8 @@ import subprocess
 
 import pytest
 
+from tests.behaviour.daemon.running import LIMIT_S
+
 pytestmark = pytest.mark.root
 
 LOCK = "/run/cdi-refreshd/lock"
@@ -39,6 +41,6 @@ def test_a_lock_that_is_a_link_is_not_followed(start, machine):
     place.parent.mkdir(parents=True)
     place.symlink_to("/etc/elsewhere")
     daemon = start()
-    assert daemon.process.wait(30) == 1
+    assert daemon.process.wait(LIMIT_S) == 1
     assert "cannot be locked" in daemon.journal()
     assert not machine.path("/etc/elsewhere").exists()

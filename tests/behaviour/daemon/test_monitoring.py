@@ -1,5 +1,6 @@
 """What monitoring sees of a daemon: metrics, as node_exporter and Prometheus read them, health, and labels."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -191,17 +192,20 @@ def test_labels_for_node_feature_discovery_follow_the_state(machine, start):
     assert not labels.exists()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count):
+    """Different ones."""
+    with contextlib.ExitStack() as probes:
+        bound = [probes.enter_context(socket.socket()) for _ in range(count)]
+        for probe in bound:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in bound]
 
 
 class Prometheus:
     """node_exporter in the machine, and a Prometheus that scrapes it every half a second."""
 
     def __init__(self, machine, folder):
-        self.port, exporter = free_port(), free_port()
+        self.port, exporter = free_ports(2)
         directory = TEXTFILE.rpartition("/")[0]
         command = [program("prometheus-node-exporter"), "--collector.disable-defaults", "--collector.textfile"]
         command += [f"--collector.textfile.directory={directory}", f"--web.listen-address=127.0.0.1:{exporter}"]
@@ -253,14 +257,14 @@ def test_prometheus_sees_ready_a_lost_gpu_a_daemon_that_hangs_and_nothing_after_
     daemon = begin(env=patched(machine, FAST))
     prometheus.until('cdi_refreshd_state{state="ready"}', 1)
     prometheus.until("cdi_refreshd_host_gpus", 2)
-    prometheus.until("time() - cdi_refreshd_heartbeat_timestamp_seconds < bool 5", 1)
+    prometheus.until("time() - cdi_refreshd_heartbeat_timestamp_seconds < bool 2", 1)
     machine.path("/dev/nvidia1").unlink()
     prometheus.until('cdi_refreshd_state{state="degraded"}', 1)
     assert prometheus.value('cdi_refreshd_state{state="ready"}') == 0
     prometheus.until('cdi_refreshd_spec_devices{kind="gpu"} < on (instance) cdi_refreshd_host_gpus', 1)
     daemon.signal(signal.SIGSTOP)
-    prometheus.until("time() - cdi_refreshd_heartbeat_timestamp_seconds > bool 5", 1)
+    prometheus.until("time() - cdi_refreshd_heartbeat_timestamp_seconds > bool 2", 1)
     daemon.signal(signal.SIGCONT)
-    prometheus.until("time() - cdi_refreshd_heartbeat_timestamp_seconds < bool 5", 1)
+    prometheus.until("time() - cdi_refreshd_heartbeat_timestamp_seconds < bool 2", 1)
     daemon.stop()
     prometheus.until("absent(cdi_refreshd_build_info)", 1)

@@ -89,7 +89,7 @@ def test_a_container_runtime_is_asked_once_and_again_when_it_was_exchanged(machi
 
 
 def test_nvml_that_forks_away_with_all_that_it_has_open_ends_no_probe_and_is_reported_once(machine, start):
-    before = sleepers()
+    before = sleepers(machine)
     machine.become({**CASE, "nvml": ["worst /dev/nvml-worst"]})
     assert "left a process behind, which has been killed" in oneshot(machine).stderr
     daemon = start()
@@ -101,13 +101,13 @@ def test_nvml_that_forks_away_with_all_that_it_has_open_ends_no_probe_and_is_rep
     assert "hangs" not in daemon.journal()
     assert daemon.journal().count("left a process behind, which has been killed") == 1
     daemon.until(lambda: daemon.children() == [])  # others' specs are looked at in one
-    assert not [pid for pid in sleepers() if pid not in before]
+    assert not [pid for pid in sleepers(machine) if pid not in before]
 
 
-def sleepers():
-    """Processes that have the machine's stand-in NVML mapped."""
+def sleepers(machine):
+    """Processes of this machine, and of none that runs beside it, that have the stand-in NVML mapped."""
     found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{name}/maps") as maps:
-            found += [name] if "libnvidia-ml.so" in maps.read() else []
+    for pid in machine.pids():
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/maps") as maps:
+            found += [pid] if "libnvidia-ml.so" in maps.read() else []
     return found

@@ -15,7 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SYSTEM_PYTHON = "/usr/bin/python3"
-LIMIT_S = 30
+LIMIT_S = 120
 
 
 class Process:

@@ -9,7 +9,7 @@ from cdi_refreshd.core.refresh.watch_list import EACH, Watch
 from cdi_refreshd.core.report.wording import words
 from cdi_refreshd.events.inotify import DirectoryWatches
 
-LIMIT_S = 20
+LIMIT_S = 120
 
 
 class Watched:

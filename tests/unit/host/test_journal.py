@@ -12,7 +12,7 @@ from cdi_refreshd.core.report.lines import INFO, MESSAGE_IDS, WARNING, Line
 from cdi_refreshd.host import journal
 from cdi_refreshd.host.journal import Journal
 
-LONG_S = 30
+LONG_S = 120
 MANY = 50
 """Lines: more than the kernel queues for one that reads none."""
 

@@ -17,7 +17,7 @@ from cdi_refreshd.host.landlock import CREATE_RULESET, SCOPES_SINCE, WHICH_VERSI
 from cdi_refreshd.probe import machine, runner
 from cdi_refreshd.probe.request import Request
 
-LONG_S = 30
+LONG_S = 120
 VERSION = ctypes.CDLL(None).syscall(ctypes.c_long(CREATE_RULESET), None, ctypes.c_size_t(0), WHICH_VERSION)
 
 pytestmark = pytest.mark.skipif(VERSION < 1, reason="NOT CHECKED: this kernel has no Landlock, or it is off")

@@ -44,9 +44,9 @@ def test_it_has_a_session_of_its_own_and_no_input(program):
 def test_one_that_hangs_is_ended_with_all_that_it_started(program, tmp_path):
     mark = tmp_path / "pid"
     path = program(f"#!/bin/sh\nsleep 1000 & echo $! > {mark}; echo COMMANDS; wait\n")
-    [answer] = ask(path, [()], limit_s=0.2)
+    [answer] = ask(path, [()], limit_s=2)
     assert answer == Answer(True, "COMMANDS\n")
-    ends_at = time.monotonic() + 10
+    ends_at = time.monotonic() + 120
     while os.path.exists(f"/proc/{mark.read_text().strip()}/exe") and time.monotonic() < ends_at:
         os.sched_yield()
     assert not os.path.exists(f"/proc/{mark.read_text().strip()}/exe")

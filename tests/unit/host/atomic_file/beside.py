@@ -12,7 +12,7 @@ import struct
 import subprocess
 import traceback
 
-DEADLINE_S = 60
+DEADLINE_S = 120
 NOBODY = 65534
 LIBC = ctypes.CDLL(None, use_errno=True)
 IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE = 0x2, 0x40, 0x80, 0x100, 0x200

@@ -9,7 +9,7 @@ from cdi_refreshd.host.atomic_file import publish
 from tests.unit.host.atomic_file.beside import Child, document, generation_of, mode_of, read
 
 ROUNDS = 500
-DEADLINE_S = 40
+DEADLINE_S = 120
 LONGEST_S = 0.012
 
 
