@@ -18,7 +18,9 @@ READER = """
 import os, re, sys
 path, stop = sys.argv[1:]
 seen, reads, bad = 0, 0, []
-while not os.path.exists(stop):
+stopped = False
+while not stopped:
+    stopped = os.path.exists(stop)  # and once more after that: on a busy host this one may have slept since the last
     try:
         with open(path, "rb") as file:
             text = file.read()
