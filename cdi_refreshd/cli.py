@@ -10,21 +10,21 @@ from typing import NoReturn
 from cdi_refreshd.core.findings import Fault, UsageFault
 
 COMMANDS = {
-    "run": "the daemon: follow the machine (systemd starts this)",
+    "run": "the daemon: follow this host (systemd starts it)",
     "oneshot": "probe once, publish the spec, exit by what was found",
     "generate": "print a spec (the options of nvidia-ctk cdi generate)",
-    "check": "does what is published still say the truth? Anybody's, without root",
+    "check": "are the published specs up to date? Of any vendor, without root",
     "diff": "what would change if the spec were published now",
     "validate": "is a file a valid CDI spec?",
     "list": "the devices that a container runtime would find, and where",
-    "adopt": "put forgotten specs of our devices aside, so that one is left",
-    "status": "what the daemon last said of this host",
+    "adopt": "move forgotten specs of the same devices aside, so that one is left",
+    "status": "the daemon's last report on this host",
     "host-nodes": "make missing device nodes of the driver, and their links in /dev/char",
-    "refresh": "have the daemon probe now, and wait until it has",
+    "refresh": "make the daemon probe now, and wait until it has",
     "hold": "keep the daemon off the driver for a while, before rmmod or a GPU reset",
-    "config": "the configuration that is in force, and where each value came from",
-    "bundle": "one document with what a bug report needs, and nothing private",
-    "install-units": "write systemd's units, for who has no package",
+    "config": "the configuration in effect, and where each value comes from",
+    "bundle": "one document with what a bug report needs, without private data",
+    "install-units": "write the systemd units, for installations without a package",
 }
 FAILED, USAGE, BROKEN_CONFIGURATION = 1, 2, 78
 
@@ -34,7 +34,7 @@ def main() -> NoReturn:
     gc.disable()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a file's name ends nothing
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a file's name is not an error
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -67,7 +67,7 @@ def run(argv: list[str]) -> int:
     except Fault as fault:
         print(f"cdi-refreshd: {fault}", file=sys.stderr)
         return status_of(fault)
-    except BrokenPipeError:  # the reader of our output has left: nobody to tell
+    except BrokenPipeError:  # the reader of our output is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return FAILED
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cdi_refreshd.core.refresh.watch_list import Watch
 
 ROOTS = ("/etc/cdi-refreshd", "/run/cdi-refreshd", "/usr/lib/cdi-refreshd")
-"""The first one wins: the administrator's, this boot's, the vendor's."""
+"""The first one wins: the administrator's, the runtime's, the vendor's."""
 NAME, DROP_INS, ENDING = "cdi-refreshd.conf", "cdi-refreshd.conf.d", ".conf"
 VARIABLE = "CDI_REFRESHD_CONFIG"
 SIZE_LIMIT_BYTES = 1 << 20
@@ -33,7 +33,7 @@ class Loaded(NamedTuple):
 
 
 def load(file: str | None = None, roots: Sequence[str] = ROOTS) -> Loaded:
-    """What is in force where there is no command line: the files, then the environment. Raises UsageFault."""
+    """What is in effect without a command line: the files, then the environment. Raises UsageFault."""
     from cdi_refreshd.core.config.schema import BY_NAME, DEFAULT, KEYS  # noqa: PLC0415 - see read
 
     said, origins, findings, files = read(file, roots)
@@ -45,13 +45,13 @@ def load(file: str | None = None, roots: Sequence[str] = ROOTS) -> Loaded:
     for key, fallback in (("driver-root", TOOLKIT), ("dev-root", "driver-root")):
         if origins[key] == DEFAULT and getattr(choices, BY_NAME[key].field) != "/":
             origins[key] = fallback
-    told = (Finding("info", options.FORMAT_VARIABLE, warning),) if warning else ()
+    warnings = (Finding("info", options.FORMAT_VARIABLE, warning),) if warning else ()
     settings = said._replace(choices=choices, output=path, format=form)
-    return Loaded(settings, origins, (*findings, *told), files)
+    return Loaded(settings, origins, (*findings, *warnings), files)
 
 
 def read(file: str | None = None, roots: Sequence[str] = ROOTS) -> Loaded:
-    """What the files say, for a verb whose options and environment go before them. Raises BrokenConfiguration.
+    """The files' values, for a command whose options and environment override them. Raises BrokenConfiguration.
 
     `file`, or else the one that CDI_REFRESHD_CONFIG names, is then the only one.
     """
@@ -66,7 +66,7 @@ def read(file: str | None = None, roots: Sequence[str] = ROOTS) -> Loaded:
 
 
 def directories(file: str | None = None, roots: Sequence[str] = ROOTS) -> tuple[str, ...]:
-    """Where a change may be one of the configuration, if `is_configuration` agrees: the daemon's own files stand in
+    """Where a change may be one of the configuration, if `is_configuration` agrees: the daemon's own files are in
     one of them."""
     only = file or os.environ.get(VARIABLE, "")
     if only:
@@ -94,12 +94,12 @@ def is_configuration(path: str, file: str | None = None) -> bool:
 
 
 def _first(roots: Sequence[str]) -> list[str]:
-    """The main file, if there is any. A link that leads nowhere is one: reading it will tell."""
+    """The main file, if there is any. A dangling link counts: reading it gives the error."""
     return [path for path in (f"{root}/{NAME}" for root in roots) if os.path.lexists(path)][:1]
 
 
 def _drop_ins(roots: Sequence[str]) -> list[str]:
-    """By name; of two with the same name only the one in the earlier root. An empty one so masks the others."""
+    """By name; of two with the same name only the one in the earlier root. So an empty one masks the others."""
     found: dict[str, str] = {}
     for root in reversed(roots):
         directory = f"{root}/{DROP_INS}"
@@ -114,7 +114,7 @@ def _drop_ins(roots: Sequence[str]) -> list[str]:
 
 
 def _is_drop_in(name: str) -> bool:
-    """Editors keep their own files beside ours, with a dot before the name or something behind it."""
+    """Editors keep their own files beside ours, with a dot before the name or a suffix after it."""
     return name.endswith(ENDING) and not name.startswith(".")
 
 
@@ -122,7 +122,7 @@ def _text(path: str) -> str:
     """The file's text; nothing for /dev/null, which is how one masks a file."""
     data = _data(path)
     if len(data) > SIZE_LIMIT_BYTES:
-        raise BrokenConfiguration(path, f"has more than {SIZE_LIMIT_BYTES} bytes", "this is no configuration file")
+        raise BrokenConfiguration(path, f"has more than {SIZE_LIMIT_BYTES} bytes", "it is not a configuration file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""What the last pass came to, kept across processes, so that a sleeping GPU is not woken to be told the same again."""
+"""The result of the last pass, kept across processes, so that a sleeping GPU is not woken for the same answer."""
 
 from typing import NamedTuple
 

@@ -26,26 +26,26 @@ LISTS = (
         "index, UUID, GPU:MIG, all or none",
     ),
     ("disabled_hooks", ["--disable-hook", "--disable-hooks"], [E + "DISABLED_HOOKS"], "leave this hook out; or all"),
-    ("enabled_hooks", ["--enable-hook", "--enable-hooks"], [E + "ENABLED_HOOKS"], "have this hook in any case"),
+    ("enabled_hooks", ["--enable-hook", "--enable-hooks"], [E + "ENABLED_HOOKS"], "include this hook in any case"),
     ("feature_flags", ["--feature-flag", "--feature-flags"], [E + "FEATURE_FLAGS"], "see README"),
     ("csv_files", ["--csv.file"], [E + "CSV_FILES"], "csv mode: a file that names what containers need"),
     (
         "csv_ignore_patterns",
         ["--csv.ignore-pattern"],
         [E + "CSV_IGNORE_PATTERNS"],
-        "csv mode: sym entries to pass over",
+        "csv mode: sym entries to ignore",
     ),
     (
         "library_search_paths",
         ["--library-search-path"],
         [E + "LIBRARY_SEARCH_PATHS"],
-        "search the driver's libraries here and nowhere else",
+        "search the driver's libraries only here",
     ),
     (
         "config_search_paths",
         ["--config-search-path"],
         [E + "CONFIG_SEARCH_PATHS"],
-        "search configuration files here and nowhere else",
+        "search configuration files only here",
     ),
     (
         "program_search_paths",
@@ -65,7 +65,7 @@ WORDS: tuple[tuple[str, list[str], list[str], str], ...] = (
     ("dev_root", ["--dev-root"], ["NVIDIA_CTK_DEV_ROOT"], "where /dev is (default: the driver root)"),
     ("vendor", ["--vendor", "--cdi-vendor"], [E + "VENDOR"], "default nvidia.com"),
     ("class_name", ["--class", "--cdi-class"], [E + "CLASS"], "default gpu"),
-    ("hooks", ["--hooks"], [], "whose hooks: nvidia, none, or auto: nvidia's where they can be executed (default)"),
+    ("hooks", ["--hooks"], [], "which hooks: nvidia, none, or auto: nvidia if its program can be executed (default)"),
     (
         "hook_path",
         ["--nvidia-cdi-hook-path", "--nvidia-ctk-path"],
@@ -77,7 +77,7 @@ WORDS: tuple[tuple[str, list[str], list[str], str], ...] = (
         "csv_compat_root",
         ["--csv.compat-container-root"],
         [E + "CSV_CONTAINER_COMPAT_ROOT"],
-        "csv mode: where containers have CUDA's compat libraries",
+        "csv mode: the directory of CUDA's compat libraries in containers",
     ),
 )
 CONFIG_VARIABLES = ["NVIDIA_CTK_CONFIG", "NVIDIA_CTK_CONFIG_FILE_PATH"]
@@ -100,7 +100,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser(verb: str, description: str) -> Parser:
-    # A width of its own spares argparse a look at the terminal, and the import for it.
+    # A fixed width spares argparse the query of the terminal, and the import for it.
     made = Parser(
         prog=f"cdi-refreshd {verb}",
         description=description,
@@ -114,15 +114,17 @@ def parser(verb: str, description: str) -> Parser:
     made.add_argument(
         "--no-all-device", dest="no_all", nargs="?", const="true", metavar="BOOL", help="no device named all"
     )
-    made.add_argument("--output", metavar="FILE", help="write there, whole; the ending decides between YAML and JSON")
+    made.add_argument(
+        "--output", metavar="FILE", help="write there, atomically; the ending decides between YAML and JSON"
+    )
     made.add_argument("--format", metavar="X", help="yaml or json (default: by the output's name, else yaml)")
     return made
 
 
 def choices(parsed: argparse.Namespace | None, base: Choices | None = None) -> Choices:
-    """The command line (None: there is none), else the environment, else `base`, where an empty root says nothing.
+    """The command line (None: there is none), else the environment, else `base`, where an empty root means unset.
 
-    Raises UsageFault where something is asked for that there is not.
+    Raises UsageFault for a value that does not exist.
     """
     base = base or DEFAULTS
     given: dict[str, object] = {}
@@ -204,7 +206,7 @@ def _toolkit_root(path: str | None) -> str:
     path = named or (beside if os.path.exists(beside) else TOOLKIT_CONFIG)
     if not os.path.isfile(path):
         if named:
-            print(f"cdi-refreshd: {quoted(path)}: is passed over (no such file)", file=sys.stderr)
+            print(f"cdi-refreshd: {quoted(path)}: is ignored (no such file)", file=sys.stderr)
         return ""
     try:
         toml = importlib.import_module("tomllib")  # here, since few hosts have this file
@@ -216,6 +218,6 @@ def _toolkit_root(path: str | None) -> str:
         text = regular_file.read(path, TOOLKIT_LIMIT_BYTES, follow_links=True).decode()
         root = toml.loads(text).get("nvidia-container-cli", {}).get("root", "")
     except (OSError, ValueError, AttributeError, RecursionError) as error:
-        print(f"cdi-refreshd: {quoted(path)}: is passed over ({error})", file=sys.stderr)
+        print(f"cdi-refreshd: {quoted(path)}: is ignored ({error})", file=sys.stderr)
         return ""
     return absolute(f"{path}: nvidia-container-cli.root", root) if isinstance(root, str) else ""

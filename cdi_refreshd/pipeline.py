@@ -241,12 +241,12 @@ def _findings(found: Iterable[RuleFinding]) -> tuple[Finding, ...]:
 
 
 def _new(findings: Iterable[Finding], known: Iterable[Finding]) -> Iterator[Finding]:
-    """Those that are not known already, in other words: of the same place, and as grave."""
+    """Those that are not known already, in other words: of the same place, and as severe."""
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
-    gravest: dict[str, int] = {}
+    worst: dict[str, int] = {}
     for one in known:
-        gravest[one.place] = min(rank[one.severity], gravest.get(one.place, len(rank)))
-    yield from (one for one in findings if rank[one.severity] < gravest.get(one.place, len(rank)))
+        worst[one.place] = min(rank[one.severity], worst.get(one.place, len(rank)))
+    yield from (one for one in findings if rank[one.severity] < worst.get(one.place, len(rank)))
 
 
 def _stands(path: str) -> bool:
@@ -329,7 +329,7 @@ def refusals(spec: Spec, seen: Inventory | None) -> tuple[Finding, ...]:
 
 
 def documents(spec: Spec, path: str, form: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    """The files that a spec makes: one, and two more where coherent GPUs are told apart."""
+    """The files that a spec makes: one, and two more if coherent GPUs are separated."""
     to_bytes = encode.to_json if form == "json" else encode.to_yaml
     for file, part in _at_paths(outside(spec, prefix), path):
         yield file, to_bytes(part)

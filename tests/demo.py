@@ -95,7 +95,9 @@ def follow(machine, show):
     daemon = Running(machine, config="[daemon]\nmig-poll = 200ms\n")
     try:
         daemon.until_told("READY=1")
-        print(f"\n$ cdi-refreshd run &\n  {' '.join(line for line in daemon.told if line.startswith('STATUS=ready'))}")
+        print(
+            f"\n$ cdi-refreshd run &\n  {' '.join(line for line in daemon.notified if line.startswith('STATUS=ready'))}"
+        )
         for what, gpus, names in (
             ("a GPU goes", whole[:1], {"0"}),
             ("it comes back, with one MIG slice", [whole[0], {**whole[1], "mig": [[1, 0]]}], {"0", "1:0"}),

@@ -1,1 +1,1 @@
-"""What a person types: one module a verb, each with run(argv) -> exit status."""
+"""The commands: one module each, with run(argv) -> exit status."""

@@ -1,4 +1,4 @@
-"""`cdi-refreshd adopt`: leave one spec of our devices, by putting forgotten ones aside. Nothing is deleted."""
+"""`cdi-refreshd adopt`: leave one spec of our devices, by moving forgotten ones aside. Nothing is deleted."""
 
 import sys
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from cdi_refreshd.host import set_aside, units
 from cdi_refreshd.inspect import spec_files
 from cdi_refreshd.options import Parser
 
-DESCRIPTION = """Put aside the files in the spec directories that define the same devices as the spec that cdi-refreshd
+DESCRIPTION = """Move aside the files in the spec directories that define the same devices as the spec that cdi-refreshd
 publishes: they get a name that no container runtime reads. Files of other kinds are not touched. Exit status: 0 done,
 or nothing to do; 1 something could not be renamed, or you said no; 2 usage."""
 
@@ -23,16 +23,18 @@ class Plan(NamedTuple):
 
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd adopt", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--dry-run", "-n", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument("--dry-run", "-n", action="store_true", help="print what would be done, and do nothing")
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
-    parser.add_argument("--spec-dir", metavar="DIR", action="append", help="look here (default: as container runtimes)")
+    parser.add_argument(
+        "--spec-dir", metavar="DIR", action="append", help="search here (default: as container runtimes do)"
+    )
     parsed = parser.parse_args(argv)
     plan = planned(parsed.spec_dir or list(SPEC_DIRECTORIES), config.read().settings.output)
     rivals = units.enabled(directory_rules.RIVALS)
     if rivals:
         print(f"cdi-refreshd: {directory_rules.rival_unit(rivals, True).finding}", file=sys.stderr)
     if not plan.paths:
-        print("nothing to put aside")
+        print("nothing to move aside")
         return 0
     for path in plan.paths:
         print(printable(f"{path} -> {set_aside.name_for(path)}"))
@@ -44,26 +46,26 @@ def run(argv: list[str]) -> int:
 
 
 def planned(directories: list[str], ours: str) -> Plan:
-    """Raises Fault where our own spec is not there: then the others are all that containers have."""
+    """Raises Fault if our own spec is missing: then containers depend on the others."""
     loaded = spec_files.load(directories)
     documents = loaded.documents(our_paths(ours))
     mine = next((document for document in documents if document.ours and document.kind), None)
     if mine is None:
         left = directory_rules.same_kind(documents, OUR_KIND)
         if left:
-            fact = f"is not there; without it, containers live by {' and '.join(left)}"
+            fact = f"is missing; without it, containers depend on {' and '.join(left)}"
             raise Fault(ours, fact, "cdi-refreshd oneshot, then adopt")
         return Plan(ours, [])
     for one in loaded.broken:
         if one.path not in loaded.kinds:
-            text = f"{one.path}: {one.problem.fact}; it stays, since nobody knows what it is"
+            text = f"{one.path}: {one.problem.fact}; it stays, since its content is unknown"
             print(f"cdi-refreshd: {printable(text)}", file=sys.stderr)
     return Plan(ours, directory_rules.same_kind(documents, mine.kind))
 
 
 def agreed() -> bool:
     if not sys.stdin.isatty():
-        raise UsageFault("adopt", "there is no terminal to ask at", "give --yes, or --dry-run")
+        raise UsageFault("adopt", "cannot ask without a terminal", "give --yes, or --dry-run")
     sys.stdout.flush()
     print("Rename? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,4 +1,4 @@
-"""`cdi-refreshd bundle`: one JSON document with what a report of a fault needs, and nothing private."""
+"""`cdi-refreshd bundle`: one JSON document with what a bug report needs, without private data."""
 
 import json
 import os
@@ -21,8 +21,8 @@ from cdi_refreshd.probe import runner
 from cdi_refreshd.probe.request import Request
 
 DESCRIPTION = """Print one JSON document to attach to a bug report, or write it to FILE: what the probe found, names,
-sizes, link targets and numbers of what it looked at, versions, configuration, findings, the daemon's state. It has no
-contents of files but the spec's and those of the driver's procfs. UUIDs and the names of the host and of home
+sizes, link targets and numbers of what it looked at, versions, configuration, findings, the daemon's state. Of files it
+contains only the spec and the driver's procfs. UUIDs and the names of the host and of home
 directories are replaced. Other options are those of generate."""
 SPEC_AT_MOST_BYTES = 2 << 20
 
@@ -31,7 +31,7 @@ def run(argv: list[str]) -> int:
     parser = options.parser("bundle", DESCRIPTION)
     parser.add_argument("file", metavar="FILE", nargs="?", help="write there instead of printing")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
-    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
+    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
     parsed = parser.parse_args(argv)
     loaded = config.read(parsed.config_file)
     choices = options.choices(parsed, loaded.settings.choices)
@@ -88,12 +88,12 @@ def distribution() -> str:
 
 
 def configuration(loaded: config.Loaded) -> dict[str, Any]:
-    """Each value in force, and where it came from."""
-    told = {
+    """Each value in effect, and where it comes from."""
+    document = {
         key.name: {"value": key.kind.plain(value_of(loaded.settings, key)), "origin": loaded.origins.get(key.name, "")}
         for key in KEYS
     }
-    return {"files": list(loaded.files), "settings": told, "findings": [str(one) for one in loaded.findings]}
+    return {"files": list(loaded.files), "settings": document, "findings": [str(one) for one in loaded.findings]}
 
 
 def judged(verdict: Verdict) -> dict[str, Any]:
@@ -117,10 +117,10 @@ def text_of(path: str) -> str | None:
 
 def daemon() -> dict[str, Any] | None:
     try:
-        told = state_file.read()
+        document = state_file.read()
     except Fault:
         return None
-    return {**told, "running": state_file.is_running(told.get("pid"))}
+    return {**document, "running": state_file.is_running(document.get("pid"))}
 
 
 def write(document: Any, path: str | None) -> None:
@@ -132,4 +132,4 @@ def write(document: Any, path: str | None) -> None:
         plain_file.replace(str(path), text.encode())
     except OSError as error:
         raise Fault(str(path), f"cannot be written: {error.strerror}") from None
-    print(f"cdi-refreshd: {path} is what to attach to a report; read it before you do", file=sys.stderr)
+    print(f"cdi-refreshd: {path} can be attached to a report; read it first", file=sys.stderr)

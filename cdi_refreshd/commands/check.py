@@ -1,4 +1,4 @@
-"""`cdi-refreshd check`: are the published specs up to date with this host? Anybody's, for anybody."""
+"""`cdi-refreshd check`: are the published specs up to date with this host? Of any vendor, for any user."""
 
 import sys
 
@@ -10,24 +10,24 @@ from cdi_refreshd.core.findings import SEVERITIES, printable
 from cdi_refreshd.inspect import container_runtimes, published, spec_directories
 from cdi_refreshd.options import Parser
 
-DESCRIPTION = """Say whether the CDI specs of this host, of any vendor, still say the truth: device nodes and their
+DESCRIPTION = """Check whether the CDI specs of this host, of any vendor, are up to date: device nodes and their
 numbers, mounts, hooks, drivers, container runtimes. Needs no root, opens no device, wakes no GPU. Exit status: 0 they
-do, 1 there are findings of the level, 2 more rights are needed to look."""
+are, 1 there are findings of the level, 2 more rights are needed to look."""
 CLEAN, FINDINGS, BLIND = 0, 1, 2
 
 
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd check", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("files", metavar="FILE", nargs="*", help="look at these instead of the spec directories")
-    parser.add_argument("--json", action="store_true", help="every finding, as docs/check-json.md tells")
+    parser.add_argument("files", metavar="FILE", nargs="*", help="check these instead of the spec directories")
+    parser.add_argument("--json", action="store_true", help="print every finding, as docs/check-json.md describes")
     parser.add_argument(
-        "--level", choices=SEVERITIES, default="degraded", help="tell these and worse (default: degraded)"
+        "--level", choices=SEVERITIES, default="degraded", help="report these and worse (default: degraded)"
     )
     parser.add_argument(
         "--spec-dir",
         metavar="DIR",
         action="append",
-        help=f"look here; give it again for more, the last one wins (default: {', '.join(SPEC_DIRECTORIES)})",
+        help=f"read specs here; repeat it for more, the last one wins (default: {', '.join(SPEC_DIRECTORIES)})",
     )
     options = parser.parse_args(argv)
     settings = spec_directories.settings()
@@ -39,9 +39,9 @@ def run(argv: list[str]) -> int:
     found += container_runtimes.findings(seen, host, asked) if asks else []
     missing = expected_gpus.missing(host.on_bus, settings.expected_gpus)
     found += [missing] if missing and directories else []
-    told = report.at_least(options.level, found)
+    shown = report.at_least(options.level, found)
     blind = any(one.unreadable for one in seen.broken)
-    status = BLIND if blind and (options.files or not told) else FINDINGS if told else CLEAN
+    status = BLIND if blind and (options.files or not shown) else FINDINGS if shown else CLEAN
     files = [file.path for file in seen.files]
     devices = sum(one.state == "ok" for one in seen.definitions)
     if options.json:
@@ -50,17 +50,17 @@ def run(argv: list[str]) -> int:
         json.dump(report.as_json(found, files, devices, options.level, status), sys.stdout, indent=2)
         print()
         return status
-    groups = report.grouped(told)
+    groups = report.grouped(shown)
     for group in groups:
         print(report.line(group))
     print(summary(groups, len(report.grouped(found)) - len(groups), files, devices))
     return status
 
 
-def summary(told: list[Group], notes: int, files: list[str], devices: int) -> str:
+def summary(shown: list[Group], notes: int, files: list[str], devices: int) -> str:
     where = f"{counted(devices, 'device')} in {printable(listed(files))}" if files else "no CDI spec"
     more = f" ({counted(notes, 'note')}: --level info)" if notes else ""
-    if not told:
+    if not shown:
         return f"ok: {where}{more}"
-    counts = [(severity, sum(group.severity == severity for group in told)) for severity in SEVERITIES]
+    counts = [(severity, sum(group.severity == severity for group in shown)) for severity in SEVERITIES]
     return f"{', '.join(f'{number} {severity}' for severity, number in counts if number)}; {where}"

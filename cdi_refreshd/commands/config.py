@@ -1,4 +1,4 @@
-"""`cdi-refreshd config`: what is in force, and where each value came from."""
+"""`cdi-refreshd config`: what is in effect, and where each value comes from."""
 
 import sys
 
@@ -7,8 +7,8 @@ from cdi_refreshd.core.config.schema import KEYS, SECTIONS, shown, value_of
 from cdi_refreshd.core.findings import printable_lines
 from cdi_refreshd.options import Parser
 
-DESCRIPTION = """Print the configuration that is in force, in the syntax of its files, each value with the file and line
-that it comes from. The daemon takes it as it is; in oneshot, options go before it. Exit status: 0, or 78 where the
+DESCRIPTION = """Print the configuration in effect, in the syntax of its files, each value with its file and
+line. The daemon uses it unchanged; options of oneshot override it. Exit status: 0, or 78 if the
 configuration is broken."""
 JSON_VERSION = 1
 COMMENTS_AT = 40
@@ -27,7 +27,7 @@ def run(argv: list[str]) -> int:
 
 
 def text(loaded: config.Loaded) -> str:
-    """A configuration file that says what is in force."""
+    """A configuration file with what is in effect."""
     lines = []
     for section in SECTIONS:
         lines += ["", f"[{section}]"]
@@ -46,7 +46,7 @@ def _printable(origin: str) -> str:
 def _json(loaded: config.Loaded) -> str:
     import json  # noqa: PLC0415 - only here
 
-    def told(section: str) -> dict[str, object]:
+    def section_values(section: str) -> dict[str, object]:
         return {
             key.name: {
                 "value": key.kind.plain(value_of(loaded.settings, key)),
@@ -59,7 +59,7 @@ def _json(loaded: config.Loaded) -> str:
     document = {
         "version": JSON_VERSION,
         "files": loaded.files,
-        "settings": {section: told(section) for section in SECTIONS},
+        "settings": {section: section_values(section) for section in SECTIONS},
         "findings": [{"place": f.place, "fact": f.fact, "hint": f.hint} for f in loaded.findings],
     }
     return json.dumps(document, indent=2)

@@ -1,4 +1,4 @@
-"""`cdi-refreshd diff`: look at this machine, and tell what publishing would change. Writes nothing."""
+"""`cdi-refreshd diff`: probe this host, and report what publishing would change. Writes nothing."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from cdi_refreshd.pipeline import Known
 from cdi_refreshd.probe import runner
 from cdi_refreshd.probe.request import Request
 
-DESCRIPTION = """Tell, device by device, what would change if the spec were published now. The options are those of
-oneshot. Exit status: 0 nothing, 1 something, 2 this machine cannot be looked at, or wrong usage."""
+DESCRIPTION = """Print, device by device, what would change if the spec were published now. The options are those of
+oneshot. Exit status: 0 nothing, 1 something, 2 the probe failed, or wrong usage."""
 SAME, DIFFERENT, BLIND = 0, 1, 2
 JSON_VERSION = 1
 
@@ -26,8 +26,8 @@ JSON_VERSION = 1
 def run(argv: list[str]) -> int:
     parser = options.parser("diff", DESCRIPTION)
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
-    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
-    parser.add_argument("--json", action="store_true", help="for programs, as docs/json.md says")
+    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
+    parser.add_argument("--json", action="store_true", help="for programs, as docs/json.md describes")
     parsed = parser.parse_args(argv)
     loaded = config.read(parsed.config_file)
     settings = loaded.settings
@@ -43,15 +43,15 @@ def run(argv: list[str]) -> int:
         return BLIND
     if verdict.spec:
         verdict = verdict._replace(spec=outside(verdict.spec, target.prefix))
-    told = would_change(verdict, path)
-    status = DIFFERENT if told else SAME
+    changes = would_change(verdict, path)
+    status = DIFFERENT if changes else SAME
     if parsed.json:
         document = {"version": JSON_VERSION, "status": status, "state": verdict.state, "reason": verdict.reason}
-        print(json.dumps({**document, "path": path, "changes": told}, indent=2))
+        print(json.dumps({**document, "path": path, "changes": changes}, indent=2))
         return status
-    for text in told:
+    for text in changes:
         print(printable(text))
-    if not told:
+    if not changes:
         print(printable(f"nothing would change: {verdict.state}: {verdict.reason}"))
     return status
 
@@ -72,15 +72,15 @@ def would_change(verdict: states.Verdict, path: str) -> list[str]:
 
 def published(spec: Spec, path: str) -> list[str]:
     stem, dot, ending = path.rpartition(".")
-    told: list[str] = []
+    changes: list[str] = []
     files = []
     for name, part in parts(spec):
         file = f"{stem}.{name}{dot}{ending}" if name else path
         files.append(file)
         standing = spec_files.spec_at(file)
         if standing is None and os.path.lexists(file):
-            told.append(f"{file} is damaged, and replaced")
-        told += differences(standing, part)
-    return told + [
-        f"{file} goes: its GPUs are not told apart any more" for file in pipeline.parts_left_over(path, files)
+            changes.append(f"{file} is damaged, and replaced")
+        changes += differences(standing, part)
+    return changes + [
+        f"{file} goes: its GPUs are no longer separated" for file in pipeline.parts_left_over(path, files)
     ]

@@ -14,7 +14,7 @@ Exit status: 0 done, 1 failed, 2 usage, 3 driver or libraries not there, 4 they 
 
 
 def run(argv: list[str]) -> int:
-    # First of all: the child imports for as long as it takes us to understand the command line.
+    # First of all: the child imports while we parse the command line.
     with contextlib.closing(runner.Prepared()) as prepared:
         return generated(argv, prepared)
 
@@ -24,7 +24,7 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
     from cdi_refreshd.probe.request import Request  # noqa: PLC0415
 
     parser = options.parser("generate", DESCRIPTION)
-    parser.add_argument("--strict", action="store_true", help="exit 5 where something is left out")
+    parser.add_argument("--strict", action="store_true", help="exit 5 if something is left out")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
     parser.add_argument("--quiet", "-q", action="store_true", help="only faults on stderr")
     parser.add_argument("--debug", "-d", action="store_true", help="minor findings too")
@@ -39,13 +39,13 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
 
     target = pipeline.Target(path, form)
     verdict = pipeline.judge(lambda: asked.answer(runner.LIMIT_S), request, target, pipeline.Known(refuses=path != "-"))
-    told = [f for f in verdict.findings if f.severity != "info" or parsed.debug]
+    shown = [f for f in verdict.findings if f.severity != "info" or parsed.debug]
     if verdict.spec is None:
         print(f"cdi-refreshd: {printable(verdict.reason)}", file=sys.stderr)
-        tell(() if parsed.quiet else [finding for finding in told if finding not in verdict.told])
+        tell(() if parsed.quiet else [finding for finding in shown if finding not in verdict.in_reason])
         # Without a document the status is never 0: scripts redirect the output into a spec file.
         return states.USAGE if verdict.usage else states.exit_status(verdict.state) or states.EXIT_STATUS["failed"]
-    tell(() if parsed.quiet else told)
+    tell(() if parsed.quiet else shown)
     if path == "-":
         write(content for _, content in pipeline.documents(verdict.spec, path, form))
     else:

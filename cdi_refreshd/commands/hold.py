@@ -11,10 +11,10 @@ from cdi_refreshd.core.findings import Fault, UsageFault
 from cdi_refreshd.daemon import hold, state_file
 from cdi_refreshd.options import Parser
 
-DESCRIPTION = f"""Keep the daemon from looking at the machine for a while, so that nothing of it has the driver open:
+DESCRIPTION = f"""Keep the daemon from probing for a while, so that it does not have the driver open:
 before a driver is unloaded, a GPU reset or given to a virtual machine. Waits until a probe that is under way has ended.
 The spec stays as it is. `cdi-refreshd refresh` ends it, and so does a restart of the daemon; at most
-{hold.AT_MOST_S:.0f} seconds. Exit status: 0 held; 1 where no daemon runs or its probe does not end."""
+{hold.AT_MOST_S:.0f} seconds. Exit status: 0 held; 1 if no daemon runs or its probe does not end."""
 LIMIT_S = 75.0
 POLL_S = 0.02
 
@@ -25,24 +25,24 @@ def run(argv: list[str]) -> int:
     held_s = seconds("SECONDS", parser.parse_args(argv).seconds)
     if not 0 < held_s <= hold.AT_MOST_S:
         raise UsageFault("SECONDS", f"{held_s:g} is not between 0 and {hold.AT_MOST_S:.0f}", "write 60, for a minute")
-    if not state_file.is_running(told().get("pid")):
-        raise Fault("cdi-refreshd", "no daemon runs", "nothing of it has the driver open; go ahead")
+    if not state_file.is_running(state().get("pid")):
+        raise Fault("cdi-refreshd", "no daemon runs", "it does not have the driver open; go ahead")
     if os.geteuid():
-        raise Fault("daemon", "may not be held by you", "use sudo")
+        raise Fault("daemon", "permission denied", "use sudo")
     wanted = hold.Wanted.of(held_s)
     limit_s = min(LIMIT_S, held_s)
     ends_at = time.monotonic() + limit_s
     while time.monotonic() < ends_at:
-        wanted.ask()  # again, where a daemon that has just started took it for one of its earlier life
-        if told().get("held") == wanted.until:
+        wanted.ask()  # again, in case a daemon that has just started ignored it as one from before its start
+        if state().get("held") == wanted.until:
             print(f"cdi-refreshd: no probe until {wanted.until}; cdi-refreshd refresh ends it", file=sys.stderr)
             return 0
         select.select([], [], [], POLL_S)
     raise Fault("daemon", f"its probe has not ended within {limit_s:g} s", "see cdi-refreshd status")
 
 
-def told() -> dict[str, Any]:
-    """A daemon that has just started has said nothing yet."""
+def state() -> dict[str, Any]:
+    """A daemon that has just started has no state file yet."""
     try:
         return state_file.read()
     except Fault:

@@ -9,16 +9,16 @@ from cdi_refreshd.options import Parser
 from cdi_refreshd.probe import device_node_setup
 
 DESCRIPTION = """Make the device nodes of the NVIDIA driver that are missing, with the numbers, modes and owners that
-it tells, and keep their links in /dev/char. Loads no module, and follows no symbolic link. This does both whatever
+it reports, and keep their links in /dev/char. Loads no module, and follows no symbolic link. This does both whatever
 [host] in the configuration says; dev-root is the configuration's. Exit status: 0 all is in order now (with --dry-run:
-would be); 1 something could not be done, or stands in the way; 2 usage; 78 the configuration is broken."""
+would be); 1 something could not be done, or is in the way; 2 usage; 78 the configuration is broken."""
 FAILED = 1
 
 
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd host-nodes", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--dry-run", "-n", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
+    parser.add_argument("--dry-run", "-n", action="store_true", help="print what would be done, and do nothing")
+    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
     parsed = parser.parse_args(argv)
     dev_root = config.load(parsed.config_file).settings.here.dev_root
     if parsed.dry_run:

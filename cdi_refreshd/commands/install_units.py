@@ -1,4 +1,4 @@
-"""`cdi-refreshd install-units`: systemd's units for who has no package. They start the program that is asked here."""
+"""`cdi-refreshd install-units`: the systemd units, without a package. They start the program that runs this."""
 
 import os
 import re
@@ -15,9 +15,9 @@ program from where it is. Nothing is enabled or started. Exit status: 0 done; 1 
 could not start this program; 2 usage."""
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SOURCES = (f"{HERE}/units", f"{os.path.dirname(HERE)}/systemd")
-"""Of an installation from a wheel; of a checkout."""
+"""The units in an installation from a wheel, and in a checkout."""
 PACKAGED = "/usr/bin/cdi-refreshd"
-"""What the units start as they come."""
+"""The program in the unmodified units."""
 UNIT_LIMIT_BYTES = 1 << 20
 UNITS = "etc/systemd/system"
 PLACES = {
@@ -45,11 +45,11 @@ class Unit(NamedTuple):
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd install-units", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--root", metavar="DIR", default="/", help="write below this, as for an image (default: /)")
-    parser.add_argument("--dry-run", "-n", action="store_true", help="say what would be written, and write nothing")
+    parser.add_argument("--dry-run", "-n", action="store_true", help="print what would be written, and write nothing")
     parsed = parser.parse_args(argv)
     root = os.path.realpath(parsed.root)
     if not os.path.isdir(root):
-        raise Fault(parsed.root, "is no directory", "name the top of the system that the units are for")
+        raise Fault(parsed.root, "is not a directory", "give the root of the system for the units")
     program = startable(running(sys.argv[0]), root)
     for unit in units(source(SOURCES), root, program):
         if parsed.dry_run:
@@ -70,7 +70,7 @@ def source(folders: tuple[str, ...]) -> str:
 
 
 def units(folder: str, root: str, program: str) -> list[Unit]:
-    """What is in the folder, where it goes. Drop-ins of other units are in folders of their own there."""
+    """The files of the folder and their targets. Drop-ins for other units are in subfolders."""
     found = []
     for at, folders, names in os.walk(folder):
         folders.sort()
@@ -80,45 +80,45 @@ def units(folder: str, root: str, program: str) -> list[Unit]:
             if place:
                 content = regular_file.read(f"{at}/{name}", UNIT_LIMIT_BYTES, follow_links=True)
                 content = content.replace(PACKAGED.encode(), program.encode())
-                content = _MANUAL.sub(b"", content)  # the pages come with the package alone
+                content = _MANUAL.sub(b"", content)  # only the package has the man pages
                 found.append(Unit(os.path.join(root, place), content))
     return found
 
 
 def destination(name: str) -> str:
-    """Below the root; "" for what is not to be installed: the configuration, whose defaults need no file."""
+    """The target below the root; "" for what is not installed: the configuration, whose defaults need no file."""
     if os.path.dirname(name).endswith(".d"):
         return f"{UNITS}/{name}"
     stem, ending = os.path.splitext(name)
     if ending not in PLACES:
         return ""
-    # Presets count in the order of their names, and distributions' last word is a 90- or 99-.
+    # Presets apply in the order of their names, and distributions end with a 90- or 99- file.
     name = {".tmpfiles": f"{stem}.conf", ".preset": f"80-{name}"}.get(ending, name)
     return f"{PLACES[ending]}/{name}"
 
 
 def running(word: str) -> str:
-    """The path of this program, as who types it has it: a link, such as pipx makes, outlives upgrades."""
-    if os.path.basename(word) == "__main__.py":  # python -m: the script stands beside the interpreter
+    """The path of this program as it was called: a link, such as pipx makes, survives upgrades."""
+    if os.path.basename(word) == "__main__.py":  # python -m: the script is beside the interpreter
         word = f"{os.path.dirname(sys.executable)}/cdi-refreshd"
     found = shutil.which(word)
     if not found:
-        raise Fault(word, "is not there, or cannot be executed", "install cdi-refreshd with pipx")
+        raise Fault(word, "is missing, or cannot be executed", "install cdi-refreshd with pipx")
     return os.path.abspath(found)
 
 
 def startable(program: str, root: str) -> str:
-    """The program's path as the units are to have it. Raises Fault where root, under systemd, should not start it."""
+    """The program's path for the units. Raises Fault if systemd should not start it as root."""
     hint = "PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install cdi-refreshd, as root"
     for path in (program, os.path.realpath(program)):
         if inside(path, root).startswith(_UNSEEN):
-            raise Fault(path, "is in a home or in /tmp, of which the units see nothing", hint)
+            raise Fault(path, "is in a home or in /tmp, which the units cannot see", hint)
         others = writable_by_others(os.path.realpath(path))
         if others:
-            raise Fault(others, "is not root's alone, and the units would run what is in it as root", hint)
+            raise Fault(others, "is writable by others than root, and the units would run it as root", hint)
     seen = inside(program, root)
     if not _PLAIN.fullmatch(seen):
-        raise Fault(ascii(seen), "has characters that a unit would read in its own way", hint)
+        raise Fault(ascii(seen), "has characters that are special in units", hint)
     return seen
 
 
@@ -129,7 +129,7 @@ def inside(path: str, root: str) -> str:
 
 
 def writable_by_others(path: str) -> str:
-    """The program, or the directory on the way to it, that somebody besides root can change; "" if none."""
+    """The program, or the first directory of its path, that others than root can change; "" if none."""
     while True:
         known = os.stat(path)
         sticky_directory = known.st_mode & 0o1000

@@ -25,7 +25,7 @@ def run(argv: list[str]) -> int:
         "--spec-dir",
         metavar="DIRECTORY",
         action="append",
-        help=f"look here; give it again for more, the last one wins (default: {', '.join(SPEC_DIRECTORIES)})",
+        help=f"read specs here; repeat it for more, the last one wins (default: {', '.join(SPEC_DIRECTORIES)})",
     )
     parser.add_argument("--json", action="store_true", help="every definition, also what is shadowed or in conflict")
     options = parser.parse_args(argv)

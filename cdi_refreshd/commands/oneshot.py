@@ -1,4 +1,4 @@
-"""`cdi-refreshd oneshot`: one pass over the line, published, with the state as exit status."""
+"""`cdi-refreshd oneshot`: one pass, published, with the state as exit status."""
 
 import contextlib
 import sys
@@ -12,18 +12,18 @@ from cdi_refreshd.probe import runner
 if TYPE_CHECKING:
     from cdi_refreshd.pipeline import Outcome
 
-DESCRIPTION = """Look at this machine once and publish its CDI spec ({output}, unless --output or the
-configuration says else). Exit status: 0 published, or no NVIDIA GPU; 1 failed; 2 usage; 3 driver or libraries not there
-yet; 4 they are of different versions; 5 published, but a container
+DESCRIPTION = """Probe this host once and publish its CDI spec ({output}, unless --output or the
+configuration sets another). Exit status: 0 published, or no NVIDIA GPU; 1 failed; 2 usage; 3 driver or libraries not
+there yet; 4 they are of different versions; 5 published, but a container
 would not start with it or find CUDA, or with --strict: something is left out; 78 the configuration is
-broken. Other options are those of generate, and go before the configuration; see cdi-refreshd config."""
+broken. Other options are those of generate, and override the configuration; see cdi-refreshd config."""
 FIRST_RETRY_S, LAST_RETRY_S = 0.25, 5.0
 LEAST_PROBE_S = 5.0
 DONE = ("no-gpu", "ready", "degraded")
 
 
 def run(argv: list[str]) -> int:
-    # First of all: the child imports for as long as it takes us to import, too, and to read the configuration.
+    # First of all: the child imports while we import and read the configuration.
     with contextlib.closing(runner.Prepared()) as prepared:
         return published(argv, prepared)
 
@@ -35,9 +35,9 @@ def published(argv: list[str], prepared: runner.Prepared) -> int:
 
     parser = options.parser("oneshot", DESCRIPTION.format(output=Settings().output))
     parser.add_argument("--wait", metavar="SECONDS", help="probe again until the spec is published, or until then")
-    parser.add_argument("--strict", action="store_true", help="exit 5 where something is left out")
+    parser.add_argument("--strict", action="store_true", help="exit 5 if something is left out")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
-    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
+    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
     parsed = parser.parse_args(argv)
     wait_s = seconds("--wait", parsed.wait)
     loaded = config.read(parsed.config_file)
@@ -67,7 +67,7 @@ def published(argv: list[str], prepared: runner.Prepared) -> int:
 
 
 def until_done(once: "Callable[[float], Outcome]", wait_s: float) -> "Outcome":
-    """Passes with growing pauses until one is done, or the time is over. The last outcome.
+    """Passes with growing pauses until one succeeds, or the time is over. Returns the last outcome.
 
     A pass may take what is left of the time, but never less than LEAST_PROBE_S: NVML needs seconds on large hosts.
     """
@@ -105,12 +105,12 @@ def report(outcome: "Outcome", path: str) -> None:
         what = "withdrawn" if outcome.changed else "no file"
     tell(f"{verdict.state}: {verdict.reason}; {path}: {what}")
     for finding in verdict.findings:
-        if finding.severity != "info" and finding not in verdict.told:
+        if finding.severity != "info" and finding not in verdict.in_reason:
             tell(str(finding))
 
 
 def seconds(option: str, word: str | None) -> float:
-    """0 where none is given."""
+    """0 if none is given."""
     try:
         value = float(word or 0)
     except ValueError:
@@ -118,7 +118,7 @@ def seconds(option: str, word: str | None) -> float:
     if not 0 <= value < float("inf"):
         from cdi_refreshd.core.config.generate_options import quoted  # noqa: PLC0415 - only a mistake needs it
 
-        raise UsageFault(option, f"{quoted(word or '')} is no number of seconds", "write it as in --wait 60")
+        raise UsageFault(option, f"{quoted(word or '')} is not a number of seconds", "write it like --wait 60")
     return value
 
 

@@ -12,8 +12,8 @@ from cdi_refreshd.core.report import state_document
 from cdi_refreshd.daemon import state_file
 from cdi_refreshd.options import Parser
 
-DESCRIPTION = """Have the running daemon read its configuration again and look at the machine, and wait until it has.
-Exit status: that of the state, as for oneshot, or 0 with --quiet; 1 where no daemon runs or it does not answer in
+DESCRIPTION = """Make the running daemon read its configuration again and probe, and wait until it has.
+Exit status: that of the state, as for oneshot, or 0 with --quiet; 1 if no daemon runs or it does not answer in
 time."""
 POLL_S = 0.02
 
@@ -21,8 +21,8 @@ POLL_S = 0.02
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd refresh", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--no-block", action="store_true", help="do not wait")
-    # For ExecReload=: the daemon has told the journal already, and a GPU that fails is no reload that failed.
-    parser.add_argument("--quiet", action="store_true", help="say nothing of the state, and exit 0 whatever it is")
+    # For ExecReload=: the daemon has logged it already, and a GPU that fails is not a reload that failed.
+    parser.add_argument("--quiet", action="store_true", help="do not print the state, and exit 0 whatever it is")
     parser.add_argument("--timeout", metavar="SECONDS", default="75", help="how long to wait (default 75)")
     parsed = parser.parse_args(argv)
     limit_s = seconds("--timeout", parsed.timeout)
@@ -33,16 +33,16 @@ def run(argv: list[str]) -> int:
     try:
         os.kill(pid, signal.SIGHUP)
     except PermissionError:
-        raise Fault(f"daemon (pid {pid})", "may not be signalled by you", "use sudo") from None
+        raise Fault(f"daemon (pid {pid})", "permission denied", "use sudo") from None
     if parsed.no_block:
         return 0
     ends_at = time.monotonic() + limit_s
     while time.monotonic() < ends_at:
-        told = state_file.read()
-        if told["counters"]["reloads"] > before["counters"]["reloads"] or told["pid"] != pid:
+        document = state_file.read()
+        if document["counters"]["reloads"] > before["counters"]["reloads"] or document["pid"] != pid:
             if parsed.quiet:
                 return 0
-            print(printable(f"cdi-refreshd: {told['state']}: {told['reason']}"), file=sys.stderr)
-            return state_document.exit_status(told)
+            print(printable(f"cdi-refreshd: {document['state']}: {document['reason']}"), file=sys.stderr)
+            return state_document.exit_status(document)
         select.select([], [], [], POLL_S)
     raise Fault(f"daemon (pid {pid})", f"has not probed within {limit_s:g} s", "see cdi-refreshd status")

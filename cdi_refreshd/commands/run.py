@@ -16,7 +16,7 @@ BROKEN_CONFIGURATION = 78
 
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd run", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and its like")
+    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
     forms = "how to log (default: auto, for the journal): plain and json are for containers"
     parser.add_argument("--log-format", choices=LOG_FORMATS, default=AUTO, help=forms)
     parsed = parser.parse_args(argv)
@@ -32,6 +32,6 @@ def run(argv: list[str]) -> int:
     import cdi_refreshd.probe.device_node_setup  # noqa: PLC0415
     import cdi_refreshd.probe.machine  # noqa: F401, PLC0415 - here once, not in each child: it saves it 30 ms
 
-    # What is here now stays for life. Garbage is collected after each pass, and only of what the pass made.
+    # What exists now is never freed. Garbage is collected after each pass, and only what the pass made.
     gc.freeze()
     return Service(loaded, parsed.config_file, Journal(loaded.settings.log_level, parsed.log_format)).run()

@@ -1,4 +1,4 @@
-"""`cdi-refreshd status`: what the daemon last said of itself. Without root; asks nobody and wakes nothing."""
+"""`cdi-refreshd status`: the daemon's last report. It needs no root, asks no process and wakes no GPU."""
 
 import json
 import os
@@ -12,9 +12,9 @@ from cdi_refreshd.daemon import health_file, state_file
 from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Print the daemon's state, and why. Exit status: that of the state, as for oneshot (0 ready, degraded,
-no GPU; 3 waiting; 4 driver and libraries differ; 1 failed), or 1 where the daemon does not run."""
+no GPU; 3 waiting; 4 driver and libraries differ; 1 failed), or 1 if the daemon does not run."""
 CHECK = "one line, and the exit status of a Nagios plugin: 0 good, 1 a problem, 2 unknown"
-ALIVE = "only whether the daemon lives, by its heartbeat: 0 it does, 1 it does not"
+ALIVE = "only whether the daemon is alive, by its heartbeat: 0 it is, 1 it is not"
 WATCH_EVERY_S = 1.0
 CLEAR = "\033[H\033[2J"
 
@@ -33,22 +33,22 @@ def run(argv: list[str]) -> int:
         return alive()
     if parsed.watch:
         return watch()
-    told = state_file.read()
-    running = state_file.is_running(told.get("pid"))
+    document = state_file.read()
+    running = state_file.is_running(document.get("pid"))
     if parsed.json:
-        json.dump({**told, "running": running}, sys.stdout, indent=2)
+        json.dump({**document, "running": running}, sys.stdout, indent=2)
         print()
     else:
-        print(printable_lines(worded(told, running)))
+        print(printable_lines(worded(document, running)))
     if not running:
         print(f"cdi-refreshd: {os.path.basename(state_file.PATH)} is of a daemon that does not run", file=sys.stderr)
         return 1
-    return state_document.exit_status(told)
+    return state_document.exit_status(document)
 
 
-def worded(told: dict[str, object], running: bool) -> str:
+def worded(document: dict[str, object], running: bool) -> str:
     try:
-        text = state_document.worded(told, running)
+        text = state_document.worded(document, running)
     except (KeyError, TypeError, ValueError) as error:
         raise Fault(state_file.PATH, f"is of another version, or damaged ({error!r})", "restart it") from None
     return state_document.coloured(text) if has_colours() else text
@@ -83,12 +83,12 @@ def alive() -> int:
 
 
 def watch(pause: Callable[[], object] = lambda: select.select([], [], [], WATCH_EVERY_S)) -> int:
-    """Until somebody interrupts it. `pause` is between two looks at the file."""
+    """Until interrupted. `pause` is called between two reads of the file."""
     before = ""
     while True:
         try:
-            told = state_file.read()
-            text = worded(told, state_file.is_running(told.get("pid")))
+            document = state_file.read()
+            text = worded(document, state_file.is_running(document.get("pid")))
         except Fault as fault:
             text = str(fault)
         if text != before:

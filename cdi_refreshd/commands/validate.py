@@ -16,7 +16,7 @@ VALID, INVALID, UNREADABLE = 0, 1, 2
 def run(argv: list[str]) -> int:
     parser = Parser(
         prog="cdi-refreshd validate",
-        description="Say whether each file is a valid CDI document, as strictly as container runtimes do.",
+        description="Report whether each file is a valid CDI document, as strictly as container runtimes do.",
         epilog="Exit status: 0 all are valid, 1 one is not, 2 one could not be read.",
         allow_abbrev=False,
     )

@@ -30,7 +30,7 @@ class Standing(Enum):
 
 
 class PublishedSpec(EventSource):
-    """Several files where coherent GPUs are told apart."""
+    """Several files if coherent GPUs are separated."""
 
     def __init__(self, is_spec: Callable[[str], bool], interval: Interval | None = None) -> None:
         """`is_spec`: whether container runtimes would take the file at that path."""

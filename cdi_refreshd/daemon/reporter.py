@@ -53,8 +53,8 @@ class Reporter:
     def outcome(self, outcome: Outcome, done: Pass) -> None:
         """`done` has what the outcome does not tell: why it was probed, and how long that took."""
         done, before = completed(done, outcome, self.last), self.last if self.has_probed else None
-        for told in lines.lines(done, before):
-            self.journal.write(told)
+        for line in lines.lines(done, before):
+            self.journal.write(line)
         done = done._replace(unsaid=lines.is_unsaid(done, before))
         same = self.has_probed and (done.state, done.reason) == (self.last.state, self.last.reason)
         now = utc()
@@ -118,8 +118,8 @@ class Reporter:
 
     def waited(self, waited_s: float) -> None:
         """The boot goes on without us."""
-        if waited_s and (told := lines.waited(self.last if self.has_probed else None, waited_s)):
-            self.journal.write(told)
+        if waited_s and (line := lines.waited(self.last if self.has_probed else None, waited_s)):
+            self.journal.write(line)
 
     def stuck(self, pid: int) -> None:
         spec = "the spec stays" if os.path.exists(self.last.path) else "there is no spec"
@@ -168,7 +168,7 @@ def completed(done: Pass, outcome: Outcome, last: Pass) -> Pass:
         changed=outcome.changed,
         sha256=outcome.sha256,
         findings=verdict.findings,
-        told=verdict.told,
+        in_reason=verdict.in_reason,
         devices=devices,
         module_version=seen.presence.module_version if seen else last.module_version,
         library_version=(seen.driver.version or seen.driver.files_version) if seen else last.library_version,

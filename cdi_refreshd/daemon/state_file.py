@@ -22,14 +22,14 @@ def write(document: dict[str, Any]) -> None:
 def read() -> dict[str, Any]:
     """Raises Fault where there is none."""
     try:
-        told = json.loads(regular_file.read(PATH, SIZE_LIMIT_BYTES))
+        loaded = json.loads(regular_file.read(PATH, SIZE_LIMIT_BYTES))
     except FileNotFoundError:
         raise Fault(PATH, "is not there: no daemon has run since boot", "systemctl start cdi-refreshd") from None
     except (OSError, ValueError, RecursionError) as error:
         raise Fault(PATH, f"cannot be read ({error})", "systemctl restart cdi-refreshd") from None
-    if not state_document.is_one(told):
+    if not state_document.is_one(loaded):
         raise Fault(PATH, "is no state document", "systemctl restart cdi-refreshd")
-    document: dict[str, Any] = told
+    document: dict[str, Any] = loaded
     return document
 
 

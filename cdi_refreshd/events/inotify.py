@@ -107,7 +107,7 @@ class DirectoryWatches(EventSource):
         self.watch(scope.watches)
 
     def watch(self, wanted: tuple[Watch, ...]) -> None:
-        """From now on these and no others. What was there before is not told: probe once after this."""
+        """From now on these and no others. What was there before is not events: probe once after this."""
         self._wanted = wanted
         self._arm()
 
@@ -128,10 +128,10 @@ class DirectoryWatches(EventSource):
             self._tell(place, event)
         if moved:
             self._arm()
-        told, self._pending = self._pending, {}
-        if event and not told:
+        events, self._pending = self._pending, {}
+        if event and not events:
             self._pause(True)
-        return list(told)
+        return list(events)
 
     def close(self) -> None:
         self._epoll.close()

@@ -103,9 +103,9 @@ def _field(name: str, value: str) -> bytes:
 
 def _stderr_is_journal() -> bool:
     """systemd tells by device and inode which stream is the journal's; a redirection makes it another."""
-    told = os.environ.get("JOURNAL_STREAM", "")
+    stream = os.environ.get("JOURNAL_STREAM", "")
     try:
         seen = os.fstat(2)
     except OSError:
         return False
-    return told == f"{seen.st_dev}:{seen.st_ino}" and os.path.exists(SOCKET)
+    return stream == f"{seen.st_dev}:{seen.st_ino}" and os.path.exists(SOCKET)

@@ -1,6 +1,6 @@
 """What the kernel and NVIDIA's modules tell in procfs and sysfs. Nothing here wakes a GPU.
 
-Only ENOENT says that something is not there; every other error is raised as a Fault, but by `told`.
+Only ENOENT says that something is not there; every other error is raised as a Fault, except by `optional_text`.
 """
 
 import os
@@ -27,7 +27,7 @@ def text(path: str) -> str | None:
         raise unreadable(path, error) from None
 
 
-def told(path: str) -> str:
+def optional_text(path: str) -> str:
     """The same, "" also where it does not answer: for what may stay unknown."""
     try:
         return text(path) or ""
@@ -73,7 +73,7 @@ def gpus() -> tuple[KernelGpu, ...]:
         return ()
     except OSError as error:
         raise unreadable(GPUS, error) from None
-    return tuple(_gpu(address, told(f"{GPUS}/{address}/information")) for address in addresses)
+    return tuple(_gpu(address, optional_text(f"{GPUS}/{address}/information")) for address in addresses)
 
 
 def _gpu(address: str, said: str) -> KernelGpu:
@@ -92,12 +92,12 @@ def capability_minor(gpu_minor: int, gi: int, ci: int | None = None) -> int | No
 
 def no_new_privileges() -> bool:
     """Whether setuid programs have lost their power for this process."""
-    return "\nNoNewPrivs:\t1\n" in told("/proc/self/status")
+    return "\nNoNewPrivs:\t1\n" in optional_text("/proc/self/status")
 
 
 def firmware_path() -> str:
     """The directory that the administrator gave the firmware loader, "" for none."""
-    return told("/sys/module/firmware_class/parameters/path").strip()
+    return optional_text("/sys/module/firmware_class/parameters/path").strip()
 
 
 def release() -> str:

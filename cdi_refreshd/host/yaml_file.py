@@ -103,8 +103,8 @@ def spec_files(directory: str) -> list[str]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        told = getattr(error, "strerror", None) or error
-        raise Unreadable(directory, f"cannot be read: {told}", "probe as root") from None
+        reason = getattr(error, "strerror", None) or error
+        raise Unreadable(directory, f"cannot be read: {reason}", "probe as root") from None
     return [os.path.join(directory, name) for name in sorted(names, key=os.fsencode) if name.endswith(EXTENSIONS)]
 
 

@@ -26,11 +26,11 @@ def ask() -> list[programs.Asked]:
 
 def findings(of: Published, host: Host, asked: list[programs.Asked]) -> list[RuleFinding]:
     """Nothing, where there is no spec."""
-    told = programs.answers(asked)
+    answers = programs.answers(asked)
     if not of.subjects:
         return []
-    runtimes = [runtime(one) for one in container_runtimes.used(told) if one.name in INSTALLATIONS]
-    runc = next((release(one.said) for one in told if one.name == "runc"), ())
+    runtimes = [runtime(one) for one in container_runtimes.used(answers) if one.name in INSTALLATIONS]
+    runc = next((release(one.said) for one in answers if one.name == "runc"), ())
     said = []
     used = [path for path in of.directories if any(os.path.dirname(one.file) == path for one in of.subjects)]
     if used:

@@ -92,7 +92,7 @@ def bound_gpu(function: PciFunction) -> BoundGpu:
     """A GPU that sleeps is not even asked for its minor: nobody promises that this lets it sleep."""
     if function.suspended:
         return BoundGpu(function.address)
-    text = procfs.told(f"{procfs_of(function)}/information")
+    text = procfs.optional_text(f"{procfs_of(function)}/information")
     minor = gpu_minor(text)
     model = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("Model:")), "")
     return BoundGpu(function.address, -1 if minor is None else minor, model)

@@ -38,10 +38,10 @@ PUBLISHED_RULES = (*directory_rules.RULES, *coverage_rules.RULES)
 def findings(of: Published) -> tuple[list[RuleFinding], Host]:
     """Everything that every rule says, whatever its severity, but for what runtimes have to be asked for."""
     host = host_of(of)
-    told = [one for rule in PUBLISHED_RULES[:2] for one in rule(of, host)]
-    told += [one for subject in of.subjects for one in spec_findings(subject, host)]
-    told += [one for rule in PUBLISHED_RULES[2:] for one in rule(of, host)]
-    return told, host
+    found = [one for rule in PUBLISHED_RULES[:2] for one in rule(of, host)]
+    found += [one for subject in of.subjects for one in spec_findings(subject, host)]
+    found += [one for rule in PUBLISHED_RULES[2:] for one in rule(of, host)]
+    return found, host
 
 
 def spec_findings(of: Subject, host: Host) -> list[RuleFinding]:
@@ -116,8 +116,8 @@ def neighbours(of: Published) -> list[RuleFinding]:
     """Who else is at work beside the specs of ours that stand. Others' conflicts among themselves are not reported."""
     ours = [document.path for document in of.documents if document.ours]
     host = _with_neighbours(Host({}))
-    told = [one for one in directory_rules.conflicts(of, host) if concerns(one, of, ours)]
-    return told + [one for rule in directory_rules.NEIGHBOURS for one in rule(of, host)]
+    found = [one for one in directory_rules.conflicts(of, host) if concerns(one, of, ours)]
+    return found + [one for rule in directory_rules.NEIGHBOURS for one in rule(of, host)]
 
 
 def concerns(conflict: RuleFinding, of: Published, ours: Iterable[str]) -> bool:

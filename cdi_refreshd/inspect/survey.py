@@ -81,19 +81,19 @@ def entry(path: str, tree: Tree) -> dict[str, Any] | None:
     try:
         seen = os.lstat(path)
         kind = KINDS.get(stat.S_IFMT(seen.st_mode), "other")
-        told: dict[str, Any] = {"kind": kind, "mode": f"{stat.S_IMODE(seen.st_mode):04o}"}
-        told |= {"uid": seen.st_uid, "gid": seen.st_gid} if seen.st_uid or seen.st_gid else {}
+        found: dict[str, Any] = {"kind": kind, "mode": f"{stat.S_IMODE(seen.st_mode):04o}"}
+        found |= {"uid": seen.st_uid, "gid": seen.st_gid} if seen.st_uid or seen.st_gid else {}
         if kind == "link":
             return {"kind": kind, "target": os.readlink(path)}
         if kind in ("node", "block device"):
-            return told | {"major": os.major(seen.st_rdev), "minor": os.minor(seen.st_rdev)}
+            return found | {"major": os.major(seen.st_rdev), "minor": os.minor(seen.st_rdev)}
     except (OSError, ValueError):
         return None
     if kind == "file":
-        told["size_bytes"] = seen.st_size
+        found["size_bytes"] = seen.st_size
         if ".so" in path.rpartition("/")[2] and (image := tree.library(path).image):
-            told["library"] = image._asdict()
-    return told
+            found["library"] = image._asdict()
+    return found
 
 
 def device_paths(choices: Choices) -> Iterator[str]:

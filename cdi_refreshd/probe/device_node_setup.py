@@ -139,7 +139,7 @@ def facts(dev_root: str) -> Facts:
 def minors() -> tuple[int, ...]:
     asleep = {function.address for function in pci.functions() if function.suspended}
     awake = (address for address in names(procfs.GPUS) if address not in asleep)
-    texts = (procfs.told(f"{procfs.GPUS}/{address}/information") for address in awake)
+    texts = (procfs.optional_text(f"{procfs.GPUS}/{address}/information") for address in awake)
     return tuple(sorted({minor for minor in map(driver_texts.gpu_minor, texts) if minor is not None}))
 
 

@@ -173,8 +173,8 @@ def inspected(tree: Tree, path: str, version: str = "") -> Library:
 
 def is_of_another_version(soname: str, name: str, version: str) -> bool:
     """The file was renamed from one driver version to another; the old one is gone, and no container needs its name."""
-    stem, _, told = soname.rpartition(".so.")
-    return name == f"{stem}.so.{version}" and "." in told and told != version
+    stem, _, suffix = soname.rpartition(".so.")
+    return name == f"{stem}.so.{version}" and "." in suffix and suffix != version
 
 
 def plain_name(soname: str) -> str:

@@ -1,4 +1,4 @@
-"""Everything that a spec depends on, but for NVML's word, as one hash: whether to wake a sleeping GPU is told by it."""
+"""One hash of everything that a spec depends on except NVML: it decides whether to wake a sleeping GPU."""
 
 import json
 

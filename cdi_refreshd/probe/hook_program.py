@@ -55,7 +55,7 @@ def asked(path: str, keep: bool = False) -> HookProgram:
     of_help, of_version = program_output.ask(path, hook_program.questions(path))
     if not (of_help.runs and of_version.runs):
         return HookProgram(path)
-    program = hook_program.told(path, of_help.text, of_version.text)
+    program = hook_program.parsed(path, of_help.text, of_version.text)
     if keep:
         _keep(Known(__version__, identity, program))
     return program

@@ -72,13 +72,13 @@ def probe(tree: Tree, seen: Presence) -> Wsl:
     )
 
 
-def driver_store(tree: Tree, told: list[str]) -> str:
-    """The first that has CUDA of those that libdxcore.so told; else of those that are there, the newest."""
-    for path in told:
+def driver_store(tree: Tree, candidates: list[str]) -> str:
+    """The first that has CUDA of those that libdxcore.so candidates; else of those that are there, the newest."""
+    for path in candidates:
         if tree.is_file(f"{path}/{CUDA}"):
             return path
     there = [path for path in tree.expanded(tree.host(STORES), "nv*") if tree.is_file(f"{path}/{CUDA}")]
-    where = ", ".join(told) or "none"
+    where = ", ".join(candidates) or "none"
     if not there:
         fact = f"{THIS}, and none of Windows' ({where}) has {CUDA}"
         raise Fault("driver store", fact, "install NVIDIA's driver for Windows; none inside WSL")

@@ -28,7 +28,7 @@ def timed_us(function):
     return (time.perf_counter_ns() - begun) / 1000
 
 
-def told(what, times):
+def print_times(what, times):
     ranked = sorted(times)
     print(f"  {what:34} median {statistics.median(ranked):8.0f} µs   99% {ranked[len(ranked) * 99 // 100]:8.0f} µs")
 
@@ -36,12 +36,12 @@ def told(what, times):
 def alone(spec):
     """Nobody beside: what one publish costs."""
     documents = [document(generation) for generation in (1, 2)]
-    told("30 KB written", [timed_us(lambda n=n: publish(spec, documents[n % 2])) for n in range(ROUNDS)])
+    print_times("30 KB written", [timed_us(lambda n=n: publish(spec, documents[n % 2])) for n in range(ROUNDS)])
     publish(spec, documents[0])
-    told("30 KB, the same", [timed_us(lambda: publish(spec, documents[0])) for _ in range(ROUNDS)])
+    print_times("30 KB, the same", [timed_us(lambda: publish(spec, documents[0])) for _ in range(ROUNDS)])
     fsync = os.fsync
     os.fsync = lambda _: None
-    told(
+    print_times(
         "30 KB written, without the syncs",
         [timed_us(lambda n=n: publish(spec, documents[n % 2])) for n in range(ROUNDS)],
     )
@@ -62,7 +62,7 @@ def beside(directory, spec, count):
             overflows += bool(mask & IN_Q_OVERFLOW)
     results = readers.stop()
     watch.close()
-    told(f"{count} beside four readers", times)
+    print_times(f"{count} beside four readers", times)
     print(f"  publishes {count}, renames seen {left}, arrivals seen {arrived}, overflows {overflows}")
     print(f"  reads {sum(reads for reads, _ in results)}, all whole; generations seen {[seen for _, seen in results]}")
     print(f"  left in the directory: {os.listdir(directory)}, generation {generation_of(read(spec))}")

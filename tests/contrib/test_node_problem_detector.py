@@ -47,7 +47,7 @@ def test_a_dead_daemon_is_unknown_by_the_age_of_its_file(tmp_path):
 
 
 def test_where_no_daemon_runs_and_before_its_first_probe_it_is_unknown(tmp_path):
-    assert ran(tmp_path / "health") == (2, "Unknown cdi-refreshd does not run here")
+    assert ran(tmp_path / "health") == (2, "Unknown cdi-refreshd is not running")
     (tmp_path / "health").write_text(health.line(health.NOT_PROBED))
     assert ran(tmp_path / "health") == (2, "Unknown the first probe has not ended")
 

@@ -110,7 +110,7 @@ def test_prometheus_parses_every_query_of_the_dashboard(tmp_path):
 
 def test_the_readme_has_every_metric_with_its_labels_and_its_help():
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", (FOLDER / "README.md").read_text(), re.MULTILINE)
-    told = {(name, tuple(re.findall(r"`(\w+)`", labels)), help_) for name, labels, help_ in rows}
-    assert told == {
+    reported = {(name, tuple(re.findall(r"`(\w+)`", labels)), help_) for name, labels, help_ in rows}
+    assert reported == {
         (family.name, tuple(label for label, _ in family.samples[0][0]), family.help) for family in FAMILIES.values()
     }

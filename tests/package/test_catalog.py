@@ -39,6 +39,6 @@ def test_systemd_compiles_the_catalog_and_prints_its_entries(tmp_path):
     (tmp_path / "var/lib/systemd/catalog").mkdir(parents=True)
     subprocess.run(["journalctl", f"--root={tmp_path}", "--update-catalog"], check=True, capture_output=True)
     command = ["journalctl", f"--root={tmp_path}", "--dump-catalog", *MESSAGE_IDS.values()]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    reported = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     for message_id in MESSAGE_IDS.values():
-        assert f"-- {message_id}" in told
+        assert f"-- {message_id}" in reported

@@ -157,8 +157,8 @@ def test_an_installation_without_network_and_without_systemd_is_enabled_and_work
     (system.top / "sys/bus/pci/devices").mkdir(parents=True)
     assert "no-gpu" in system.sh("cdi-refreshd oneshot").stdout
     assert "/etc/cdi-refreshd" not in system.sh("cdi-refreshd config").stdout, "the conffile says no more than defaults"
-    told = system.sh("cdi-refreshd install-units", check=False)
-    assert (told.returncode, "package has installed" in told.stdout) == (1, True)
+    reported = system.sh("cdi-refreshd install-units", check=False)
+    assert (reported.returncode, "package has installed" in reported.stdout) == (1, True)
     system.sh("/usr/bin/python3 -I -c 'import sys; sys.path[:0] = [\"/usr/share/cdi-refreshd\"]; import pynvml'")
     system.sh("for unit in /lib/systemd/system/cdi-refreshd*.service; do systemd-analyze verify --man=no $unit; done")
 

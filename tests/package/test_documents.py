@@ -21,5 +21,5 @@ def test_every_link_to_a_file_leads_to_one(document):
 def test_the_table_of_container_runtimes_has_the_first_release_that_reads_cdi():
     rows = re.findall(r"^\| ([\w-]+)[^|]*\| ([\d.]+) \|", (RUNTIMES / "README.md").read_text(), re.MULTILINE)
     names = {"podman": "podman", "Docker": "dockerd", "containerd": "containerd", "CRI-O": "crio"}
-    told = {names[name]: tuple(map(int, release.split("."))) for name, release in rows}
-    assert told == {name: READS[name][0][0] for name in names.values()}
+    reported = {names[name]: tuple(map(int, release.split("."))) for name, release in rows}
+    assert reported == {name: READS[name][0][0] for name in names.values()}

@@ -84,9 +84,9 @@ def test_a_second_time_nothing_is_written(top, mine, monkeypatch, capsys):
     installed(top, program, monkeypatch)
     assert ": written" in capsys.readouterr().out
     installed(top, program, monkeypatch)
-    told = capsys.readouterr().out
-    assert ": unchanged" in told
-    assert ": written" not in told
+    reported = capsys.readouterr().out
+    assert ": unchanged" in reported
+    assert ": written" not in reported
 
 
 def test_dry_run_names_all_and_writes_none(top, mine, monkeypatch, capsys):
@@ -109,8 +109,8 @@ def test_a_program_that_the_units_would_not_see_is_refused_with_the_command_that
     top, mine, monkeypatch, capsys, unseen
 ):
     assert installed(top, program_in(top, f"/{unseen}/bin/cdi-refreshd"), monkeypatch) == 1
-    told = capsys.readouterr().err
-    assert "home" in told and "PIPX_HOME=/opt/pipx" in told
+    reported = capsys.readouterr().err
+    assert "home" in reported and "PIPX_HOME=/opt/pipx" in reported
     assert not (top / "etc").exists()
 
 
@@ -123,7 +123,7 @@ def test_a_program_that_others_can_replace_is_refused(top, mine, monkeypatch, ca
 
 def test_a_program_whose_path_a_unit_would_misread_is_refused(top, mine, monkeypatch, capsys):
     assert installed(top, program_in(top, "/opt/my%20tools/cdi-refreshd"), monkeypatch) == 1
-    assert "in its own way" in capsys.readouterr().err
+    assert "special in units" in capsys.readouterr().err
 
 
 def test_without_units_it_says_who_has_them(top):
@@ -132,7 +132,7 @@ def test_without_units_it_says_who_has_them(top):
 
 
 def test_a_root_that_is_not_there_is_a_fault(monkeypatch, top):
-    with pytest.raises(Fault, match="is no directory"):
+    with pytest.raises(Fault, match="is not a directory"):
         install_units.run(["--root", str(top / "none")])
 
 

@@ -46,9 +46,11 @@ def test_the_page_tells_every_verb_and_option():
     untold = [verb for verb in COMMANDS if not re.search(rf"^\.It Cm {verb}$", text, re.MULTILINE)]
     flags = {flag for options in OPTIONS.values() for option in options for flag in option.flags}
     # Fl and its like put the first dash themselves.
-    told = {f"-{word}" for line in text.splitlines() if "Fl " in line for word in re.findall(r"(?<=\s)-?[\w.-]+", line)}
+    reported = {
+        f"-{word}" for line in text.splitlines() if "Fl " in line for word in re.findall(r"(?<=\s)-?[\w.-]+", line)
+    }
     assert not untold
-    assert flags - told - {"-h"} == set()
+    assert flags - reported - {"-h"} == set()
 
 
 def test_the_configurations_page_tells_every_section_and_key():

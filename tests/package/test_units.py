@@ -152,5 +152,5 @@ def test_nobody_can_stop_the_daemon_by_starting_something_else():
 
 def test_only_the_daemon_is_enabled_where_it_is_installed():
     lines = (SYSTEMD / "cdi-refreshd.preset").read_text().splitlines()
-    told = {name: verb for verb, _, name in (line.partition(" ") for line in lines if line[0] != "#")}
-    assert told == {unit.name: "enable" if unit.stem == "cdi-refreshd" else "disable" for unit in UNITS}
+    reported = {name: verb for verb, _, name in (line.partition(" ") for line in lines if line[0] != "#")}
+    assert reported == {unit.name: "enable" if unit.stem == "cdi-refreshd" else "disable" for unit in UNITS}

@@ -20,19 +20,19 @@ def _told(old: Spec | None, new: Spec | None) -> list[str]:
         return [f"kind changes from {old.kind} to {new.kind}: every device has another name"]
     before = {device.name: device for device in old.devices} if old else {}
     after = {device.name: device for device in new.devices} if new else {}
-    told = [f"{kind}={name} goes" for name in before if name not in after]
-    told += [f"{kind}={name} comes: {summary(after[name])}" for name in after if name not in before]
+    changes = [f"{kind}={name} goes" for name in before if name not in after]
+    changes += [f"{kind}={name} comes: {summary(after[name])}" for name in after if name not in before]
     if old and new:
-        told += versions(old, new)
-        told += between_kinds(old, new)
+        changes += versions(old, new)
+        changes += between_kinds(old, new)
         old, new = alike(old, new)
-        told += [f"{EVERY}: {text}" for text in of_edits(old.container_edits, new.container_edits)]
+        changes += [f"{EVERY}: {text}" for text in of_edits(old.container_edits, new.container_edits)]
         before = {device.name: device for device in old.devices}
         after = {device.name: device for device in new.devices}
         for name, device in before.items():
             if name in after:
-                told += [f"{kind}={name}: {text}" for text in of_device(device, after[name])]
-    return told
+                changes += [f"{kind}={name}: {text}" for text in of_device(device, after[name])]
+    return changes
 
 
 def between_kinds(old: Spec, new: Spec) -> Iterator[str]:

@@ -115,8 +115,8 @@ class Runtime(NamedTuple):
     def place(self) -> str:
         """Its name in findings."""
         by = INSTALLATIONS[self.name].by
-        told = shortened(self.said) or self.kind
-        return f"{by}'s {told}" if by else told
+        version = shortened(self.said) or self.kind
+        return f"{by}'s {version}" if by else version
 
     def _by_configuration(self) -> Release:
         """k3s and rke2 generate the configuration of the containerd that they ship."""

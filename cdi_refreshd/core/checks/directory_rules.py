@@ -70,10 +70,10 @@ def same_kind(documents: Iterable[Document], kind: str) -> list[str]:
 
 def shadowed(of: Published, _: Host) -> Iterator[RuleFinding]:
     """A file that shadows itself by another path is not reported; nor is a leftover, which has its own rule."""
-    told = set(same_kind(of.documents, of.ours.kind)) if of.ours and of.directories else set()
+    leftovers = set(same_kind(of.documents, of.ours.kind)) if of.ours and of.directories else set()
     groups: dict[tuple[str, str], list[str]] = {}
     for one in of.definitions:
-        if one.state == "shadowed" and one.file not in told and (one.file, one.because_of[0]) not in of.aliases:
+        if one.state == "shadowed" and one.file not in leftovers and (one.file, one.because_of[0]) not in of.aliases:
             groups.setdefault((one.file, one.because_of[0]), []).append(one.name)
     for (file, winner), names in groups.items():
         fact = f"{winner} wins for {listed(names)}"
@@ -95,7 +95,7 @@ def rival_unit(enabled: list[str], ours_enabled: bool) -> RuleFinding:
 
 def file_modes(of: Published, host: Host) -> Iterator[RuleFinding]:
     """Podman reads specs as the user who runs it."""
-    told: set[str] = set()
+    reported: set[str] = set()
     for file in of.files:
         cluster = file.spec.vendor.startswith(CLUSTER_VENDORS)
         for path, bits, how, rule in (
@@ -103,9 +103,9 @@ def file_modes(of: Published, host: Host) -> Iterator[RuleFinding]:
             (file.path.rpartition("/")[0] or ".", DIRECTORY_BITS, "0755", "file-mode"),
         ):
             entry = host.entry(path)
-            if entry.real == UNKNOWN or entry.mode & bits == bits or path in told:
+            if entry.real == UNKNOWN or entry.mode & bits == bits or path in reported:
                 continue
-            told.add(path)
+            reported.add(path)
             fact = f"is not world-readable (mode {entry.mode:04o}): without root, podman finds no devices in it"
             yield found(rule, path, fact, f"chmod {how} {path}", path)
 

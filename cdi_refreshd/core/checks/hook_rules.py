@@ -33,8 +33,8 @@ def unknown_hooks(of: Subject, host: Host) -> Iterator[RuleFinding]:
             unknown.setdefault((hook.path, f"{flags[0]} of {called}"), []).extend(names)
     for (path, what), names in unknown.items():
         version = host.hook_programs[path].version
-        told = f"{version} does" if version else "does"
-        fact = f"{told} not know {what}, which the spec calls: containers with it do not start"
+        does = f"{version} does" if version else "does"
+        fact = f"{does} not know {what}, which the spec calls: containers with it do not start"
         hint = f"update NVIDIA's container toolkit, or {make_again(of)}"
         yield found("hook-unknown", path, fact, hint, of.file, devices=affected(of, names))
 

@@ -82,18 +82,18 @@ def control_nodes(of: Subject, host: Host) -> Iterator[RuleFinding]:
     for node in CONTROL_NODES:
         path = f"{gpus.dev_root}/dev/{node.name}"
         kind = host.entry(path).kind
-        grave = node.severity == "fatal"
-        if kind == UNKNOWN or f"/dev/{node.name}" in gpus.nodes or not (grave or generated):
+        severe = node.severity == "fatal"
+        if kind == UNKNOWN or f"/dev/{node.name}" in gpus.nodes or not (severe or generated):
             continue
         if kind != NOTHING:
             fact, hint = f"is not in the spec; {node.use}", make_again(of)
-        elif grave or node.module in host.modules:
+        elif severe or node.module in host.modules:
             fact = f"is missing, here and in the spec; {node.use}"
             hint = f"the driver container at {gpus.dev_root} makes it" if gpus.dev_root else node.maker
             hint += f"; then {make_again(of)}"
         else:
             continue
-        yield found("control-node" if grave else "control-node-optional", path, fact, hint, of.file)
+        yield found("control-node" if severe else "control-node-optional", path, fact, hint, of.file)
 
 
 def cuda_library(of: Subject, host: Host) -> Iterator[RuleFinding]:

@@ -56,11 +56,11 @@ def at_least(severity: str, found: Iterable[RuleFinding]) -> list[RuleFinding]:
 
 def as_json(found: Iterable[RuleFinding], files: list[str], devices: int, level: str, status: int) -> dict[str, object]:
     """The document of `check --json`; docs/check-json.md describes its keys."""
-    told = []
+    entries = []
     for one in found:
         entry = {"rule": one.rule, **reported(one.finding), "file": one.file or None, "devices": list(one.devices)}
-        told.append(entry)
-    counts = {severity: sum(entry["severity"] == severity for entry in told) for severity in SEVERITIES}
+        entries.append(entry)
+    counts = {severity: sum(entry["severity"] == severity for entry in entries) for severity in SEVERITIES}
     return {
         "version": JSON_VERSION,
         "status": status,
@@ -68,5 +68,5 @@ def as_json(found: Iterable[RuleFinding], files: list[str], devices: int, level:
         "files": files,
         "devices": devices,
         "counts": counts,
-        "findings": told,
+        "findings": entries,
     }

@@ -1,4 +1,4 @@
-"""What a shared library says of itself: its class and processor, its size, its soname.
+"""What the headers of a shared library say: its class and processor, its size, its soname.
 
 Source: the ELF-64 and ELF-32 object file formats (System V ABI, chapters 4 and 5).
 """
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 Read = Callable[[int, int], bytes]
-"""(offset, size_bytes) to that many bytes of the file, fewer at its end."""
+"""(offset, size_bytes) -> that many bytes of the file, fewer at its end."""
 
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NULL, DT_STRTAB, DT_SONAME = 0, 5, 14
 SEGMENTS_AT_MOST, DYNAMIC_AT_MOST_BYTES, NAME_AT_MOST_BYTES = 128, 1 << 16, 256
 MACHINES = {"x86_64": (64, 62), "aarch64": (64, 183), "ppc64le": (64, 21), "i386": (32, 3)}
-"""uname's word for a processor: the bits of its libraries, and e_machine."""
+"""uname's name of a processor -> the bits of its libraries, and e_machine."""
 
 
 class Image(NamedTuple):
@@ -25,13 +25,13 @@ class Image(NamedTuple):
     machine: int
     """e_machine."""
     size_bytes: int
-    """The least size that the file must have to hold all its segments and its section headers."""
+    """The minimum size of a file that contains all its segments and section headers."""
     soname: str | None = None
     """"" where it has none; None where it has several, one that is no file name, or only a part of it is there."""
 
 
 def image(read: Read) -> Image | None:
-    """None for what is no ELF file."""
+    """None for a file that is not ELF."""
     try:
         head = _head(read)
         segments = _segments(read, head)
@@ -48,14 +48,14 @@ def image(read: Read) -> Image | None:
 
 
 def flaw(found: Image | None, size_bytes: int, machine: str) -> str:
-    """Why a file of that size is no library that a program of this machine could load, "" where it is one.
+    """Why a program of this machine could not load a library file of that size, "" if it could.
 
-    `machine` is uname's word for the processor; of one that is not known here anything will do.
+    `machine` is uname's name of the processor; for an unknown one every library is accepted.
     """
     if size_bytes == 0:
         return "is empty"
     if found is None:
-        return "is no ELF file"
+        return "is not an ELF file"
     if size_bytes < found.size_bytes:
         return f"is cut short: {size_bytes} of {found.size_bytes} bytes"
     bits, number = MACHINES.get(machine, (found.bits, found.machine))
@@ -93,7 +93,7 @@ def _head(read: Read) -> _Head:
 
 
 def _segments(read: Read, head: _Head) -> list[Segment]:
-    """Those that are there: the table of a file that was cut short may lack some."""
+    """The readable ones: the table of a truncated file may lack some."""
     raw = read(head.table, head.entry_bytes * head.entries)
     parts = (raw[at : at + head.entry_bytes] for at in range(0, len(raw), head.entry_bytes or 1))
     return [_segment(part, head) for part in parts if len(part) == head.entry_bytes]

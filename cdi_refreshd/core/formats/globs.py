@@ -9,7 +9,7 @@ WILDCARD = re.compile(r"[*?\[\]]")
 
 def matching(names: list[str], patterns: tuple[str, ...]) -> list[str]:
     """Those of the sorted names that a shell pattern matches. A library directory has thousands, and we have dozens of
-    patterns: what stands before the first and after the last wildcard sorts out nearly all."""
+    patterns: the text before the first and after the last wildcard excludes nearly all names."""
     found = []
     for pattern in patterns:
         head, tail = WILDCARD.split(pattern, 1)[0], WILDCARD.split(pattern)[-1]

@@ -15,7 +15,7 @@ ARCHITECTURES = {64: (0x0300, 0x0500, 0x0A00), 32: (0x0000,)}
 
 
 def libraries(cache: bytes, bits: int = 64) -> tuple[str, ...]:
-    """Paths of the 64-bit or the 32-bit libraries, in the cache's order. ValueError where this is no such cache."""
+    """Paths of the 64-bit or the 32-bit libraries, in the cache's order. ValueError if this is not such a cache."""
     at = 0
     if cache.startswith(OLD_MAGIC):
         (count,) = struct.unpack_from("<I", _part(cache, 12, 4))

@@ -7,11 +7,11 @@ class ControlNode(NamedTuple):
     name: str
     """Below /dev."""
     module: str
-    """That makes it work, by its name in sysfs."""
+    """The module that drives it, by its name in sysfs."""
     severity: str
-    """Of its absence."""
+    """The severity of its absence."""
     use: str
-    """What does without it, for messages."""
+    """What does not work without it, for messages."""
     maker: str
     """The command that makes it."""
 
@@ -22,6 +22,6 @@ CONTROL_NODES = (
     ControlNode(
         "nvidia-uvm-tools", "nvidia_uvm", "degraded", "profilers and debuggers want it", "nvidia-modprobe -c 0 -u"
     ),
-    ControlNode("nvidia-modeset", "nvidia_modeset", "degraded", "Vulkan and EGL want it", "nvidia-modprobe -m"),
+    ControlNode("nvidia-modeset", "nvidia_modeset", "degraded", "Vulkan and EGL need it", "nvidia-modprobe -m"),
 )
 """One of severity degraded is missed only where its module is loaded."""

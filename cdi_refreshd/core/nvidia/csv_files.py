@@ -1,4 +1,4 @@
-"""The CSV files by which a Tegra system names what its containers need."""
+"""The CSV files in which a Tegra system lists what its containers need."""
 
 import fnmatch
 import re
@@ -32,12 +32,12 @@ def parse(texts: Iterable[str]) -> Entries:
         for line in text.splitlines():
             kind, comma, path = (part.strip() for part in line.partition(","))
             if comma and kind in found and path:
-                found[kind]["/" + path.lstrip("/")] = None  # never relative to whatever directory we are in
+                found[kind]["/" + path.lstrip("/")] = None  # never relative to the working directory
     return Entries(*(tuple(found[kind]) for kind in TYPES))
 
 
 def ignored(path: str, patterns: Iterable[str]) -> bool:
-    """Whether a pattern matches; `**/` before it means: match the last part of the path only."""
+    """Whether a pattern matches; a leading `**/` means: match only the last part of the path."""
     for pattern in patterns:
         if pattern.startswith("**/"):
             if fnmatch.fnmatchcase(path.rpartition("/")[2], pattern[3:]):

@@ -31,13 +31,13 @@ _OURS = re.compile(r"nvidia[\w-]*|nvidia-caps/nvidia-cap\d+|nvidia-caps-imex-cha
 
 
 class Permissions(NamedTuple):
-    """What the driver wants of its nodes, with its own defaults."""
+    """The driver's parameters for its nodes, with its defaults."""
 
     mode: int = 0o666
     uid: int = 0
     gid: int = 0
     allowed: bool = True
-    """ModifyDeviceFiles: False where the administrator keeps the nodes."""
+    """ModifyDeviceFiles: False if the administrator manages the nodes."""
 
 
 class Capability(NamedTuple):
@@ -52,17 +52,17 @@ class Facts(NamedTuple):
     majors: Mapping[str, int] = {}
     """Of NVIDIA's character devices, by the names in /proc/devices. Empty where no module is loaded."""
     readable: bool = True
-    """False where /proc/devices is not: then nothing is known to be stale."""
+    """False if /proc/devices cannot be read: then nothing is known to be stale."""
     minors: tuple[int, ...] = ()
-    """Of the GPUs that the driver lists now; without those that sleep, which are not asked."""
+    """Minors of the GPUs that the driver lists now; without sleeping ones, which are not asked."""
     modeset: bool = False
     """nvidia-modeset is loaded."""
     permissions: Permissions = Permissions()
     capabilities: tuple[Capability, ...] = ()
     standing: Mapping[str, Entry] = {}
-    """Everything of the name nvidia in `dev` and its directories for capabilities and channels, by path."""
+    """Everything named nvidia in `dev` and its directories for capabilities and channels, by path."""
     links: Mapping[str, str] = {}
-    """What is in /dev/char, by name: the link's text, or "" for what is no link."""
+    """What is in /dev/char, by name: the link's text, or "" if it is not a link."""
     dev: str = "/dev"
     exempt: str = ""
     """Why no nodes are made here at all: "WSL", "Tegra"."""
@@ -84,7 +84,7 @@ class Action(NamedTuple):
         return f"{self.path}: {self.do}{self._how()}: {self.why}"
 
     def past(self) -> str:
-        """What was done to it, for who reads that it is done: that it was missing says itself."""
+        """Why, for the report of what was done; "" if it was just missing."""
         return f"{PAST[self.do]}{self._how()}" + ("" if self.why == MISSING else f": {self.why}")
 
     def _how(self) -> str:
@@ -95,7 +95,7 @@ class Action(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What was there, so that a node that somebody takes away stays away until the driver is loaded anew."""
+    """What existed before, so that a node that was removed by hand stays away until the driver is loaded again."""
 
     modules: tuple[int, ...] = ()
     seen: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ FORGETFUL = Memory()
 
 
 def permissions(text: str) -> Permissions:
-    """Out of /proc/driver/nvidia/params. What makes no sense is the default."""
+    """Parsed from /proc/driver/nvidia/params. Invalid values become the default."""
     values = _numbers(text)
     mode = values.get("DeviceFileMode", 0o666)
     uid, gid = (values.get(name, 0) for name in ("DeviceFileUID", "DeviceFileGID"))
@@ -118,7 +118,7 @@ def permissions(text: str) -> Permissions:
 
 
 def capability(path: str, text: str) -> Capability | None:
-    """Out of a file below /proc/driver/nvidia/capabilities; None where it tells no minor."""
+    """Parsed from a file below /proc/driver/nvidia/capabilities; None if it has no minor."""
     values = _numbers(text)
     minor, mode = values.get("DeviceFileMinor"), values.get("DeviceFileMode", 0o444)
     if minor is None:
@@ -186,14 +186,14 @@ def node_actions(facts: Facts, memory: Memory = FORGETFUL) -> tuple[Action, ...]
 
 
 def remembered(facts: Facts, memory: Memory, made: frozenset[str]) -> Memory:
-    """For the next time. What is not wanted any more is forgotten: it is missed when it is wanted again."""
+    """For the next time. What is no longer wanted is forgotten: it counts as missing when it is wanted again."""
     before = frozenset(memory.seen) if memory.modules == facts.modules else frozenset()
     there = before | made | facts.standing.keys()
     return Memory(facts.modules, tuple(sorted(node.path for node in wanted(facts) if node.path in there)))
 
 
 def link_actions(facts: Facts, char: str = "/dev/char") -> tuple[Action, ...]:
-    """For the nodes that stand: look after making them."""
+    """For the nodes that exist: called after they were made."""
     if not facts.readable:
         return ()
     known = frozenset(facts.majors.values())
@@ -216,7 +216,7 @@ def link_actions(facts: Facts, char: str = "/dev/char") -> tuple[Action, ...]:
 
 
 def _nodes(facts: Facts) -> Iterator[tuple[str, Entry]]:
-    # Backwards: of two with one number the link is the first one's.
+    # Backwards: if two have the same number, the link is for the first one.
     for path in sorted(facts.standing, reverse=True):
         entry = facts.standing[path]
         if entry.kind == CHARACTER:
@@ -224,7 +224,7 @@ def _nodes(facts: Facts) -> Iterator[tuple[str, Entry]]:
 
 
 def link_text(path: str) -> str:
-    """As udev writes it, which is also how ours are known again; absolute for the nodes of another root."""
+    """As udev writes it, by which ours are also recognized; absolute for nodes of another root."""
     return f"../{path[len('/dev/') :]}" if path.startswith("/dev/") else path
 
 
@@ -235,7 +235,7 @@ def leads_to(text: str, char: str = "/dev/char") -> str:
 
 
 def is_ours(text: str, dev: str = "/dev") -> bool:
-    """Whether a link with this text is one that we may have made."""
+    """Whether we may have made a link with this text."""
     prefix = "../" if dev == "/dev" else f"{dev}/"
     return text.startswith(prefix) and _OURS.fullmatch(text[len(prefix) :]) is not None
 

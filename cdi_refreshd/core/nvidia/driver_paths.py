@@ -1,7 +1,7 @@
-"""Where NVIDIA's driver and its companions have their files: for who probes, and for who watches.
+"""Where NVIDIA's driver and its companions have their files: for the probe and for the watches.
 
 The directories are fixed. The caller's PATH, XDG_DATA_DIRS and working directory have no say: the daemon and a login
-shell must see the same machine. All are below the driver root, but for the device nodes.
+shell must see the same machine. All are below the driver root, except for the device nodes.
 """
 
 LIBRARY_DIRS = (
@@ -27,14 +27,14 @@ LIBRARY_DIRS_32 = (
     "/lib32",
     "/lib",
 )
-"""Of 32-bit libraries. On some distributions /usr/lib is of 64-bit ones: the files tell."""
+"""Directories of 32-bit libraries. On some distributions /usr/lib has 64-bit ones: the ELF headers decide."""
 ESSENTIAL_LIBRARIES = ("libcuda", "libnvidia-ml", "libnvidia-ptxjitcompiler", "libnvidia-nvvm")
 """Without which CUDA does not start, or fails at the first kernel that is compiled at run time."""
 NVVM_SINCE = 495
 """The first driver branch that has libnvidia-nvvm."""
 LOADER_CACHE = "/etc/ld.so.cache"
 USUAL_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-"""In which a container finds programs, too."""
+"""Directories that are in a container's PATH as well."""
 PROGRAM_DIRS = (*USUAL_PATH, "/opt/bin")
 SMI = "nvidia-smi"
 PROGRAMS = (
@@ -51,7 +51,7 @@ HOOK = "nvidia-cdi-hook"
 SOCKET_DIRS = ("/run", "/var/run")
 SOCKETS = ("nvidia-persistenced/socket", "nvidia-fabricmanager/socket")
 MPS = "/tmp/nvidia-mps"  # noqa: S108 - where NVIDIA's MPS daemon has its pipes
-"""In a place where everybody may write: not watched, since nobody is to have passes begun by touching it."""
+"""World-writable, so it is not watched: no user should be able to start passes by touching it."""
 CONFIG_DIRS = ("/etc", "/usr/local/share", "/usr/share")
 CONFIGS = (
     *(

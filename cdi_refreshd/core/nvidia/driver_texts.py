@@ -1,4 +1,4 @@
-"""Texts that NVIDIA's drivers give, read: procfs files, versions, GPU names."""
+"""Parsers for texts of NVIDIA's drivers: procfs files, versions, GPU names."""
 
 import re
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9})+", re.ASCII)
 
 
 def module_version(text: str) -> str:
-    """Out of /proc/driver/nvidia/version, whose first line names the module and its version; "" where there is none."""
+    """From /proc/driver/nvidia/version, whose first line has the module and its version; "" if there is none."""
     line = next((line for line in text.splitlines() if line.startswith("NVRM")), "")
     found = VERSION.search(line)
     return found.group() if found else ""
 
 
 def mig_minors(text: str) -> tuple[dict[str, int], list[str]]:
-    """/proc/driver/nvidia-caps/mig-minors: the minor of each capability, and the lines that are none.
+    """/proc/driver/nvidia-caps/mig-minors: the minor of each capability, and the lines that could not be parsed.
 
     Keys are such as `gpu0/gi1/access` and `gpu0/gi1/ci0/access`; N of gpuN is the GPU's minor number.
     """
@@ -34,13 +34,13 @@ def mig_minors(text: str) -> tuple[dict[str, int], list[str]]:
 
 
 def device_file_minor(text: str) -> int | None:
-    """Out of /proc/driver/nvidia/capabilities/.../access."""
+    """From /proc/driver/nvidia/capabilities/.../access."""
     found = re.search(r"^DeviceFileMinor:\s*(\d{1,7})\s*$", text, re.MULTILINE | re.ASCII)
     return int(found[1]) if found else None
 
 
 def gpu_uuid(text: str) -> str:
-    """Out of /proc/driver/nvidia/gpus/ADDRESS/information, as all below; "" where the module does not know it yet."""
+    """From /proc/driver/nvidia/gpus/ADDRESS/information, like all below; "" if the module does not know it yet."""
     found = re.search(r"^GPU UUID:\s*(GPU-[0-9A-Za-z_.-]+)\s*$", text, re.MULTILINE | re.ASCII)
     return found[1] if found else ""
 
@@ -51,18 +51,18 @@ def gpu_minor(text: str) -> int | None:
 
 
 def gpu_excluded(text: str) -> bool:
-    """By the module's parameter NVreg_ExcludedGpus, which older modules call otherwise."""
+    """By the module's parameter NVreg_ExcludedGpus, which has another name in older modules."""
     return re.search(r"^GPU (?:Excluded|Blacklisted):\s*Yes\s*$", text, re.MULTILINE | re.ASCII) is not None
 
 
 def highest_version(words: Iterable[str]) -> str:
-    """By their numbers: 99.1 before 550.1.2 before 580.95.05. "" where none of the words is a version."""
+    """Compared by numbers: 99.1 before 550.1.2 before 580.95.05. "" if no word is a version."""
     versions = filter(VERSION.fullmatch, words)
     return max(versions, key=lambda version: tuple(map(int, version.split("."))), default="")
 
 
 def not_found(search: Search) -> str:
-    """Where libraries were looked for in vain, and what would have them found: they may well be installed."""
+    """Where libraries were searched in vain, and how to have them found: they may well be installed."""
     cache = f"{search.cache}, which {search.cache_trouble}" if search.cache_trouble else search.cache
     places = [*search.directories, cache] if cache else list(search.directories)
     looked = f"looked in {' and '.join(filter(None, (', '.join(places[:-1]), places[-1])))}; " if places else ""

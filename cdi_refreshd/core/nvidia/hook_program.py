@@ -1,4 +1,4 @@
-"""What NVIDIA's hook program can do, by what it says of itself and by what is known of its releases.
+"""What NVIDIA's hook program can do, by its own output and by what is known about its releases.
 
 Source: the release tags of NVIDIA's container toolkit. Up to 1.17.9 a hook that the program does not know ends with an
 error, and then no container with it starts; later ones ignore it.
@@ -24,20 +24,20 @@ SINCE: dict[str, Release] = {
 TOLERANT_SINCE: Release = (1, 18, 0, 0)
 CUDA_FLAGS = ("--host-cuda-version", "--cuda-compat-container-root")
 CUDA_FLAGS_SINCE: Release = (1, 19, 0, 0)
-"""Flags of enable-cuda-compat: an earlier program ends with an error where it is given one of them."""
+"""Flags of enable-cuda-compat -> first release; an earlier program fails when given one."""
 VERSION = re.compile(r"\bversion +v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?P<rest>\S*)", re.ASCII | re.IGNORECASE)
 COMMAND = re.compile(r" {2,4}([a-z][a-z0-9-]*)(?=,| |$)", re.ASCII)
 
 
 class HookProgram(NamedTuple):
     path: str = ""
-    """Where it is; the usual place where it is nowhere."""
+    """Its path; the usual one if it is not installed."""
     runs: bool = False
     """Whether this host can execute it."""
     version: str = ""
-    """As 1.17.8; "" where it does not tell."""
+    """As 1.17.8; "" if unknown."""
     commands: tuple[str, ...] = ()
-    """The hooks that it lists; none where it does not tell."""
+    """The hooks that it lists; none if unknown."""
 
 
 def is_ctk(path: str) -> bool:
@@ -50,11 +50,11 @@ def words(path: str) -> tuple[str, ...]:
 
 
 def questions(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The arguments that make it list its hooks, and those that make it tell its version."""
+    """The arguments that make it list its hooks, and those that make it print its version."""
     return (*words(path)[1:], "--help"), ("--version",)
 
 
-def told(path: str, of_help: str, of_version: str) -> HookProgram:
+def parsed(path: str, of_help: str, of_version: str) -> HookProgram:
     """A program that was executed, and what it answered to both questions."""
     commands = listed(of_help)
     return HookProgram(path, True, version(of_version), commands if "create-symlinks" in commands else ())
@@ -72,7 +72,7 @@ def listed(text: str) -> tuple[str, ...]:
 
 
 def version(text: str) -> str:
-    """Of the first line that tells one; "" where none does."""
+    """From the first line that has one; "" if none has."""
     found = VERSION.search(text)
     return found[0].split()[-1].lstrip("v") if found else ""
 
@@ -86,7 +86,7 @@ def release(program: HookProgram) -> Release | None:
 
 
 def knows(program: HookProgram, hook: str) -> bool:
-    """Its own list decides, else its version. A program that tells nothing counts as current."""
+    """Its own list decides, else its version. A program without both counts as current."""
     if program.commands:
         return hook in program.commands
     of = release(program)
@@ -102,7 +102,7 @@ def tolerates(program: HookProgram) -> bool:
 
 
 def takes_cuda_flags(program: HookProgram) -> bool:
-    """Where only its list of hooks tells its age, the youngest of them has to be there."""
+    """If only its list of hooks shows its age, the newest of them has to be in it."""
     of = release(program)
     if of is not None:
         return of >= CUDA_FLAGS_SINCE
@@ -110,7 +110,7 @@ def takes_cuda_flags(program: HookProgram) -> bool:
 
 
 def called(path: str, arguments: Iterable[str]) -> str:
-    """The hook that a call of NVIDIA's program is for, "" where it is for none. `arguments` as in a spec."""
+    """The hook that a call of NVIDIA's program is for, "" if it is for none. `arguments` as in a spec."""
     named = [word for word in list(arguments)[1:] if not word.startswith("-")]
     if is_ctk(path):
         return named[1] if named[:1] == ["hook"] and len(named) > 1 else ""

@@ -1,4 +1,4 @@
-"""What the machine is, as the probe's child saw it: frozen records, sorted, so that equal machines give equal values.
+"""What a host is, as the probe's child found it: frozen records, sorted, so that equal hosts give equal values.
 
 All paths are paths on the host. They travel as JSON arrays; `freeze` turns them back and refuses anything else.
 """
@@ -12,7 +12,7 @@ from cdi_refreshd.core.nvidia.hook_program import HookProgram
 
 
 class Node(NamedTuple):
-    """A character device as lstat saw it."""
+    """A character device, from lstat."""
 
     path: str
     major: int
@@ -43,21 +43,21 @@ class PciFunction(NamedTuple):
     driver: str = ""
     """The kernel driver that is bound, "" for none."""
     may_suspend: bool = False
-    """It is bound to the nvidia driver, which lets it sleep when nobody uses it."""
+    """It is bound to the nvidia driver, which lets it sleep while it is not used."""
     suspended: bool = False
-    """It is bound to the nvidia driver and sleeps: asking it would wake it. No other driver's sleep is our business."""
+    """It is bound to the nvidia driver and sleeps: asking it would wake it."""
     virtual: bool = False
-    """A virtual function (SR-IOV), which is for virtual machines and no GPU of this host."""
+    """A virtual function (SR-IOV), which is for virtual machines and not a GPU of this host."""
 
 
 class KernelGpu(NamedTuple):
-    """A GPU of the loaded nvidia module, as /proc/driver/nvidia/gpus tells it."""
+    """A GPU of the loaded nvidia module, from /proc/driver/nvidia/gpus."""
 
     address: str
     uuid: str = ""
     """"" where the module does not know it yet."""
     minor: int = -1
-    """-1 where it does not tell."""
+    """-1 if unknown."""
     excluded: bool = False
     """The administrator keeps the module from using it."""
 
@@ -79,7 +79,7 @@ class Presence(NamedTuple):
 
 class Gpu(NamedTuple):
     number: int
-    """NVML's index, by which people name GPUs."""
+    """NVML's index, by which users name GPUs."""
     uuid: str
     minor: int
     pci: str
@@ -113,7 +113,7 @@ class Library(NamedTuple):
     soname: str = ""
     """"" where the file is no ELF file or has not exactly one DT_SONAME that is a plain name."""
     soname_is_link: bool = False
-    """Beside it there is a symbolic link by the soname."""
+    """Beside it there is a symbolic link with the soname as its name."""
     plain_is_link: bool = False
     """Beside it there is a symbolic link that ends in `.so`."""
     flaw: str = ""
@@ -133,9 +133,9 @@ class Search(NamedTuple):
     directories: tuple[str, ...] = ()
     """Those that there are."""
     cache: str = ""
-    """Of the loader, as a host path; "" where nobody asked it."""
+    """The loader's cache, as a host path; "" if it was not read."""
     cache_trouble: str = ""
-    """What keeps it from being of use: `is missing`, `is damaged`."""
+    """Why it cannot be used: `is missing`, `is damaged`."""
 
 
 class Driver(NamedTuple):
@@ -159,7 +159,7 @@ class Driver(NamedTuple):
     astray: tuple[Link, ...] = ()
     """Of the paths above: those whose own links lead the host, which knows no driver root, elsewhere; and the file."""
     missing: tuple[str, ...] = ()
-    """Names of essential libraries that there are none of."""
+    """Names of essential libraries that are missing."""
     search: Search = Search()
     """Empty where nothing is missing."""
 
@@ -247,7 +247,7 @@ class Inventory(NamedTuple):
 
     @property
     def needs_groups(self) -> bool:
-        """Some node is for a group: the spec will say so, unless told not to, and older runtimes do not read that."""
+        """Some node is for a group: the spec will have it, unless disabled, and older runtimes do not read that."""
         of_devices = (*(gpu.nodes for gpu in self.gpus), *(mig.nodes for mig in self.migs))
         return any(node.needed_gid for nodes in (self.nodes, self.tegra.nodes, *of_devices) for node in nodes)
 

@@ -87,7 +87,7 @@ def believed(answer: Answer, kernel: Iterable[KernelGpu]) -> Answer:
     migs = _unique(migs, (lambda m: m.uuid, lambda m: (m.parent, m.gi, m.ci)), lies)
     if len(lies) > len(gpus) + len(migs):
         count = f"{len(lies)} of {len(lies) + len(gpus) + len(migs)} devices"
-        fact = f"tells what cannot be true about {count}, so nothing of it is believed: {lies[0]}"
+        fact = f"contradicts itself about {count}, so none of them is used: {lies[0]}"
         raise Fault("NVML", fact.removesuffix(f"; {lies[0].hint}").removesuffix(LEFT_OUT), HINT)
     listed = {gpu.number for gpu in gpus}
     return answer._replace(
@@ -155,8 +155,8 @@ def contradicted(gpu: RawGpu, kernel: tuple[KernelGpu, ...]) -> str:
     """
     for one in () if integrated_name(gpu.name) else kernel:
         same = (one.address == gpu.pci, one.minor == gpu.minor, one.uuid == gpu.uuid)
-        told = (True, one.minor >= 0, bool(one.uuid))
-        agree = [known for known, tells in zip(same, told, strict=True) if tells]
+        present = (True, one.minor >= 0, bool(one.uuid))
+        agree = [known for known, is_known in zip(same, present, strict=True) if is_known]
         if any(agree) and not all(agree):
             ours = f"{gpu.pci}, minor {gpu.minor}, {gpu.uuid}"
             theirs = f"{one.address}, minor {one.minor}, {one.uuid or 'no UUID'}"
@@ -231,7 +231,7 @@ def _sharing(items: list[Item], key: Callable[[Item], Hashable]) -> Iterator[Ite
 
 
 def without_slices(answer: Answer, instances: Iterable[str]) -> list[Finding]:
-    """One for each GPU of whose MIG devices NVML lists none, and no finding tells, although the driver has some.
+    """One for each GPU of whose MIG devices NVML lists none, without a finding, although the driver has some.
 
     `instances` are paths below the driver's capabilities, such as /gpu0/mig/gi1/ci0.
     """

@@ -1,8 +1,8 @@
-"""Signs that the driver is being taken away piece by piece: daemons stop, then modules go, the last one last.
+"""Signs that the driver is being unloaded step by step: daemons stop, then modules go, the nvidia module last.
 
 A probe in the middle opens the driver, for seconds where nothing keeps the GPUs initialised, and whoever is about to
-unload the module or to reset a GPU is told that it is in use. The last module's own going, a GPU's unbinding and nodes
-that vanish are no such signs: what they say is true at once, and NVML is not opened for a driver that is gone.
+unload the module or to reset a GPU finds it in use. The removal of the last module, the unbinding of a GPU and removed
+nodes are not such signs: they are final, and NVML is not opened for a driver that is gone.
 """
 
 from cdi_refreshd.core.refresh.event import Action, Event, Kind
@@ -15,7 +15,7 @@ def is_sign(event: Event) -> bool:
     match event.kind:
         case Kind.MODULE:
             return event.action is Action.REMOVE and event.subject not in LAST_MODULES
-        case Kind.DRM:  # all of nvidia_drm's go with it,
+        case Kind.DRM:  # all nodes of nvidia_drm go with it,
             return event.action is Action.REMOVE
         case Kind.NODE:  # and their nodes
             return event.action in GOES and "/dev/dri/" in f"{event.path}/"

@@ -30,7 +30,7 @@ class Kind(Enum):
     DRIVER_STORE = "driver store"
     CONFIGURATION = "configuration"
     HOLD = "hold"
-    # The kernel's objects: subsystems of uevents.
+    # Kernel objects: subsystems of uevents.
     PCI = "pci"
     DRM = "drm"
     MODULE = "module"
@@ -44,7 +44,7 @@ class Kind(Enum):
     """Whatever the published spec names: a node, a mount, a hook."""
     MIG_INSTANCES = "MIG instances"
     QUEUE = "queue"
-    """Of a source of events."""
+    """Actions of a source of events."""
     DAEMON = "daemon"
 
 
@@ -71,7 +71,7 @@ class Action(Enum):
     # Of anything else.
     DIFFERS = "differs"
     DAMAGED = "is damaged"
-    OVERFLOW = "overflow: events are lost, so everything is probed anew"
+    OVERFLOW = "overflow: events are lost, so everything is probed again"
     HEARD_AGAIN = "can be heard again"
     ASKED = "asked"
     DUE = "due"
@@ -82,8 +82,8 @@ class Event(NamedTuple):
     kind: Kind
     action: Action
     path: str = ""
-    """Of the file or directory, as it was watched; "" where it is about none."""
+    """The file or directory, as it was watched; "" if the event is about neither."""
     subject: str = ""
-    """The device, module or driver by its name; "" where it is about none."""
+    """The name of the device, module or driver; "" if the event is about none."""
     note: str = ""
     """More words for the journal. Nothing is decided by them."""

@@ -1,4 +1,4 @@
-"""What the daemon asks of each source of events. A source overrides what concerns it; the list is in daemon/sources."""
+"""The protocol of event sources. A source overrides what it needs; the list is in daemon/sources."""
 
 import math
 import random
@@ -12,7 +12,7 @@ from cdi_refreshd.core.refresh.watch_list import Watch
 
 
 class Scope(NamedTuple):
-    """What there is to follow."""
+    """What a source has to follow."""
 
     settings: Settings
     watches: tuple[Watch, ...]
@@ -22,16 +22,16 @@ class EventSource:
     """Times are of one monotonic clock, in seconds."""
 
     faults: tuple[str, ...] = ()
-    """What it cannot follow, a line each for people. Other sources find the changes, later."""
+    """What it cannot follow, one line each. Other sources find such changes, later."""
     overflows: int = 0
-    """Times that a queue of the kernel ran over."""
+    """Number of overflows of a kernel queue."""
     note: str = ""
-    """What people should know of it, beside faults; "" for nothing."""
+    """A note for the status, besides faults; "" for none."""
     origin: str = ""
-    """Who tells it, for those of which people ask: udev or kernel."""
+    """Where it gets events from, if that is reported: udev or kernel."""
 
     def fileno(self) -> int:
-        """Readable when there is something to `read`; -1 where time alone says. The same for life."""
+        """Readable when there is something to `read`; -1 if the source only polls. It never changes."""
         return -1
 
     def read(self) -> Sequence[Event]:
@@ -42,28 +42,28 @@ class EventSource:
         return math.inf
 
     def poll(self, now: float) -> Sequence[Event]:
-        """Nothing before it is due."""
+        """Returns nothing before it is due."""
         return ()
 
     def configure(self, scope: Scope) -> None:
-        """From now on this and nothing else. What was there before is no event: a probe follows."""
+        """Replaces what is followed. What exists already is not an event: a probe follows."""
 
     def pass_begins(self, now: float) -> None:
-        """The pass will see what is there now, so that only what comes after is news."""
+        """The pass sees the current state, so only later changes are events."""
 
     def pass_ends(self, spec: Spec | None, stands: bool) -> None:
-        """`spec` is what was published, None where the pass made none; `stands`: there is one at all."""
+        """`spec` is what was published, None if the pass made none; `stands`: a spec exists."""
 
     def close(self) -> None:
         pass
 
 
 JITTER = 0.1
-"""Of the interval, either way: a thousand hosts that boot together need not do things together."""
+"""Fraction of the interval, either way: a thousand hosts that boot together must not act together."""
 
 
 class Interval:
-    """When something that is done now and then is due."""
+    """When a periodic task is due."""
 
     def __init__(
         self, interval_s: float = 300.0, jitter: float = JITTER, chance: Callable[[], float] = random.random
@@ -76,13 +76,13 @@ class Interval:
             self._interval_s, self._due_s = interval_s, -math.inf
 
     def due_at(self, now: float) -> float:
-        """Asked for the first time, it is a whole interval away."""
+        """The first time is one interval away."""
         if self._due_s == -math.inf:
             self._next(now)
         return max(self._due_s, now)
 
     def is_over(self, now: float) -> bool:
-        """Whether it is due; the next one begins then."""
+        """Whether it is due; if so, the next interval begins."""
         over = now >= self.due_at(now)
         if over:
             self._next(now)

@@ -1,7 +1,7 @@
 """When to probe: a table of states and inputs. Time is passed in, in seconds of a monotonic clock.
 
-Whoever drives it calls `step` for everything that happens, and with TICK at `next_deadline` at the latest, and carries
-out the orders. It may be late, and its clock may jump: that costs time, never a probe that was due.
+The caller calls `step` for everything that happens, and with TICK at `next_deadline` at the latest, and carries out
+the orders. It may be late, and its clock may jump: that costs time, but no probe is lost.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 KEPT = 8
 """Distinct events remembered until the next probe; the rest is counted."""
 SLEPT_S = 5.0
-"""A deadline missed by more than this was slept through: machine or daemon stood still, and the child may have too."""
+"""A deadline missed by more than this: machine or daemon was suspended, and perhaps the child as well."""
 STORM_LEVELS = 20
 SUPERSEDED_AT_MOST = 3
-"""Probes in a row whose word does not count because something has happened since: in an endless storm each would be."""
+"""The most probes in a row that may be superseded: in an endless storm of events each one would be."""
 
 IDLE, SETTLING, PROBING, BEHIND = "idle", "settling", "probing", "behind"
 KILLED, STUCK, BACKOFF, STOPPED = "killed", "stuck", "backoff", "stopped"
@@ -35,17 +35,17 @@ WITH_CHILD = (PROBING, BEHIND, KILLED, STUCK)
 
 class Timing(NamedTuple):
     settle_s: float = 0.05
-    """Quiet that is waited for after an event, so that what comes together is probed once."""
+    """How long it must be quiet after an event, so that events that come together cost one probe."""
     settle_at_most_s: float = 0.5
-    """From the first event to the probe, though it be never quiet."""
+    """The longest time from the first event to the probe, even if it is never quiet."""
     leaving_s: float = 2.0
-    """Instead of `settle_s` while there are only signs that the driver is being taken away; twice that at most."""
+    """Instead of `settle_s` while there are only signs that the driver is being unloaded; twice that at most."""
     storm_settle_at_most_s: float = 5.0
     """What the two above may grow to while every probe is superseded by the next event."""
     probe_limit_s: float = 60.0
     """A probe that takes longer is killed."""
     stuck_recheck_s: float = 5.0
-    """How long a killed child may take before it counts as stuck, and the time between two kills of a stuck one."""
+    """How long a killed child may take to die before it counts as stuck; also the time between kills of a stuck one."""
 
 
 class Happened(NamedTuple):
@@ -57,10 +57,10 @@ class Tick(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """The child has ended, and its answer, or the lack of one, was judged and carried out."""
+    """The child has ended, and its answer, or the lack of one, was judged and applied."""
 
     retry: bool
-    """The outcome may get better without any event: failed, waiting-userspace."""
+    """The outcome may improve without any event: failed, waiting-userspace."""
 
 
 class ChildGone(NamedTuple):
@@ -73,20 +73,20 @@ class Stop(NamedTuple):
 
 class StartProbe(NamedTuple):
     events: tuple[Event, ...]
-    """Why: the first distinct ones, in the order they came, KEPT at most; a `retry` where time alone is the reason."""
+    """Why: the first distinct events in order of arrival, at most KEPT; a `retry` if only time has passed."""
     count: int  # type: ignore[assignment]  # nobody counts in it with tuple.count
-    """All of them, those not named included."""
+    """The number of all events, including those not listed."""
 
 
 class KillProbe(NamedTuple):
-    """Kill the child, again if need be, and tell what became of it: Answered or ChildGone."""
+    """Kill the child, again if necessary, and report its end: Answered or ChildGone."""
 
     why: str
     """Goes after `the child`: `did not answer within 60 s`."""
 
 
 class ReportStuck(NamedTuple):
-    """Tell people that the child does not die. Comes once for each such child."""
+    """Report that the child does not die. Once for each such child."""
 
 
 Input = Happened | Tick | Answered | ChildGone | Stop
@@ -97,13 +97,13 @@ TICK, CHILD_GONE, STOP, REPORT_STUCK = Tick(), ChildGone(), Stop(), ReportStuck(
 
 
 class Pending(NamedTuple):
-    """What no probe has answered yet."""
+    """The events that no probe has covered yet."""
 
     first: tuple[Event, ...] = ()
     number: int = 0
     since_s: float = 0.0
     leaving: bool = False
-    """Nothing else has happened than that parts of the driver went."""
+    """All events are signs of a driver unload."""
 
     def is_whole(self) -> bool:
         """Whether every distinct event is in `first`."""
@@ -113,12 +113,12 @@ class Pending(NamedTuple):
 class Scheduler(NamedTuple):
     state: str = IDLE
     due_s: float | None = None
-    """The one deadline. What it is for, the state says: probe, kill, kill again, try again."""
+    """The one deadline. The state decides what it is for: probe, kill, kill again, retry."""
     pending: Pending = Pending()
     last_s: float = float("-inf")
     """When the last event came, whether or not it was probed since."""
     storm: int = 0
-    """Probes in a row that were superseded by events. Each doubles the settle times."""
+    """Probes in a row that were superseded by events. Each one doubles the settle times."""
     attempt: int = 0
     """Probes in a row that were not enough."""
     seen_s: float = float("-inf")
@@ -139,7 +139,7 @@ Guard = Callable[[Scheduler, Moment], bool]
 def step(
     now_state: Scheduler, what: Input, now: float, timing: Timing, backoff: Callable[[int], float]
 ) -> tuple[Scheduler, Orders]:
-    """What follows from `what` at `now`. Input that has no row in the table changes nothing.
+    """The next state and the orders after `what` at `now`. Input without a row in the table changes nothing.
 
     `backoff`: seconds to wait after that many probes in a row that were not enough, from 1.
     """
@@ -153,17 +153,17 @@ def step(
 
 
 def next_deadline(r: Scheduler) -> float | None:
-    """When to step with TICK at the latest; None: not before something happens. May have passed already."""
+    """When to step with TICK at the latest; None: not before an event. It may have passed already."""
     return r.due_s
 
 
 def is_superseded(r: Scheduler) -> bool:
-    """Whether another probe is due anyway and soon, so that the outcome of this one is of before."""
+    """Whether another probe is due soon anyway, so that the outcome of this one is superseded."""
     return r.pending.number > 0 and r.storm <= SUPERSEDED_AT_MOST
 
 
 def _on_this_clock(r: Scheduler, now: float) -> Scheduler:
-    """A clock that was set back would move every deadline away by as much, so they are set back with it."""
+    """A clock that was set back would delay every deadline by as much, so they are set back as well."""
     back_s = r.seen_s - now
     if back_s <= 0:
         return r._replace(seen_s=now)
@@ -190,8 +190,8 @@ def _probe_due_s(r: Scheduler, timing: Timing) -> float:
 def _storm(r: Scheduler, now: float, timing: Timing) -> int:
     """Of the first event since a probe began.
 
-    Superseded is a probe not only while it lasts: short ones fit between two drops of the same rain. The quiet time
-    grows with its bound because a probe may itself cause what causes the next, every time, and never in a burst.
+    A probe can be superseded after its end, too: short ones fit between two events of one storm. The settle time
+    grows with its bound because a probe may cause the event that causes the next one, each time and never in a burst.
     """
     superseded = r.state in WITH_CHILD or now - r.last_s < _settle_s(r.storm, timing)
     return min(r.storm + 1, STORM_LEVELS) if superseded else 0
@@ -263,7 +263,7 @@ def _report(r: Scheduler, m: Moment) -> tuple[Scheduler, Orders]:
 
 
 def _stop(r: Scheduler, _: Moment) -> tuple[Scheduler, Orders]:
-    kill = (KillProbe("is not needed any more"),) if r.state in (PROBING, BEHIND) else ()
+    kill = (KillProbe("is no longer needed"),) if r.state in (PROBING, BEHIND) else ()
     return r._replace(due_s=None, pending=Pending()), kill
 
 
@@ -288,7 +288,7 @@ def _not_enough(_: Scheduler, m: Moment) -> bool:
 
 
 class Row(NamedTuple):
-    """The first row whose guard holds is taken."""
+    """The first row whose guard holds applies."""
 
     states: tuple[str, ...]
     input: type[Input]
@@ -296,28 +296,28 @@ class Row(NamedTuple):
     """Empty: the state stays."""
     do: Do
     why: str
-    """What the diagram says on the arrow."""
+    """The label of the arrow in the diagram."""
     when: Guard = _always
 
 
 RUNNING = tuple(state for state in STATES if state != STOPPED)
 TABLE = (
     Row((IDLE,), Happened, SETTLING, _settle, "something happened"),
-    Row((BACKOFF,), Happened, SETTLING, _settle, "something happened, sooner than the next try"),
-    Row((SETTLING,), Happened, "", _settle, "more of it"),
-    Row((SETTLING,), Tick, PROBING, _start, "quiet, or waited long enough", _due),
-    Row((BACKOFF,), Tick, PROBING, _retry, "time for the next try", _due),
+    Row((BACKOFF,), Happened, SETTLING, _settle, "something happened before the next try"),
+    Row((SETTLING,), Happened, "", _settle, "another event"),
+    Row((SETTLING,), Tick, PROBING, _start, "quiet, or the bound is reached", _due),
+    Row((BACKOFF,), Tick, PROBING, _retry, "the next try is due", _due),
     Row((PROBING,), Happened, BEHIND, _note, "something happened meanwhile"),
     Row((BEHIND, KILLED, STUCK), Happened, "", _note, "remembered for the next probe"),
-    Row((BEHIND, KILLED, STUCK), Answered, SETTLING, _again, "an answer, but of before", _pending),
+    Row((BEHIND, KILLED, STUCK), Answered, SETTLING, _again, "an answer, superseded", _pending),
     Row((PROBING, KILLED, STUCK), Answered, BACKOFF, _back_off, "an answer, but not enough", _not_enough),
     Row((PROBING, KILLED, STUCK), Answered, IDLE, _rest, "an answer"),
-    Row((PROBING, BEHIND, KILLED), Tick, "", _renew, "the limit was slept through, so it begins anew", _slept),
+    Row((PROBING, BEHIND, KILLED), Tick, "", _renew, "suspended past the limit, so it starts again", _slept),
     Row((PROBING, BEHIND), Tick, KILLED, _kill, "the limit has passed", _due),
     Row((STUCK,), Tick, "", _kill, "killed once more", _due),
     Row((KILLED,), Tick, STUCK, _report, "lives on", _due),
-    Row((BEHIND, KILLED, STUCK), ChildGone, SETTLING, _again, "gone, and something happened", _pending),
-    Row((PROBING, KILLED, STUCK), ChildGone, BACKOFF, _back_off, "gone without an answer"),
+    Row((BEHIND, KILLED, STUCK), ChildGone, SETTLING, _again, "ended, and something happened", _pending),
+    Row((PROBING, KILLED, STUCK), ChildGone, BACKOFF, _back_off, "ended without an answer"),
     Row(RUNNING, Stop, STOPPED, _stop, "asked to stop"),
 )
 MOVES: dict[tuple[str, type[Input]], tuple[Row, ...]] = {

@@ -1,4 +1,4 @@
-"""What the host is in for: the states, what each means for the published spec, and what ends with which exit status."""
+"""The states of a host, what each means for the published spec, and its exit status."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -28,26 +28,26 @@ DEGRADED = 5
 USAGE = 2
 
 PUBLISH, KEEP, KEEP_WHILE_VALID, WITHDRAW = "publish", "keep", "keep-while-valid", "withdraw"
-"""What becomes of the spec. `keep-while-valid`: until a path that it names is gone."""
+"""What happens to the spec. `keep-while-valid`: it is kept until a path that it names is gone."""
 
 RETRIED = ("failed", "waiting-userspace")
-"""States that nobody tells us the end of: they are looked at again, at growing intervals."""
+"""States whose end makes no event: the host is probed again, at growing intervals."""
 SWEPT = ("degraded", "driver-mismatch", "waiting-driver")
-"""States that events end, if all goes well: they are looked at again at each slow sweep."""
+"""States that events end, if all goes well: the host is also probed again at each slow sweep."""
 SETTLED = ("no-gpu", "ready", "degraded", "driver-mismatch")
-"""States that waiting would not change."""
+"""States that do not change by waiting."""
 
 NVML_DRIVER_NOT_LOADED, NVML_LIBRARY_NOT_FOUND, NVML_MISMATCH = 9, 12, 18
 GPU_MODES = ("nvml", "csv", "wsl")
 
 
 class Recalled(NamedTuple):
-    """What a pass came to, but for what other specs did to it: it holds while nothing changes that it came from."""
+    """The verdict of a pass without the effects of other specs: it is valid until its inputs change."""
 
     state: str = ""
     reason: str = ""
     findings: tuple[Finding, ...] = ()
-    told: tuple[Finding, ...] = ()
+    in_reason: tuple[Finding, ...] = ()
 
 
 NOTHING_RECALLED = Recalled()
@@ -56,38 +56,38 @@ NOTHING_RECALLED = Recalled()
 class Verdict(NamedTuple):
     state: str
     reason: str
-    """One sentence without a full stop, for people."""
+    """One sentence for the reader, without a full stop."""
     action: str
-    """What becomes of the spec: PUBLISH, KEEP, WITHDRAW, and in a draft KEEP_WHILE_VALID."""
+    """What happens to the spec: PUBLISH, KEEP, WITHDRAW, and in a draft KEEP_WHILE_VALID."""
     spec: Spec | None = None
     findings: tuple[Finding, ...] = ()
-    told: tuple[Finding, ...] = ()
+    in_reason: tuple[Finding, ...] = ()
     """Those that the reason has already."""
     usage: bool = False
-    """What was asked for does not exist: exit status 2."""
+    """Something requested does not exist: exit status 2."""
     fingerprint: str = ""
-    """Of the probe that this came from, "" where no GPU may sleep."""
+    """The fingerprint of the probe, "" if no GPU may sleep."""
     seen: Inventory | None = None
-    """What was judged; None where nobody could probe, or nobody probed again."""
+    """The inventory that was judged; None if there was no probe."""
     summary: str = ""
     """The reason without findings."""
     recalled: Recalled = NOTHING_RECALLED
-    """What to remember of it, where a fingerprint says for how long."""
+    """What to remember of it, if a fingerprint bounds its validity."""
 
 
 class Facts(NamedTuple):
     """What a verdict depends on besides the probe: the host, the spec that stands, and other specs."""
 
     findings: tuple[Finding, ...] = ()
-    """What the host does not bear out of the drafted spec."""
+    """Where the host contradicts the drafted spec."""
     refusal: Fault | None = None
     """Why the drafted spec should not be published."""
     stands: bool = False
     """There is a spec now."""
     useless: Finding | None = None
-    """Why no container could start with the spec that stands."""
+    """Why no container could start with the published spec."""
     obstacle: Finding | None = None
-    """What stands in the spec's place and is none."""
+    """What is at the spec's path and is not a spec."""
     conflicts: tuple[Finding, ...] = ()
     """What other specs do to this one."""
     missing: Finding | None = None
@@ -95,19 +95,19 @@ class Facts(NamedTuple):
 
 
 def exit_status(state: str, findings: Iterable[Finding] = (), strict: bool = False) -> int:
-    """Degraded by something fatal is no success: a container would not start, or not find its GPU."""
+    """A degraded state with a fatal finding is not a success: containers would not start or not find their GPU."""
     if state == "degraded" and (strict or any(finding.severity == "fatal" for finding in findings)):
         return DEGRADED
     return EXIT_STATUS.get(state, EXIT_STATUS["failed"])
 
 
 def is_settled(verdict: Verdict) -> bool:
-    """Whether the boot may go on at once, because waiting would not change it."""
+    """Whether the boot may continue at once, because waiting would not change the state."""
     return verdict.state in SETTLED or is_given_away(verdict)
 
 
 def is_given_away(verdict: Verdict) -> bool:
-    """Every GPU has another driver, vfio-pci or nouveau: the NVIDIA driver does not come by waiting."""
+    """Every GPU has another driver, vfio-pci or nouveau: waiting would not bring the NVIDIA driver."""
     functions = verdict.seen.presence.functions if verdict.seen else ()
     taken = bool(functions) and all(function.driver not in ("", "nvidia") for function in functions)
     return verdict.state == "waiting-driver" and taken
@@ -124,10 +124,10 @@ def draft(
     on_mismatch: str = KEEP_WHILE_VALID,
     recalled: Recalled = NOTHING_RECALLED,
 ) -> Verdict:
-    """What the probe alone says. `complete` makes a verdict of it.
+    """A draft from the probe alone. `complete` makes a verdict of it.
 
-    `gated`: absence is decided from sysfs and procfs, as the daemon and the oneshot do; else NVML's word counts.
-    `on_mismatch` is the configured action for a driver whose module and libraries do not go together. `recalled`: of
+    `gated`: absence is decided from sysfs and procfs, as the daemon and the oneshot do; else by NVML.
+    `on_mismatch` is the configured action for a driver whose module and libraries differ. `recalled`: of
     the pass whose fingerprint the probe was given.
     """
     if inventory.unchanged:
@@ -137,16 +137,16 @@ def draft(
 
 
 def complete(made: Verdict, facts: Facts) -> Verdict:
-    """The verdict, all in. Nothing changes it after this."""
+    """The verdict with everything considered. Nothing changes it after this."""
     if facts.missing:
         made = _without_all(made, facts.missing)
     if made.action == PUBLISH:
         if facts.refusal:
             return _with(failed(facts.refusal), (*made.findings, *facts.findings))._replace(seen=made.seen)
         made = _weighed(made, facts.findings)
-        made = made._replace(recalled=Recalled(made.state, made.reason, made.findings, made.told))
+        made = made._replace(recalled=Recalled(made.state, made.reason, made.findings, made.in_reason))
     elif made.action == KEEP_WHILE_VALID:
-        # No part of the reason: that stays the same as long as the state lasts, and this happens once.
+        # Not part of the reason, which stays the same while the state lasts: this happens once.
         made = _with(made, (facts.useless,) if facts.useless else ())
         made = made._replace(action=WITHDRAW if facts.useless else KEEP)
     if facts.obstacle and made.action != PUBLISH:  # else publishing says so
@@ -156,10 +156,10 @@ def complete(made: Verdict, facts: Facts) -> Verdict:
 
 
 def _without_all(made: Verdict, missing: Finding) -> Verdict:
-    """A host that should have GPUs and has none is not in order: its spec is withdrawn all the same."""
+    """A host that should have GPUs and has none is degraded; its spec is withdrawn all the same."""
     if made.state != "no-gpu":
         return _weighed(made, (missing,))
-    return _with(made, (missing,))._replace(state="failed", reason=f"{made.reason}; {missing}", told=(missing,))
+    return _with(made, (missing,))._replace(state="failed", reason=f"{made.reason}; {missing}", in_reason=(missing,))
 
 
 def _with(made: Verdict, findings: Iterable[Finding]) -> Verdict:
@@ -168,22 +168,22 @@ def _with(made: Verdict, findings: Iterable[Finding]) -> Verdict:
 
 
 def _weighed(made: Verdict, findings: Iterable[Finding]) -> Verdict:
-    """With more that was found. The reason tells the first of the gravest, and how many more there are."""
+    """The verdict with more findings. The reason has the first of the most severe ones, and how many more there are."""
     made = _with(made, findings)
-    grave = [finding for finding in made.findings if finding.severity != "info"]
-    grave.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    if made.state not in ("ready", "degraded") or not grave or grave[0] in made.told:
+    severe = [finding for finding in made.findings if finding.severity != "info"]
+    severe.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    if made.state not in ("ready", "degraded") or not severe or severe[0] in made.in_reason:
         return made
-    more = f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
-    reason = f"{made.summary or made.reason}; {grave[0]}{more}"
-    return made._replace(state="degraded", reason=reason, told=(grave[0],))
+    more = f" (and {len(severe) - 1} more)" if len(severe) > 1 else ""
+    reason = f"{made.summary or made.reason}; {severe[0]}{more}"
+    return made._replace(state="degraded", reason=reason, in_reason=(severe[0],))
 
 
 def _unchanged(inventory: Inventory, recalled: Recalled) -> Verdict:
     asleep = [function.address for function in inventory.presence.functions if function.suspended]
     why = f"nothing changed, and {', '.join(asleep)} sleeps"
     reason = f"{recalled.reason}; {why}" if recalled.reason else why
-    return Verdict(recalled.state or "ready", reason, KEEP, findings=recalled.findings, told=recalled.told)
+    return Verdict(recalled.state or "ready", reason, KEEP, findings=recalled.findings, in_reason=recalled.in_reason)
 
 
 def _draft(inventory: Inventory, choices: Choices, gated: bool) -> Verdict:
@@ -208,7 +208,7 @@ def _draft(inventory: Inventory, choices: Choices, gated: bool) -> Verdict:
 
 
 def absence(seen: Presence) -> Verdict | None:
-    """What sysfs and procfs alone decide; None where NVML is to be asked."""
+    """The verdict that sysfs and procfs alone decide; None if NVML must be asked."""
     if not seen.sysfs:
         return Verdict("failed", "/sys is not readable, so nothing can be said about GPUs; mount it", KEEP)
     if seen.unreadable:
@@ -245,12 +245,12 @@ def nvml_trouble(inventory: Inventory) -> Verdict | None:
 
 
 def library_trouble(driver: Driver) -> Verdict | None:
-    """What keeps CUDA from starting in a container that gets these libraries; None where nothing does."""
+    """What keeps CUDA from starting in a container that gets these libraries; None if nothing does."""
     essential = essential_libraries(driver.version)
     for library in driver.libraries:
         if library.flaw and library.path.rpartition("/")[2].startswith(tuple(f"{name}.so." for name in essential)):
             found = flaw(library)
-            return Verdict("waiting-userspace", str(found), KEEP_WHILE_VALID, told=(found,))
+            return Verdict("waiting-userspace", str(found), KEEP_WHILE_VALID, in_reason=(found,))
     if driver.version and driver.files_version and not driver.library_dirs:
         return mismatch(driver.version, f"the libraries are {driver.files_version}")
     if driver.missing and driver.files_version:
@@ -269,7 +269,7 @@ def csv_trouble(inventory: Inventory, choices: Choices) -> Verdict | None:
     if any(GPU_NODE.fullmatch(below(choices.dev_root, node.path)) for node in found):
         return None
     if found and not inventory.tegra.names_gpu:
-        return None  # nothing is missing that would come: the spec has what the files name
+        return None  # nothing is missing that could still appear: the spec has what the files name
     reason = f"none of the GPU's device nodes that {', '.join(choices.csv_files)} name is there"
     return Verdict("waiting-driver", reason, KEEP_WHILE_VALID)
 
@@ -280,12 +280,12 @@ def mismatch(module: str, libraries: str) -> Verdict:
 
 
 def nothing_to_describe(inventory: Inventory) -> Verdict:
-    grave = [finding for finding in inventory.findings if finding.severity != "info"]
-    left_out = any(finding.left_out for finding in grave)
+    severe = [finding for finding in inventory.findings if finding.severity != "info"]
+    left_out = any(finding.left_out for finding in severe)
     if any(gpu.mig_enabled for gpu in inventory.gpus) and not left_out:
         return Verdict("ready", "MIG mode is on and there is no MIG device: nothing to publish", WITHDRAW)
-    if grave:
-        return Verdict("failed", f"no GPU can be used: {together(grave)}", KEEP, told=alike(grave))
+    if severe:
+        return Verdict("failed", f"no GPU can be used: {together(severe)}", KEEP, in_reason=alike(severe))
     bound = [function.address for function in inventory.presence.functions if function.driver == "nvidia"]
     if bound:
         reason = (

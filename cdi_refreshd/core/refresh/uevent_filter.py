@@ -1,6 +1,6 @@
 """Which uevents are a reason to probe again.
 
-No event of runtime power management is: it would come from every GPU that falls asleep or wakes.
+Events of runtime power management are not: every GPU that falls asleep or wakes makes one.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 
 NVIDIA = "10DE"
 SUBSYSTEMS = ("pci", "drm", "module", "drivers", "misc", "vmbus", "platform", "host1x")
-"""What to ask the kernel for; misc and vmbus are WSL's, platform and host1x Tegra's."""
+"""The subsystems to subscribe to; misc and vmbus are WSL's, platform and host1x Tegra's."""
 MODULES = (
     "nvidia",
     "nvidia_current",
@@ -42,16 +42,16 @@ class Uevent(NamedTuple):
     path: str
     """Below /sys: /devices/pci0000:64/0000:64:00.0/0000:65:00.0."""
     driver: str = ""
-    """"" on unbind: the kernel has forgotten it by then."""
+    """"" on unbind: by then the kernel no longer knows it."""
     pci_id: str = ""
-    """10DE:2330; "" where it is not told."""
+    """10DE:2330; "" if the event lacks it."""
     pci_class: str = ""
-    """30200: in hexadecimal, without zeros in front."""
+    """30200: in hexadecimal, without leading zeros."""
     modalias: str = ""
     display: bool = False
-    """It is about a screen: a plug, a lease. The node stays what it was."""
+    """The event is about a display: a hotplug, a lease. The node does not change."""
     parent_pci_id: str = ""
-    """Of a DRM node's PCI function; "" where there is none, or none any more."""
+    """The address of a DRM node's PCI function; "" if there is none, or no longer."""
 
 
 def interesting(uevent: Uevent) -> Event | None:

@@ -10,9 +10,9 @@ from cdi_refreshd.core.nvidia import driver_paths
 from cdi_refreshd.core.refresh.event import Kind
 
 LEFTOVERS = ("nvidia*.yaml", "nvidia*.json")
-"""Of NVIDIA's own generator: other vendors' specs come and go with every container on some hosts."""
+"""Specs of NVIDIA's own generator. On some hosts other vendors' specs come and go with every container."""
 LIBRARIES = ("*nvidia*", "libcuda.so*", "libcudadebugger.so*", "libnvcuvid.so*", "libnvoptix.so*")
-"""Also what is none of the driver's but named by it; the upgrade of anything else is no reason to probe."""
+"""Also libraries of others that the driver uses; an upgrade of anything else is not a reason to probe."""
 EXPLICIT_LIBRARIES = ("libEGL.so*", "libGL.so*", "libGLES*.so*", "libGLX.so*", "libGLdispatch.so*", "libOpen?L.so*")
 NODES = (
     "/dev/nvidia*",
@@ -30,7 +30,7 @@ NODES = (
     "/dev/dri/by-path/*",
 )
 WSL = ("/usr/lib/wsl/lib/libdxcore.so", "/usr/lib/wsl/drivers/nv*")
-"""Windows shares its store of all drivers. What it changes there makes no event; the store's mount does."""
+"""Windows' store of all its drivers. Changes in it make no events; the mount of the store does."""
 NONE, CLOSED, EACH = "none", "closed", "each"
 
 
@@ -40,8 +40,8 @@ class Watch(NamedTuple):
     """Shell patterns; () for every name."""
     kind: Kind = Kind.NODE
     writes: str = CLOSED
-    """`none` for nodes and sockets: every end of a CUDA program closes a node that it had open for writing, and so
-    does our own probe. `closed` when a writer is done. `each` also where nobody closes: truncate(2) opens nothing."""
+    """`none` for nodes and sockets: every CUDA program closes a node that it had open for writing when it ends, and so
+    does our own probe. `closed` when a writer is done. `each` also without a close: truncate(2) opens nothing."""
 
 
 def watches(
@@ -49,7 +49,7 @@ def watches(
 ) -> tuple[Watch, ...]:
     """One for each directory and kind, the output's first.
 
-    `config_dirs` are our own configuration's. `library_dirs` are host paths beyond the usual: where the last probe
+    `config_dirs` are those of our own configuration. `library_dirs` are further host paths: where the last probe
     found libraries through the loader's cache.
     """
     merged: dict[tuple[str, Kind, str], dict[str, None]] = {}

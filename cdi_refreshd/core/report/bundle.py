@@ -1,4 +1,4 @@
-"""For a report: records as JSON, and stand-ins for what would tell whose machine it is of."""
+"""For a bug report: records as JSON, and placeholders for what would identify the machine."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -40,20 +40,20 @@ WORDS = {
     "var",
     "wsl",
 }
-"""Host names that are words of every such document: they tell nobody, and without them it would tell nothing."""
+"""Host names that are words of every such document: they identify nobody, and replacing them would ruin it."""
 
 
 def named(value: Any) -> Any:
-    """A record as an object with its fields' names, whatever records are in it."""
+    """A record as an object with its fields' names, and so the records in it."""
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return {field: named(getattr(value, field)) for field in value._fields}
     return [named(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def without_private(document: Any, host_names: Iterable[str]) -> Any:
-    """The document with UUIDs, names of the host and of home directories replaced, everywhere by the same.
+    """The document with UUIDs, names of the host and of home directories replaced, each consistently.
 
-    UUIDs are numbered in the order of their texts: what is sorted by them stays sorted.
+    UUIDs are numbered in their sort order: what is sorted by them stays sorted.
     """
     found = sorted({uuid for text in _texts(document) for uuid in UUID.findall(text)})
     uuids = {uuid: UUID_STAND_IN.format(number) for number, uuid in enumerate(found)}
@@ -68,7 +68,7 @@ def without_private(document: Any, host_names: Iterable[str]) -> Any:
 
 
 def _host_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
-    """Of each name whole, and of what stands before its first dot; the longest first."""
+    """Each whole name, and its part before the first dot; the longest first."""
     every = {part for name in names for part in (name, name.partition(".")[0])}
     telling = sorted((name for name in every if name and name.lower() not in WORDS), key=len, reverse=True)
     alternatives = "|".join(map(re.escape, telling))

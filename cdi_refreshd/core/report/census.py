@@ -1,4 +1,4 @@
-"""How many GPUs and devices there are, for metrics and labels; and a spec without what tells equal hosts apart."""
+"""How many GPUs and devices there are, for metrics and labels; and a spec without what differs between equal hosts."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,15 +12,15 @@ Counts = tuple[tuple[str, int], ...]
 
 class Census(NamedTuple):
     host_gpus: Counts = ()
-    """How many GPUs of NVIDIA's each kernel driver has, "" being none."""
+    """Number of NVIDIA GPUs by kernel driver; "" is none."""
     spec_devices: Counts = (("gpu", 0), ("mig", 0))
     """How many devices containers can have: GPUs, whole or cut into slices, and MIG devices."""
 
 
 def census(seen: Inventory | None, is_described: bool, stands: bool, before: Census) -> Census:
-    """After a pass. `seen` None: nobody probed, or the probe failed, so what was known still counts.
+    """The census after a pass. `seen` None: there was no probe, or it failed, so the previous census is still used.
 
-    `is_described`: the spec that stands came from what was seen; `stands`: there is a spec.
+    `is_described`: the published spec was made from `seen`; `stands`: there is a spec.
     """
     if seen is None:
         return before if stands else before._replace(spec_devices=Census().spec_devices)

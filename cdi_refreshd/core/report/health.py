@@ -1,17 +1,17 @@
 """The health line: one line for node-problem-detector, Nagios and probes, which have no Python and no JSON.
 
 `STATUS REASON TEXT`: the status is the exit status of a plugin (0 good, 1 a problem, 2 unknown), the reason is a word
-as in a Kubernetes node condition, and what a plugin prints is at most 79 characters. The file's age says whether the
-daemon lives: it is touched at each heartbeat.
+as in a Kubernetes node condition, and what a plugin prints is at most 79 characters. The file's age shows whether the
+daemon runs: it is written at each heartbeat.
 """
 
 from typing import NamedTuple
 
 OK, PROBLEM, UNKNOWN = 0, 1, 2
 TEXT_AT_MOST = 79
-"""What node-problem-detector takes of a plugin's output is 80 bytes."""
+"""node-problem-detector reads 80 bytes of a plugin's output."""
 STALE_S = 300.0
-"""A heartbeat that is older is that of a daemon which hangs or is gone."""
+"""An older heartbeat means that the daemon hangs or is gone."""
 REASONS = {
     "no-gpu": (OK, "NoGPU"),
     "waiting-driver": (PROBLEM, "WaitingDriver"),
@@ -31,7 +31,7 @@ class Health(NamedTuple):
 
 
 NOT_PROBED = Health(UNKNOWN, "Unknown", "the first probe has not ended")
-NO_DAEMON = Health(UNKNOWN, "Unknown", "cdi-refreshd does not run here")
+NO_DAEMON = Health(UNKNOWN, "Unknown", "cdi-refreshd is not running")
 UNREADABLE = Health(UNKNOWN, "Unknown", "the health file cannot be read, or is of another version")
 STALE = Health(UNKNOWN, "Unknown", f"cdi-refreshd has said nothing for {STALE_S / 60:.0f} minutes")
 
@@ -40,7 +40,7 @@ def health(state: str, reason: str, module: str = "", libraries: str = "") -> He
     """`state` and `reason` are the daemon's, with the versions of the kernel module and of the driver libraries."""
     status, word = REASONS[state]
     if state == "driver-mismatch" and module and libraries and module != libraries:
-        reason = f"module {module} libraries {libraries}"  # the reason has a hint, too, and 79 characters are few
+        reason = f"module {module} libraries {libraries}"  # 79 characters are too few for the reason with its hint
     return Health(status, word, reason)
 
 
@@ -57,7 +57,7 @@ def line(of: Health) -> str:
 
 
 def parsed(line: str) -> Health | None:
-    """None where it is no health line."""
+    """None if it is not a health line."""
     status, _, rest = line.strip("\n").partition(" ")
     reason, _, text = rest.partition(" ")
     if status not in ("0", "1", "2") or not reason or "\n" in rest:

@@ -21,7 +21,7 @@ PRIORITY = {
     "degraded": WARNING,
     "failed": ERROR,
 }
-# What `journalctl MESSAGE_ID=...` finds. They never change their meaning.
+# For `journalctl MESSAGE_ID=...`. Their meaning never changes.
 MESSAGE_IDS = {
     "published": "21f4aa7f6a9a4136b946534ed56753a0",
     "restored": "fbd15c03658e4aa88e8859def72ecfac",
@@ -46,11 +46,11 @@ class Line(NamedTuple):
     kind: str = ""
     """A key of MESSAGE_IDS, "" for none."""
     fields: Annotations = ()
-    """Journal fields; a name may come more than once."""
+    """Journal fields; a name may occur more than once."""
 
 
 class Pass(NamedTuple):
-    """What one pass came to."""
+    """The report of one pass."""
 
     state: str
     reason: str
@@ -59,25 +59,25 @@ class Pass(NamedTuple):
     stands: bool = False
     """There is a spec now."""
     changed: bool = False
-    """What is on disk is not what was there before the pass."""
+    """The file on disk differs from the one before the pass."""
     sha256: str = ""
-    """Of the spec's bytes, "" where there is none."""
+    """SHA-256 of the spec's bytes, "" if there is none."""
     findings: tuple[Finding, ...] = ()
-    told: tuple[Finding, ...] = ()
-    """Those that the reason has already."""
+    in_reason: tuple[Finding, ...] = ()
+    """Findings that the reason already contains."""
     devices: Annotations = ()
     """Name by index and UUID of each GPU and MIG device that may be used, sorted."""
     module_version: str = ""
     library_version: str = ""
     events: tuple[Event, ...] = ()
-    """Why it was probed: the first distinct ones."""
+    """Why it was probed: the first distinct events."""
     event_count: int = 0
-    """All of them."""
+    """The number of all events."""
     duration_s: float = 0.0
     superseded: bool = False
-    """Something has happened since it began: the next pass is due, and its word counts."""
+    """Something has happened since it began: the next pass is due, and decides."""
     unsaid: bool = False
-    """It would have warned of something, had it not been superseded."""
+    """It would have warned if it had not been superseded."""
 
 
 def devices(inventory: Inventory) -> Annotations:
@@ -100,20 +100,20 @@ def status(done: Pass, repeated: int = 0, note: str = "") -> str:
 
 
 def lines(done: Pass, before: Pass | None) -> list[Line]:
-    """The outcome where it is news, what changed among the devices, and each finding that is new.
+    """The outcome if it is news, the changes among the devices, and each new finding.
 
-    What was said before and holds still is a debug line: repeated failures are counted, not repeated. A pass that was
-    superseded warns of nothing: a driver that is being loaded has nodes missing. The next one does, as if it were news.
+    What was reported before and still holds is a debug line: repeated failures are counted, not repeated. A pass that
+    was superseded does not warn: a driver that is being loaded has nodes missing. The next one does, as if it was news.
     """
     fields = _fields(done)
     outcome, *findings = _outcome_lines(done, before)
     moves = _device_lines(dict(before.devices), dict(done.devices), fields) if before else []
-    told = [outcome._replace(fields=fields), *moves, *findings]
-    return [_hushed(line) if done.superseded and line not in moves else line for line in told]
+    written = [outcome._replace(fields=fields), *moves, *findings]
+    return [_hushed(line) if done.superseded and line not in moves else line for line in written]
 
 
 def is_unsaid(done: Pass, before: Pass | None) -> bool:
-    """Whether `lines` said something softly that the next pass must say aloud where it holds still."""
+    """Whether `lines` lowered the level of a line that the next pass must report as a warning if it still holds."""
     return done.superseded and any(line.priority < INFO for line in _outcome_lines(done, before))
 
 
@@ -123,13 +123,13 @@ def _outcome_lines(done: Pass, before: Pass | None) -> list[Line]:
     became = what_became(done)
     kind = {"published": "published", "withdrawn": "withdrawn"}.get(became, "kept")
     text = f"{done.state}: {done.reason}" + (f"; {done.path} {became}" if became != "no spec" else "")
-    told = [Line(PRIORITY[done.state] if news else DEBUG, f"{text} ({because(done)})", kind)]
+    written = [Line(PRIORITY[done.state] if news else DEBUG, f"{text} ({because(done)})", kind)]
     known = said.findings if said else ()
     for finding in done.findings:
-        new = finding not in known and finding not in done.told
-        grave = WARNING if finding.severity != "info" else DEBUG
-        told.append(Line(grave if new else DEBUG, str(finding), "", (("CDI_STATE", done.state),)))
-    return told
+        new = finding not in known and finding not in done.in_reason
+        level = WARNING if finding.severity != "info" else DEBUG
+        written.append(Line(level if new else DEBUG, str(finding), "", (("CDI_STATE", done.state),)))
+    return written
 
 
 def _hushed(line: Line) -> Line:
@@ -137,7 +137,7 @@ def _hushed(line: Line) -> Line:
 
 
 def waited(last: Pass | None, waited_s: float) -> Line | None:
-    """For a boot that was held up in vain; None where that has been said as loudly. `last` None: no probe has ended."""
+    """For a boot that waited in vain; None if a warning was already reported. `last` None: no probe has ended."""
     if last and PRIORITY[last.state] <= WARNING:
         return None
     why = f"{last.state}: {last.reason}" if last else "the first probe has not ended"
@@ -155,20 +155,20 @@ def because(done: Pass) -> str:
 def _device_lines(before: dict[str, str], after: dict[str, str], fields: Annotations) -> list[Line]:
     if before == after:
         return []
-    # By UUID: where GPU 1 of three is gone, it is not the one that had the last index.
+    # By UUID: if GPU 1 of three is gone, the indices of the others change.
     was, now = _by_identity(before), _by_identity(after)
     parts = [f"+ {name} ({after[name]})" for one, name in now.items() if one not in was]
     parts += [f"- {name} ({before[name]})" for one, name in was.items() if one not in now]
     moved = [(name, before[name], after[name]) for name in after if name in before and before[name] != after[name]]
-    told = [Line(NOTICE, "devices: " + ", ".join(parts), "devices", fields)] if parts else []
+    written = [Line(NOTICE, "devices: " + ", ".join(parts), "devices", fields)] if parts else []
     for name, old, new in moved:
         text = f"device {name} is another one now: {new}, no longer {old}; whoever names GPUs by index gets it"
-        told.append(Line(WARNING, text, "moved", (*fields, ("GPU_UUID", new))))
-    return told
+        written.append(Line(WARNING, text, "moved", (*fields, ("GPU_UUID", new))))
+    return written
 
 
 def _by_identity(devices: dict[str, str]) -> dict[str, str]:
-    """UUIDs to names; a device without UUID is known by its name."""
+    """UUID -> name; a device without UUID counts by its name."""
     return {uuid or name: name for name, uuid in devices.items()}
 
 

@@ -15,7 +15,7 @@ STATES = tuple(PRIORITY)
 
 
 class Measured(NamedTuple):
-    """What the daemon knows of itself and of the host. Times are seconds since the epoch; 0 is never."""
+    """What the daemon knows about itself and the host. Times are seconds since the epoch; 0 is never."""
 
     version: str
     """Of the program."""
@@ -23,7 +23,7 @@ class Measured(NamedTuple):
     """"" until the first probe has ended: then each state is 0."""
     heartbeat_s: float
     since_s: float = 0.0
-    """When the state became what it is."""
+    """When the state began."""
     probed_s: float = 0.0
     probe_duration_s: float = 0.0
     module: str = ""
@@ -31,11 +31,11 @@ class Measured(NamedTuple):
     host_gpus: tuple[tuple[str, int], ...] = ()
     """How many NVIDIA GPUs each kernel driver has; the name is "" for those that have none."""
     expected_gpus: int = 0
-    """0: nobody said how many there should be."""
+    """0: not configured."""
     spec_devices: tuple[tuple[str, int], ...] = ()
     """How many devices of each kind containers can have: `gpu` (whole, or cut into slices) and `mig`."""
     device_uuids: tuple[tuple[str, str], ...] = ()
-    """Name and UUID of each device; empty unless somebody asked for them: they are one more series for each GPU."""
+    """Name and UUID of each device; empty unless configured: they are one more series for each GPU."""
     is_up_to_date: bool = False
     """There is a spec, and the last probe published or confirmed it."""
     sha256: str = ""
@@ -83,8 +83,8 @@ def _about(of: Measured) -> Iterator[Family]:
     yield _gauge("driver_info", help_, _info(module=of.module, libraries=of.libraries))
     states = tuple(((("state", state),), float(state == of.state)) for state in STATES)
     yield _gauge("state", "1 for the state that the host is in, 0 for the others.", states)
-    yield _gauge("heartbeat_timestamp_seconds", "When the daemon last said that it lives.", _one(of.heartbeat_s))
-    yield _gauge("state_since_timestamp_seconds", "When the state became what it is.", _moment(of.since_s))
+    yield _gauge("heartbeat_timestamp_seconds", "When the daemon last wrote this file.", _one(of.heartbeat_s))
+    yield _gauge("state_since_timestamp_seconds", "When the state began.", _moment(of.since_s))
     yield _gauge("last_probe_timestamp_seconds", "When the last probe ended.", _moment(of.probed_s))
     duration = _one(of.probe_duration_s) if of.probed_s else ()
     yield _gauge("last_probe_duration_seconds", "How long the last probe took, publishing included.", duration)
@@ -117,7 +117,9 @@ def _counters(of: Measured) -> Iterator[Family]:
     yield _counter("probes_total", "Probes that have ended since the daemon started.", results)
     yield _counter("published_total", "Specs published that differed from the one before.", _one(of.published))
     yield _counter("withdrawn_total", "Specs withdrawn.", _one(of.withdrawn))
-    yield _counter("restored_total", "Specs restored after somebody else overwrote or deleted them.", _one(of.restored))
+    yield _counter(
+        "restored_total", "Specs restored after something else overwrote or deleted them.", _one(of.restored)
+    )
     yield _counter("event_overflows_total", "Overflows of a kernel queue of events.", _one(of.overflows))
     yield _counter("stuck_total", "Probes that hung in the driver and could not be killed.", _one(of.stuck))
     yield _counter("reloads_total", "Reloads of the configuration.", _one(of.reloads))
@@ -136,7 +138,7 @@ def _one(value: float) -> tuple[Sample, ...]:
 
 
 def _moment(at_s: float) -> tuple[Sample, ...]:
-    """A moment that never was is no series: 0 would be an age of fifty years."""
+    """A moment that never was has no series: 0 would be an age of fifty years."""
     return _one(at_s) if at_s else ()
 
 
@@ -161,7 +163,7 @@ def _escaped(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """The collector takes UTF-8 alone, and a driver's texts may be anything."""
+    """The collector accepts only UTF-8, and a driver's texts may be anything."""
     return _escaped(text.encode("utf-8", "replace").decode()).replace('"', '\\"')
 
 

@@ -1,7 +1,7 @@
 """Labels for Node Feature Discovery's local source: `NAME=VALUE` lines, which become feature.node.kubernetes.io/NAME.
 
 Values are those that Kubernetes takes for labels: 63 characters of letters, digits, dashes, underscores and dots, with
-a letter or digit at both ends. What moves often is no label: each change is one more write to the API server.
+a letter or digit at both ends. What changes often is not a label: each change is a write to the API server.
 """
 
 import re
@@ -27,5 +27,5 @@ def text(of: Measured) -> str:
 
 
 def label(value: str) -> str:
-    """As Kubernetes takes it; "" where nothing is left."""
+    """The value as Kubernetes accepts it; "" if nothing is left."""
     return _ODD.sub("-", value)[:VALUE_AT_MOST].strip(_EDGES)

@@ -1,4 +1,4 @@
-"""state.json: what the daemon tells whoever asks, and how `status` words it. Version 1.
+"""state.json, the daemon's published state, and how `status` prints it. Version 1.
 
     {"version": 1, "pid": 812, "started": "2026-01-02T03:04:05Z", "stopped": "", "held": "", "state": "ready",
      "reason": "...", "since": "...", "repeated": 0,
@@ -29,10 +29,10 @@ class Counters(NamedTuple):
     published: int = 0
     withdrawn: int = 0
     restored: int = 0
-    """Times that what somebody else wrote over or took away was put back before a probe."""
+    """Specs that something else overwrote or deleted and that were restored without a probe."""
     triggers: int = 0
     overflows: int = 0
-    """Times that a kernel queue of events ran over and everything was looked at anew."""
+    """Overflows of a kernel queue of events, after which everything was probed again."""
     stuck: int = 0
     """Children that did not die."""
     reloads: int = 0
@@ -44,20 +44,20 @@ class Life(NamedTuple):
     pid: int
     started: str
     since: str = ""
-    """When the state became what it is."""
+    """When the state began."""
     probed: str = ""
     """When the last pass ended."""
     held: str = ""
-    """Until when no probe begins, because somebody asked for it; "" for nothing."""
+    """Until when a hold keeps probes from starting; "" for no hold."""
     stopped: str = ""
-    """When the daemon ended, "" while it runs; one that was killed cannot say so, but its pid is gone."""
+    """When the daemon ended, "" while it runs. A killed one leaves it empty, but its pid is gone."""
     repeated: int = 0
     """Passes since then with the same state and reason, less one."""
     spec_changed: str = ""
     events: str = ""
-    """Where events come from: udev, or kernel where no udevd runs."""
+    """Where events come from: udev, or kernel if no udevd runs."""
     note: str = ""
-    """What is the matter with the daemon itself, "" for nothing."""
+    """Problems of the daemon itself, "" for none."""
     counters: Counters = Counters()
 
 
@@ -87,43 +87,46 @@ def document(done: Pass, life: Life) -> dict[str, Any]:
     }
 
 
-def is_one(told: object) -> bool:
-    """Whether this has what those who wait for a daemon look at: enough to be one of any release."""
-    if not isinstance(told, dict):
+def is_one(document: object) -> bool:
+    """Whether this has the keys that clients wait for, which every release has."""
+    if not isinstance(document, dict):
         return False
-    texts = (told.get(key, "") for key in ("state", "reason", "held"))
-    counters = told.get("counters")
-    numbers = (told.get("pid"), counters.get("reloads") if isinstance(counters, dict) else None)
+    texts = (document.get(key, "") for key in ("state", "reason", "held"))
+    counters = document.get("counters")
+    numbers = (document.get("pid"), counters.get("reloads") if isinstance(counters, dict) else None)
     return all(isinstance(text, str) for text in texts) and all(
         type(number) is int and 0 <= number < 1 << 63 for number in numbers
     )
 
 
-def exit_status(told: dict[str, Any]) -> int:
+def exit_status(document: dict[str, Any]) -> int:
     """As for oneshot. Of a document that may be damaged."""
-    found = told.get("findings")
+    found = document.get("findings")
     severities = [one.get("severity") for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-    return states.exit_status(str(told.get("state")), [Finding(str(one), "", "") for one in severities])
+    return states.exit_status(str(document.get("state")), [Finding(str(one), "", "") for one in severities])
 
 
-def worded(told: dict[str, Any], alive: bool) -> str:
-    """For a person, ten seconds. Raises KeyError, TypeError or ValueError where `told` is no such document."""
-    driver, spec, last = told["driver"], told["spec"], told["last_pass"]
+def worded(document: dict[str, Any], alive: bool) -> str:
+    """The output of `status`. Raises KeyError, TypeError or ValueError if `document` is not such a document."""
+    driver, spec, last = document["driver"], document["spec"], document["last_pass"]
     lines = [
-        f"{told['state']}: {told['reason']}",
-        f"  since    {told['since']}"
-        + (f", seen {told['repeated'] + 1} times" if told["repeated"] and told["state"] != "ready" else ""),
+        f"{document['state']}: {document['reason']}",
+        f"  since    {document['since']}"
+        + (f", seen {document['repeated'] + 1} times" if document["repeated"] and document["state"] != "ready" else ""),
         f"  spec     {spec['path']}, " + (f"changed {spec['changed']}" if spec["stands"] else "none"),
         f"  driver   module {driver['module'] or 'not loaded'}, libraries {driver['libraries'] or 'unknown'}",
         f"  probed   {last['at']}, {last['duration_ms']} ms ({', '.join(last['triggers']) or 'asked'})",
-        f"  daemon   pid {told['pid']}, events from {told['events'] or 'nowhere'}" + ("" if alive else ", NOT RUNNING"),
+        f"  daemon   pid {document['pid']}, events from {document['events'] or 'nowhere'}"
+        + ("" if alive else ", NOT RUNNING"),
     ]
-    lines += [f"  device   {device['name']:<6} {device['uuid']}" for device in told["devices"]]
-    for finding in told["findings"]:
+    lines += [f"  device   {device['name']:<6} {device['uuid']}" for device in document["devices"]]
+    for finding in document["findings"]:
         hint = f"; {finding['hint']}" if finding["hint"] else ""
         lines.append(f"  {finding['severity']:<8} {finding['place']}: {finding['fact']}{hint}")
-    lines += [f"  held     no probe until {told['held']}; cdi-refreshd refresh ends it"] if told.get("held") else []
-    lines += [f"  note     {told['note']}"] if told["note"] else []
+    lines += (
+        [f"  held     no probe until {document['held']}; cdi-refreshd refresh ends it"] if document.get("held") else []
+    )
+    lines += [f"  note     {document['note']}"] if document["note"] else []
     return "\n".join(lines)
 
 
@@ -133,7 +136,7 @@ COLOURS = {"ready": GREEN, "no-gpu": GREEN, "failed": RED}
 
 
 def coloured(text: str) -> str:
-    """What `worded` made, for a terminal: the state, findings by their severity, and a daemon that does not run."""
+    """The lines of `worded` in colour, for a terminal: state, findings by severity, and a daemon that does not run."""
     first, *rest = text.split("\n")
     state, colon, reason = first.partition(":")
     lines = [f"{COLOURS.get(state, YELLOW)}{state}{PLAIN}{colon}{reason}"]

@@ -24,5 +24,5 @@ def words(event: Event) -> str:
 
 
 def restored(event: Event) -> str:
-    """What somebody else did to the spec, and what was done about it."""
+    """What something else did to the spec, and what was done about it."""
     return f"{printable(event.path)} {event.action.value}, not by us; restored as it was published"

@@ -103,11 +103,11 @@ def broken(chance: random.Random, machine: Made) -> Made:
     return machine
 
 
-def fault(machine: Made, told: str, shell: str = "", **changes) -> Made:
+def fault(machine: Made, reported: str, shell: str = "", **changes) -> Made:
     return machine._replace(
         case=machine.case | changes,
         shell=f"{machine.shell}{shell}\n" if shell else machine.shell,
-        faults=(*machine.faults, told),
+        faults=(*machine.faults, reported),
     )
 
 

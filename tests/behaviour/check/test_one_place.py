@@ -75,7 +75,7 @@ def test_our_spec_by_another_name_is_no_leftover(host):
     host.path("/etc/cdi").mkdir()
     host.path(OLD).symlink_to("/run/cdi/nvidia.yaml")
     host.clean_line()
-    assert host.run("adopt", "--yes").stdout == "nothing to put aside\n"
+    assert host.run("adopt", "--yes").stdout == "nothing to move aside\n"
 
 
 def test_other_kinds_of_the_same_vendor_are_nobodys_business(host):
@@ -85,7 +85,7 @@ def test_other_kinds_of_the_same_vendor_are_nobodys_business(host):
         "cdiVersion: 0.5.0", "cdiVersion: 0.6.0"))  # fmt: skip
     host.write("/etc/cdi/amd.json", AMD)
     host.clean_line()
-    assert host.run("adopt", "--yes").stdout == "nothing to put aside\n"
+    assert host.run("adopt", "--yes").stdout == "nothing to move aside\n"
 
 
 def test_a_document_that_runtimes_drop_is_reported_whosever_it_is(host):
@@ -180,7 +180,7 @@ def test_adopt_asks_and_without_a_terminal_refuses(host):
     copy(host, OLD)
     done = host.run("adopt")
     assert done.returncode == 2
-    assert done.stderr == "cdi-refreshd: adopt: there is no terminal to ask at; give --yes, or --dry-run\n"
+    assert done.stderr == "cdi-refreshd: adopt: cannot ask without a terminal; give --yes, or --dry-run\n"
     assert os.listdir(host.path("/etc/cdi")) == ["nvidia.yaml"]
 
 
@@ -225,7 +225,7 @@ def test_adopt_does_not_take_the_last_spec_away(host):
     host.path(SPEC).unlink()
     done = host.run("adopt", "--yes")
     assert done.returncode == 1
-    assert done.stderr.endswith(f"containers live by {OLD}; cdi-refreshd oneshot, then adopt\n")
+    assert done.stderr.endswith(f"containers depend on {OLD}; cdi-refreshd oneshot, then adopt\n")
     assert host.path(OLD).exists()
 
 
@@ -246,7 +246,7 @@ def test_adopt_tells_what_cannot_be_renamed_and_goes_on(host):
 def test_adopt_leaves_what_nobody_can_read(host):
     host.write(OLD, "kind: nvidia.com/gpu\n\tbroken")
     done = host.run("adopt", "--yes")
-    assert (done.returncode, done.stdout) == (0, "nothing to put aside\n")
+    assert (done.returncode, done.stdout) == (0, "nothing to move aside\n")
     assert f"{OLD}: " in done.stderr and "it stays" in done.stderr
     assert host.path(OLD).exists()
 

@@ -128,10 +128,10 @@ def test_a_spec_does_not_differ_from_itself(spec):
 
 @given(plain, plain)
 def test_specs_differ_where_anything_of_them_does(one, other):
-    told = differences(one, other)
-    assert bool(told) or set(one.container_edits.device_nodes) == set(other.container_edits.device_nodes)
-    assert bool(told) or {device.name for device in one.devices} == {device.name for device in other.devices}
-    assert all(text.isprintable() for text in told)
+    reported = differences(one, other)
+    assert bool(reported) or set(one.container_edits.device_nodes) == set(other.container_edits.device_nodes)
+    assert bool(reported) or {device.name for device in one.devices} == {device.name for device in other.devices}
+    assert all(text.isprintable() for text in reported)
     assert differences(one, None) == [f"a.example/cc={device.name} goes" for device in one.devices]
 
 

@@ -77,7 +77,7 @@ def test_modeset_that_was_not_there_when_the_spec_was_made(host):
     host.publish()
     host.become()
     assert host.one_fault() == (
-        "degraded", "/dev/nvidia-modeset", f"is not in the spec; Vulkan and EGL want it; {AGAIN}",
+        "degraded", "/dev/nvidia-modeset", f"is not in the spec; Vulkan and EGL need it; {AGAIN}",
     )  # fmt: skip
 
 

@@ -35,11 +35,11 @@ def patched(machine, code):
 
 
 class Running:
-    """A daemon in a machine, what it told systemd, and what it wrote to stderr."""
+    """A daemon in a machine, what it sent to systemd, and what it wrote to stderr."""
 
     def __init__(self, machine, config="", env=None, watchdog_s=0, prefix=()):
         """`prefix` goes before the command: `unshare -n` gives it a network of its own."""
-        self.machine, self.told = machine, []
+        self.machine, self.notified = machine, []
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         # By a path, since abstract names are a network's own; by a descriptor, since the path is too long for a socket.
         here = os.open(machine.path("/run"), os.O_PATH)
@@ -67,9 +67,9 @@ class Running:
     def hear(self, limit_s=0.0):
         """Everything that systemd was reported until now, waiting so long for more."""
         while select.select([self.manager], [], [], limit_s)[0]:
-            self.told += self.manager.recv(65536).decode().splitlines()
+            self.notified += self.manager.recv(65536).decode().splitlines()
             limit_s = 0.0
-        return self.told
+        return self.notified
 
     def until(self, condition, what="it never came"):
         ends_at = time.monotonic() + LIMIT_S

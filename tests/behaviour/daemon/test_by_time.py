@@ -160,8 +160,8 @@ def test_a_hold_reaches_a_daemon_whose_first_probe_is_under_way(machine, start):
     daemon.until(daemon.children)
     (child,) = daemon.children()
     os.kill(child, signal.SIGSTOP)  # it stays under way until the daemon was asked
-    told = machine.run([*PROGRAM, "status"])
-    assert (told.returncode, "the first probe has not ended" in told.stdout) == (1, True)
+    reported = machine.run([*PROGRAM, "status"])
+    assert (reported.returncode, "the first probe has not ended" in reported.stdout) == (1, True)
     with machine.popen([*PROGRAM, "hold", "600"], stderr=subprocess.PIPE, text=True) as asking:
         daemon.until(machine.path("/run/cdi-refreshd/hold").exists)
         os.kill(child, signal.SIGCONT)

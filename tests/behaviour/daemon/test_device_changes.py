@@ -10,7 +10,7 @@ pytestmark = pytest.mark.root
 FIRST, SECOND = (f"GPU-00000000-0000-4000-8000-{number:012x}" for number in (0, 1))
 
 
-def told(daemon):
+def device_changes(daemon):
     return [line.partition("devices: ")[2] for line in daemon.journal().splitlines() if "devices: " in line]
 
 
@@ -23,7 +23,7 @@ def test_a_probe_that_failed_took_no_device_away(machine, start):
     machine.become(CASE)
     daemon.process.send_signal(signal.SIGHUP)
     daemon.until(lambda: daemon.state()["state"] == "ready")
-    assert told(daemon) == []
+    assert device_changes(daemon) == []
 
 
 def test_the_last_gpus_are_reported_when_they_go_and_when_they_come_back(machine, start):
@@ -35,5 +35,5 @@ def test_the_last_gpus_are_reported_when_they_go_and_when_they_come_back(machine
     machine.become(CASE)
     daemon.process.send_signal(signal.SIGHUP)
     daemon.until_devices("0", "1")
-    daemon.until(lambda: len(told(daemon)) == 2)
-    assert told(daemon) == [f"- 0 ({FIRST}), - 1 ({SECOND})", f"+ 0 ({FIRST}), + 1 ({SECOND})"]
+    daemon.until(lambda: len(device_changes(daemon)) == 2)
+    assert device_changes(daemon) == [f"- 0 ({FIRST}), - 1 ({SECOND})", f"+ 0 ({FIRST}), + 1 ({SECOND})"]

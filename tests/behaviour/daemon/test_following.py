@@ -170,7 +170,7 @@ def test_the_spec_stays_when_the_daemon_stops_and_when_it_starts_again(machine, 
     daemon = ready(start)
     before = machine.path(SPEC).stat()
     assert daemon.stop() == 0
-    assert "STOPPING=1" in daemon.told
+    assert "STOPPING=1" in daemon.notified
     again = ready(start)
     again.until_quiet()
     after = machine.path(SPEC).stat()

@@ -57,7 +57,7 @@ def test_reload_says_so_with_the_time_and_is_done_when_the_pass_is(start):
     daemon.configure("[generate]\nclass = accel\n")
     daemon.signal(signal.SIGHUP)
     daemon.until(lambda: "READY=1" in daemon.hear()[heard:])
-    later = daemon.told[heard:]
+    later = daemon.notified[heard:]
     assert later.index("RELOADING=1") < later.index("READY=1")
     assert any(line.startswith("MONOTONIC_USEC=") for line in later)
     assert "kind: nvidia.com/accel" in daemon.machine.path(SPEC).read_text()
@@ -184,7 +184,7 @@ def test_readiness_waits_for_no_driver_where_every_gpu_has_another(machine, star
 
 def test_a_boot_that_may_wait_long_is_granted_the_time(start):
     daemon = ready(start, config="[daemon]\nready-wait = 10min\n")
-    assert "EXTEND_TIMEOUT_USEC=630000000" in daemon.told
+    assert "EXTEND_TIMEOUT_USEC=630000000" in daemon.notified
 
 
 def test_who_reads_the_state_sees_that_the_daemon_has_ended(start):
@@ -252,9 +252,9 @@ def test_a_second_daemon_refuses_to_run(machine, start):
 def test_status_and_refresh_speak_for_the_daemon(machine, start):
     assert machine.run([*PROGRAM, "refresh"]).returncode == 1
     daemon = ready(start)
-    told = machine.run([*PROGRAM, "status"])
-    assert told.returncode == 0
-    assert told.stdout.startswith("ready: 2 GPUs")
+    reported = machine.run([*PROGRAM, "status"])
+    assert reported.returncode == 0
+    assert reported.stdout.startswith("ready: 2 GPUs")
     asked = machine.run([*PROGRAM, "refresh"])
     assert (asked.returncode, "ready: 2 GPUs" in asked.stderr) == (0, True)
     assert daemon.state()["counters"]["reloads"] == 1

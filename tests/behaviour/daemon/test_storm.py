@@ -43,7 +43,7 @@ def send(daemon, count, action="change"):
 def test_one_uevent_is_enough(machine, daemon):
     machine.become(ONE_LEFT)
     daemon.until_quiet()
-    assert daemon.devices() == {"0", "1"}, "something else than a uevent told"
+    assert daemon.devices() == {"0", "1"}, "something else than a uevent reported"
     send(daemon, 1, "remove")
     daemon.until_devices("0")
 

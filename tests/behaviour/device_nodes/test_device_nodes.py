@@ -67,9 +67,9 @@ def links(machine):
 def test_a_dry_run_tells_every_step_and_takes_none(machine):
     done = host_nodes(machine, "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")
-    told = done.stdout.splitlines()
-    assert {line.partition(":")[0] for line in told if not line.startswith("/dev/char")} == set(NODES)
-    assert "/dev/char/511:1: link to ../nvidia-caps/nvidia-cap1: is missing" in told
+    reported = done.stdout.splitlines()
+    assert {line.partition(":")[0] for line in reported if not line.startswith("/dev/char")} == set(NODES)
+    assert "/dev/char/511:1: link to ../nvidia-caps/nvidia-cap1: is missing" in reported
     assert nodes(machine) == {}
     assert not machine.path("/dev/char").exists()
 

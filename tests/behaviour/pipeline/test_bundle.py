@@ -181,9 +181,9 @@ def test_a_bundle_has_what_a_report_needs(host):
 
 
 def test_a_bundle_has_no_contents_of_other_files(host):
-    told = {"/etc/vulkan/icd.d/nvidia_icd.json": "secret-1", "/etc/OpenCL/vendors/nvidia.icd": "secret-2"}
-    told |= {"/etc/cdi/other.yaml": "secret-3", "/etc/nvidia-container-runtime/config.toml": "# secret-4\n"}
-    host.become(case(GPU, add=told))
+    reported = {"/etc/vulkan/icd.d/nvidia_icd.json": "secret-1", "/etc/OpenCL/vendors/nvidia.icd": "secret-2"}
+    reported |= {"/etc/cdi/other.yaml": "secret-3", "/etc/nvidia-container-runtime/config.toml": "# secret-4\n"}
+    host.become(case(GPU, add=reported))
     assert "secret" not in host.run("bundle", check=True).stdout
 
 

@@ -107,12 +107,12 @@ def test_firmware_has_its_microcode_beside_it(host):
     assert found == ["gsp_ga10x.bin", "gsp_tu10x.bin", "ucodes_ga10x.bin"]
 
 
-@pytest.mark.parametrize("told", ["/run/nvidia/driver/opt/firmware", "/opt/firmware/", "/opt/firmware"])
-def test_a_firmware_directory_that_lies_below_the_driver_root_already_is_taken_as_it_is(host, told):
+@pytest.mark.parametrize("reported", ["/run/nvidia/driver/opt/firmware", "/opt/firmware/", "/opt/firmware"])
+def test_a_firmware_directory_that_lies_below_the_driver_root_already_is_taken_as_it_is(host, reported):
     root = "/run/nvidia/driver"
     image = f"{root}/opt/firmware/nvidia/{VERSION}/gsp_ga10x.bin"
     parameter = "/sys/module/firmware_class/parameters/path"
-    host.become(case(GPU, driver_root=root, add={image: "gsp", parameter: f"{told}\n"}))
+    host.become(case(GPU, driver_root=root, add={image: "gsp", parameter: f"{reported}\n"}))
     assert image in host.generate("--driver-root", root, "--dev-root", "/").mounts().values()
 
 

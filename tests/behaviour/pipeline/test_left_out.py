@@ -81,9 +81,9 @@ def test_where_every_gpu_fails_the_last_good_spec_stays(host):
     host.become(THREE | {"nvml": ["fail nvmlDeviceGetUUID 15"]})
     done = host.oneshot()
     assert (done.returncode, state_of(done)) == (1, "failed")
-    (told,) = lines(done)
-    assert "no GPU can be used: GPU 0, GPU 1, GPU 2: does not answer" in told
-    assert "left out" not in told
+    (reported,) = lines(done)
+    assert "no GPU can be used: GPU 0, GPU 1, GPU 2: does not answer" in reported
+    assert "left out" not in reported
     assert host.identity() == before
 
 
@@ -207,7 +207,7 @@ def test_a_missing_control_node_is_reported_by_its_weight(host, node, state):
 def test_a_control_node_whose_module_is_loaded_is_missed_whatever_its_weight(host):
     host.become(case(GPU, nodes=["ctl", "uvm", "uvm-tools"], add={"/sys/module/nvidia_modeset/x": ""}))
     assert (
-        "/dev/nvidia-modeset: is missing; Vulkan and EGL want it; nvidia-modprobe makes it" in lines(host.oneshot())[0]
+        "/dev/nvidia-modeset: is missing; Vulkan and EGL need it; nvidia-modprobe makes it" in lines(host.oneshot())[0]
     )
 
 
@@ -220,9 +220,11 @@ def test_a_gpu_that_is_bound_and_that_nvml_does_not_list_is_named_by_its_address
     finally:
         host.become(case())
     assert (done.returncode, state_of(done)) == (5, "degraded")
-    told = "GPU 0000:02:00.0: is bound to the nvidia driver, and NVML does not list it, so it is left out; see dmesg"
-    assert told in lines(done)[0]
-    assert said[0].startswith(told)
+    reported = (
+        "GPU 0000:02:00.0: is bound to the nvidia driver, and NVML does not list it, so it is left out; see dmesg"
+    )
+    assert reported in lines(done)[0]
+    assert said[0].startswith(reported)
     assert host.published().names() == ["0", "1", UUID.format(0), UUID.format(2), "all"]
 
 

@@ -50,7 +50,7 @@ def test_a_gpu_whose_answer_cannot_be_true_is_left_out_and_named_and_the_others_
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "reported"),
     [
         (["number nvmlDeviceGetMinorNumber 0"], "cannot be true about 2 of 3 devices"),
         ([f"text nvmlDeviceGetUUID -1 {UUID.format(0)}"], "cannot be true about 2 of 3 devices"),
@@ -58,14 +58,14 @@ def test_a_gpu_whose_answer_cannot_be_true_is_left_out_and_named_and_the_others_
         (["number nvmlDeviceGetCount_v2 2000000000"], "counts 2000000000 GPUs, and the driver has numbers for 248"),
     ],
 )
-def test_where_most_of_it_cannot_be_true_nothing_is_believed_and_the_spec_stays(host, said, told):
+def test_where_most_of_it_cannot_be_true_nothing_is_believed_and_the_spec_stays(host, said, reported):
     host.become(THREE)
     host.oneshot()
     before = host.identity()
     host.become(THREE | {"nvml": said})
     done = host.oneshot()
     assert (done.returncode, state_of(done)) == (1, "failed"), done.stderr
-    assert told in lines(done)[0]
+    assert reported in lines(done)[0]
     assert host.identity() == before
 
 
@@ -103,7 +103,7 @@ def test_whatever_nvml_calls_its_error_it_is_one_line(host, words):
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "reported"),
     [
         ("rm /dev/nvidia1; mknod /dev/nvidia1 c 195 0", "/dev/nvidia1 has the number 195:0"),
         (
@@ -112,14 +112,14 @@ def test_whatever_nvml_calls_its_error_it_is_one_line(host, words):
         ),
     ],
 )
-def test_a_node_with_the_number_of_another_is_no_node_of_that_gpu(host, command, told):
+def test_a_node_with_the_number_of_another_is_no_node_of_that_gpu(host, command, reported):
     host.become(THREE)
     host.shell(command)
     try:
         done = host.oneshot()
     finally:
         host.become(case())
-    assert told in done.stderr
+    assert reported in done.stderr
     assert len(indices(host.published())) == len(OTHERS)
 
 

@@ -106,8 +106,8 @@ CONFIGS = [
         2,
         "config.toml: nvidia-container-cli.root: 'nowhere' is not an abs",
     ),
-    ("[nvidia-container-cli\n", 0, "config.toml': is passed over ("),
-    ("nvidia-container-cli = 3\n", 0, "config.toml': is passed over ("),
+    ("[nvidia-container-cli\n", 0, "config.toml': is ignored ("),
+    ("nvidia-container-cli = 3\n", 0, "config.toml': is ignored ("),
     ("[nvidia-container-cli]\nroot = 3\n", 0, ""),
     ("", 0, ""),
 ]
@@ -148,7 +148,7 @@ def test_a_named_configuration_that_is_no_file_is_reported_and_not_waited_for(ho
     make = {"missing": ":", "fifo": "mkfifo", "directory": "mkdir"}[kind]
     host.shell(f"rm -rf /run/odd; {make} /run/odd")
     done = host.run("generate", "--config", "/run/odd")
-    assert (done.returncode, lines(done)) == (0, ["'/run/odd': is passed over (no such file)"])
+    assert (done.returncode, lines(done)) == (0, ["'/run/odd': is ignored (no such file)"])
 
 
 @pytest.mark.parametrize(
@@ -273,8 +273,8 @@ def test_a_damaged_library_cache_does_no_harm_where_it_is_not_needed(host):
     ("content", "fact"),
     [
         ("", "is empty"),
-        ("#!/bin/sh\n", "is no ELF file"),
-        ("\x7fELF", "is no ELF file"),
+        ("#!/bin/sh\n", "is not an ELF file"),
+        ("\x7fELF", "is not an ELF file"),
         ("\x7fELF\2\1\1" + "\0" * 57, "is a 64-bit library for another processor than"),
     ],
     ids=["empty", "script", "cut", "header"],

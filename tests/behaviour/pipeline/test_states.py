@@ -247,7 +247,7 @@ def test_without_sysfs_generate_says_what_is_left_out(host):
 def test_a_wait_that_is_no_time_is_refused(host, seconds):
     done = host.oneshot(f"--wait={seconds}")
     assert done.returncode == 2
-    assert lines(done) == [f"--wait: '{seconds}' is no number of seconds; write it as in --wait 60"]
+    assert lines(done) == [f"--wait: '{seconds}' is not a number of seconds; write it like --wait 60"]
 
 
 def test_a_wait_ends_at_its_deadline_with_the_state_of_then(host):

@@ -83,12 +83,12 @@ class Listener(Process):
 
     def until(self, last):
         """The words of all events up to the one that contains `last`."""
-        told, deadline = [], time.monotonic() + LIMIT_S
+        reported, deadline = [], time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:
-            told.append(self.hear())
-            if last in told[-1]:
-                return told
-        raise AssertionError(f"{last} is not told, but {told}")
+            reported.append(self.hear())
+            if last in reported[-1]:
+                return reported
+        raise AssertionError(f"{last} is not reported, but {reported}")
 
 
 @contextlib.contextmanager

@@ -35,25 +35,25 @@ def readable(events):
 
 def burst(events, udevd):
     udevd.send(10_000)
-    return {"told": len({words(event) for event in events.read()})}
+    return {"reported": len({words(event) for event in events.read()})}
 
 
 def overflow(events, udevd):
     """Twice: the socket that is made anew overflows and recovers like the first."""
-    descriptor, told = events.fileno(), []
+    descriptor, reported = events.fileno(), []
     for _ in range(2):
         udevd.send(1000)
         was_readable = readable(events)
-        told.append([words(event) for event in events.read()])
-        told[-1] += [was_readable, readable(events)]
+        reported.append([words(event) for event in events.read()])
+        reported[-1] += [was_readable, readable(events)]
     udevd.send(1, first=0xFFFF)
     after = [words(event) for event in events.read()]
-    return {"told": told, "after": after, "same_descriptor": descriptor == events.fileno()}
+    return {"reported": reported, "after": after, "same_descriptor": descriptor == events.fileno()}
 
 
 def noise(events, udevd):
     udevd.send(10_000, "block")
-    return {"readable": readable(events), "told": len(events.read())}
+    return {"readable": readable(events), "reported": len(events.read())}
 
 
 def main(case, source, buffer_bytes):

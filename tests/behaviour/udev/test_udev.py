@@ -75,9 +75,9 @@ def test_ten_thousand_uevents_in_a_burst_are_all_told(devices):
     with listener(devices) as events:
         sender = threading.Thread(target=send_many, args=(devices, 10_000))
         sender.start()
-        told = events.until("270f:00:00.0")
+        reported = events.until("270f:00:00.0")
         sender.join()
-    assert len(set(told)) == 10_000
+    assert len(set(reported)) == 10_000
 
 
 def send_many(devices, count):
@@ -102,15 +102,15 @@ def on_netlink(case, source, buffer_bytes):
 
 def test_a_burst_that_nobody_reads_meanwhile_is_reported_whole_or_as_an_overflow():
     found = on_netlink("burst", "udev", udev.BUFFER_BYTES)
-    assert found["overflows"] == (0 if found["told"] == 10_000 else 1)
+    assert found["overflows"] == (0 if found["reported"] == 10_000 else 1)
     if os.geteuid() == 0:  # others may not have the large buffer
-        assert found["told"] == 10_000
+        assert found["reported"] == 10_000
 
 
 @pytest.mark.parametrize("source", ["udev", "kernel"])
 def test_an_overflow_is_reported_and_counted_and_what_comes_after_it_is_heard(source):
     found = on_netlink("overflow", source, 4096)
-    assert found["told"] == [["overflow: events are lost, so everything is probed anew", True, False]] * 2
+    assert found["reported"] == [["overflow: events are lost, so everything is probed again", True, False]] * 2
     assert found["overflows"] == 2
     assert found["same_descriptor"]
     if source == "udev":  # that a message is the kernel's cannot be made up
@@ -118,7 +118,7 @@ def test_an_overflow_is_reported_and_counted_and_what_comes_after_it_is_heard(so
 
 
 def test_other_subsystems_are_kept_out_by_the_kernel():
-    assert on_netlink("noise", "udev", 4096) == {"readable": False, "told": 0, "overflows": 0, "faults": []}
+    assert on_netlink("noise", "udev", 4096) == {"readable": False, "reported": 0, "overflows": 0, "faults": []}
 
 
 @pytest.mark.root

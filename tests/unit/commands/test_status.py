@@ -58,7 +58,7 @@ def test_check_prints_one_line_and_exits_as_a_nagios_plugin(daemon, capsys, stat
 def test_check_knows_nothing_of_a_daemon_that_was_killed_whatever_its_file_says(files, capsys):
     said("ready")
     assert status.run(["--check"]) == 2
-    assert capsys.readouterr().out == "Unknown cdi-refreshd does not run here\n"
+    assert capsys.readouterr().out == "Unknown cdi-refreshd is not running\n"
 
 
 def test_check_knows_nothing_of_a_daemon_that_hangs(daemon, capsys):
@@ -112,9 +112,12 @@ def test_watch_prints_what_has_changed_and_nothing_else(daemon, capsys):
     document()
     with pytest.raises(KeyboardInterrupt):
         status.watch(pause)
-    told = capsys.readouterr().out
-    assert [line for line in told.splitlines() if line.endswith(": 2 GPUs")] == ["ready: 2 GPUs", "degraded: 2 GPUs"]
-    assert "\033" not in told, "colours where there is no terminal"
+    reported = capsys.readouterr().out
+    assert [line for line in reported.splitlines() if line.endswith(": 2 GPUs")] == [
+        "ready: 2 GPUs",
+        "degraded: 2 GPUs",
+    ]
+    assert "\033" not in reported, "colours where there is no terminal"
 
 
 def test_watch_goes_on_where_the_daemon_has_not_written_yet(files, capsys):

@@ -126,7 +126,7 @@ def test_a_file_in_place_of_the_drop_ins_directory_is_reported(roots):
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "told"),
+    ("content", "line", "reported"),
     [
         (b"[generate]\n# gr\xfc\xdfe\n", ":2", "byte 0xfc is not UTF-8"),
         (b"[generate]\nmode = a\x00b\n", ":2", "there is no 'a\\x00b'"),
@@ -135,12 +135,12 @@ def test_a_file_in_place_of_the_drop_ins_directory_is_reported(roots):
         (b"#" * (1 << 21), "", "has more than 1048576 bytes"),
     ],
 )
-def test_junk_is_reported_with_its_place(roots, write, content, line, told):
+def test_junk_is_reported_with_its_place(roots, write, content, line, reported):
     path = write(0, "", content)
     with pytest.raises(BrokenConfiguration) as caught:
         config.load(roots=roots)
     assert caught.value.finding.place == path + line
-    assert told in str(caught.value) and len(str(caught.value)) < len(path) + 200
+    assert reported in str(caught.value) and len(str(caught.value)) < len(path) + 200
 
 
 def test_an_editor_s_byte_order_mark_is_no_part_of_the_text(roots, write):
@@ -331,13 +331,13 @@ def test_config_prints_what_can_be_read_back_and_where_each_value_came_from(run,
 def test_config_as_json_has_plain_values(run, write):
     path = write(0, "", "[generate]\ndevice-id = 0, 1\nno-all-device = yes\nodd = 1\n[daemon]\nsettle = 0.08s\n")
     status, out, err = run("config", "--json")
-    told = json.loads(out)
-    assert (status, told["version"], told["files"]) == (0, 1, [path])
-    assert told["settings"]["generate"]["device-id"] == {"value": ["0", "1"], "origin": f"{path}:2"}
-    assert told["settings"]["generate"]["no-all-device"]["value"] is True
-    assert told["settings"]["daemon"]["settle"]["value"] == 0.08
-    assert told["settings"]["daemon"]["log-level"] == {"value": "info", "origin": "default"}
-    assert [finding["place"] for finding in told["findings"]] == [f"{path}:4"]
+    reported = json.loads(out)
+    assert (status, reported["version"], reported["files"]) == (0, 1, [path])
+    assert reported["settings"]["generate"]["device-id"] == {"value": ["0", "1"], "origin": f"{path}:2"}
+    assert reported["settings"]["generate"]["no-all-device"]["value"] is True
+    assert reported["settings"]["daemon"]["settle"]["value"] == 0.08
+    assert reported["settings"]["daemon"]["log-level"] == {"value": "info", "origin": "default"}
+    assert [finding["place"] for finding in reported["findings"]] == [f"{path}:4"]
     assert err.count("\n") == 1
 
 

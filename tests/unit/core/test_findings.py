@@ -13,9 +13,9 @@ def test_what_says_the_same_of_several_is_one_line():
     assert together([OTHER, *LOST]) == "GPU 3: has no name; see dmesg"
 
 
-@pytest.mark.parametrize(("findings", "told"), [([*LOST, OTHER], LOST), ([OTHER, *LOST], [OTHER])])
-def test_who_has_the_line_knows_which_findings_it_tells(findings, told):
-    assert alike(findings) == tuple(told)
+@pytest.mark.parametrize(("findings", "expected"), [([*LOST, OTHER], LOST), ([OTHER, *LOST], [OTHER])])
+def test_who_has_the_line_knows_which_findings_it_tells(findings, expected):
+    assert alike(findings) == tuple(expected)
 
 
 def test_documents_have_of_a_finding_what_they_always_had():

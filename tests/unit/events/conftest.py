@@ -26,16 +26,16 @@ class Watched:
     def spec_dir(self, directory):
         self.watch(Watch(str(directory), ("nvidia*.yaml",), Kind.SPEC, EACH))
 
-    def told(self):
+    def events(self):
         """All that is reported of what happened until now."""
         mark = self.marks / f"{time.monotonic_ns()}"
         mark.touch()
-        told = []
+        reported = []
         for more in until(self.source):
-            told += more
+            reported += more
             if any(mark.name in line for line in more):
-                return [line for line in told if str(self.marks) not in line]
-        raise AssertionError(f"the mark is not told, but {told}")
+                return [line for line in reported if str(self.marks) not in line]
+        raise AssertionError(f"the mark is not reported, but {reported}")
 
 
 def until(source, limit_s=LIMIT_S):

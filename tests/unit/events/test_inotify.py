@@ -52,21 +52,21 @@ CHANGES = {
 def test_what_happens_to_a_spec_is_reported_with_its_path(watched, spec, change):
     watched.spec_dir(spec.parent)
     change(spec)
-    assert any(words.startswith(f"{spec} ") for words in watched.told())
+    assert any(words.startswith(f"{spec} ") for words in watched.events())
 
 
 def test_names_that_nobody_wants_tell_nothing(watched, cdi):
     watched.spec_dir(cdi)
     (cdi / "amd.yaml").write_text("x")
     (cdi / "nvidia.yml").mkdir()
-    assert watched.told() == []
+    assert watched.events() == []
 
 
 def test_reading_and_listing_tell_nothing(watched, spec):
     watched.spec_dir(spec.parent)
     spec.read_text()
     os.listdir(spec.parent)
-    assert watched.told() == []
+    assert watched.events() == []
 
 
 def test_a_device_node_that_a_program_had_open_for_writing_tells_nothing(watched, tmp_path):
@@ -75,7 +75,7 @@ def test_a_device_node_that_a_program_had_open_for_writing_tells_nothing(watched
     node.touch()
     watched.watch(Watch(str(tmp_path), ("nvidia*",), Kind.NODE, NONE))
     opened_for_writing(node)
-    assert watched.told() == []
+    assert watched.events() == []
 
 
 def test_a_node_that_gets_another_group_or_mode_is_reported(watched, tmp_path):
@@ -83,13 +83,13 @@ def test_a_node_that_gets_another_group_or_mode_is_reported(watched, tmp_path):
     node.touch()
     watched.watch(Watch(str(tmp_path), ("nvidia*",), Kind.NODE, NONE))
     node.chmod(0o660)
-    assert watched.told() == [f"{node} has other permissions or times (node)"]
+    assert watched.events() == [f"{node} has other permissions or times (node)"]
 
 
 def test_a_name_that_is_no_text_is_reported_in_ascii(watched, tmp_path):
     watched.watch(Watch(str(tmp_path), ("nvidia*",), Kind.NODE))
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/nvidia\xff\n")).mkdir()
-    (words,) = watched.told()
+    (words,) = watched.events()
     assert words.isprintable() and words.isascii()
 
 
@@ -112,7 +112,7 @@ def program(watched, tmp_path):
 @pytest.mark.parametrize("name", sorted(CHANGES.keys() - {"truncated by its path"}))
 def test_what_happens_to_the_file_that_a_watched_link_leads_to_is_reported(watched, program, name):
     CHANGES[name](program)
-    assert any(words.startswith(f"{program} ") for words in watched.told())
+    assert any(words.startswith(f"{program} ") for words in watched.events())
 
 
 def test_a_link_that_leads_elsewhere_is_followed_there(watched, program):
@@ -120,11 +120,11 @@ def test_a_link_that_leads_elsewhere_is_followed_there(watched, program):
     alternative = program.parents[1] / "alternatives" / "hook"
     alternative.unlink()
     alternative.symlink_to(other)
-    assert watched.told()
+    assert watched.events()
     other.write_text("1.20")
-    assert {words.split(" ")[0] for words in watched.told()} == {str(other)}
+    assert {words.split(" ")[0] for words in watched.events()} == {str(other)}
     program.write_text("1.18")
-    assert watched.told() == []
+    assert watched.events() == []
 
 
 def test_a_file_that_becomes_a_link_is_followed(watched, program):
@@ -132,17 +132,17 @@ def test_a_file_that_becomes_a_link_is_followed(watched, program):
     other = program.parents[1] / "alternatives" / "other"
     program.unlink()
     program.symlink_to(other)
-    assert watched.told()
+    assert watched.events()
     other.touch()
-    assert {words.split(" ")[0] for words in watched.told()} == {str(other)}
+    assert {words.split(" ")[0] for words in watched.events()} == {str(other)}
 
 
 def test_the_directory_of_a_links_end_may_come_later(watched, program):
     shutil.rmtree(program.parent)
-    assert watched.told()
+    assert watched.events()
     program.parent.mkdir()
     program.write_text("1.20")
-    assert any(words.startswith(f"{program} ") for words in watched.told())
+    assert any(words.startswith(f"{program} ") for words in watched.events())
 
 
 @pytest.mark.parametrize("target", ["hook", "other", "/", "..", "."])
@@ -151,7 +151,7 @@ def test_a_link_that_leads_nowhere_ends_nothing(watched, tmp_path, target):
     (tmp_path / "other").symlink_to("hook")
     watched.watch(Watch(str(tmp_path), ("hook",), Kind.HOOK))
     (tmp_path / "hook").unlink()
-    assert len(watched.told()) == 1
+    assert len(watched.events()) == 1
 
 
 # Publishing
@@ -162,7 +162,7 @@ def test_publishing_tells_of_the_spec_and_never_of_the_temporary(watched, cdi):
     watched.watch(*(watch for watch in watches(Choices(), path) if watch.kind is Kind.SPEC))
     atomic_file.publish(path, b"one")
     atomic_file.publish(path, b"two")
-    assert {words.split(" ")[0] for words in watched.told()} == {path}
+    assert {words.split(" ")[0] for words in watched.events()} == {path}
 
 
 def test_publishing_again_what_stands_tells_nothing(watched, cdi):
@@ -170,14 +170,14 @@ def test_publishing_again_what_stands_tells_nothing(watched, cdi):
     atomic_file.publish(path, b"one")
     watched.watch(*(watch for watch in watches(Choices(), path) if watch.kind is Kind.SPEC))
     atomic_file.publish(path, b"one")
-    assert watched.told() == []
+    assert watched.events() == []
 
 
 def test_publishing_where_the_directory_is_missing_tells_of_the_spec_alone(watched, tmp_path):
     path = str(tmp_path / "a" / "cdi" / "nvidia.yaml")
     watched.watch(*(watch for watch in watches(Choices(), path) if watch.kind is Kind.SPEC))
     atomic_file.publish(path, b"one")
-    assert {words.split(" ")[0] for words in watched.told()} == {path}
+    assert {words.split(" ")[0] for words in watched.events()} == {path}
 
 
 # Directories that come and go
@@ -187,9 +187,9 @@ def test_a_directory_that_is_made_later_is_watched_then(watched, tmp_path):
     later = tmp_path / "a" / "b" / "c"
     watched.spec_dir(later)
     later.mkdir(parents=True)
-    assert watched.told() == []  # an empty one is no news
+    assert watched.events() == []  # an empty one is no news
     (later / "nvidia.yaml").touch()
-    assert f"{later}/nvidia.yaml created (spec)" in watched.told()
+    assert f"{later}/nvidia.yaml created (spec)" in watched.events()
 
 
 def test_a_directory_that_comes_with_a_file_in_it_is_reported_by_the_file(watched, tmp_path):
@@ -198,26 +198,26 @@ def test_a_directory_that_comes_with_a_file_in_it_is_reported_by_the_file(watche
     (ready / "nvidia.yaml").touch()
     watched.spec_dir(tmp_path / "a" / "b")
     ready.parent.rename(tmp_path / "a")
-    assert watched.told() == [f"{tmp_path}/a/b/nvidia.yaml is there (spec)"]
+    assert watched.events() == [f"{tmp_path}/a/b/nvidia.yaml is there (spec)"]
 
 
 def test_a_directory_that_is_wiped_is_reported_and_found_again(watched, spec):
     watched.spec_dir(spec.parent)
     shutil.rmtree(spec.parent)
-    told = watched.told()
-    assert f"{spec} deleted (spec)" in told and f"{spec.parent} is gone (spec)" in told
+    reported = watched.events()
+    assert f"{spec} deleted (spec)" in reported and f"{spec.parent} is gone (spec)" in reported
     atomic_file.publish(str(spec), b"again")
-    assert watched.told() == [f"{spec} is there (spec)"]
+    assert watched.events() == [f"{spec} is there (spec)"]
     spec.unlink()
-    assert watched.told() == [f"{spec} deleted (spec)"]
+    assert watched.events() == [f"{spec} deleted (spec)"]
 
 
 def test_a_directory_whose_parents_are_wiped_too_is_found_again(watched, spec, tmp_path):
     watched.spec_dir(spec.parent)
     shutil.rmtree(tmp_path / "run")
-    watched.told()
+    watched.events()
     atomic_file.publish(str(spec), b"again")
-    assert watched.told() == [f"{spec} is there (spec)"]
+    assert watched.events() == [f"{spec} is there (spec)"]
 
 
 def test_a_directory_that_somebody_stands_in_is_found_gone_all_the_same(watched, cdi):
@@ -225,7 +225,7 @@ def test_a_directory_that_somebody_stands_in_is_found_gone_all_the_same(watched,
     watched.spec_dir(cdi)
     held = os.open(cdi, os.O_RDONLY)
     cdi.rmdir()
-    assert watched.told() == [f"{cdi} is gone (spec)"]
+    assert watched.events() == [f"{cdi} is gone (spec)"]
     os.close(held)
 
 
@@ -233,19 +233,19 @@ def test_a_directory_that_is_moved_away_and_replaced_is_another(watched, spec):
     watched.spec_dir(spec.parent)
     spec.parent.rename(spec.parent.with_name("old"))
     spec.parent.mkdir()
-    assert watched.told() == [f"{spec.parent} is another directory (spec)"]
+    assert watched.events() == [f"{spec.parent} is another directory (spec)"]
     (spec.parent.with_name("old") / "nvidia.yaml").unlink()
-    assert watched.told() == []
+    assert watched.events() == []
     spec.touch()
-    assert f"{spec} created (spec)" in watched.told()
+    assert f"{spec} created (spec)" in watched.events()
 
 
 def test_a_parent_that_is_moved_away_and_replaced_is_noticed(watched, spec, tmp_path):
     watched.spec_dir(spec.parent)
     (tmp_path / "run").rename(tmp_path / "old")
     atomic_file.publish(str(spec), b"again")
-    told = watched.told()
-    assert told[0] == f"{spec.parent} is another directory (spec)" and f"{spec} is there (spec)" in told
+    reported = watched.events()
+    assert reported[0] == f"{spec.parent} is another directory (spec)" and f"{spec} is there (spec)" in reported
 
 
 def test_a_path_through_a_symbolic_link_is_followed_and_so_is_the_link(watched, tmp_path, spec):
@@ -254,21 +254,21 @@ def test_a_path_through_a_symbolic_link_is_followed_and_so_is_the_link(watched, 
     seen = link / "cdi" / "nvidia.yaml"
     watched.spec_dir(seen.parent)
     spec.unlink()
-    assert watched.told() == [f"{seen} deleted (spec)"]
+    assert watched.events() == [f"{seen} deleted (spec)"]
     atomic_file.publish(str(tmp_path / "elsewhere" / "cdi" / "nvidia.yaml"), b"x")
     link.unlink()
     link.symlink_to(tmp_path / "elsewhere")
-    assert f"{seen} is there (spec)" in watched.told()
+    assert f"{seen} is there (spec)" in watched.events()
 
 
 def test_links_in_a_circle_are_a_directory_that_is_not_there(watched, tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     watched.spec_dir(tmp_path / "a" / "cdi")
-    assert watched.told() == []
+    assert watched.events() == []
     (tmp_path / "b").unlink()
     atomic_file.publish(str(tmp_path / "b" / "cdi" / "nvidia.yaml"), b"x")
-    assert watched.told() == [f"{tmp_path}/a/cdi/nvidia.yaml is there (spec)"]
+    assert watched.events() == [f"{tmp_path}/a/cdi/nvidia.yaml is there (spec)"]
 
 
 def test_a_file_where_the_directory_should_be_is_waited_out(watched, tmp_path):
@@ -276,7 +276,7 @@ def test_a_file_where_the_directory_should_be_is_waited_out(watched, tmp_path):
     watched.spec_dir(tmp_path / "cdi")
     (tmp_path / "cdi").unlink()
     atomic_file.publish(str(tmp_path / "cdi" / "nvidia.yaml"), b"x")
-    assert watched.told() == [f"{tmp_path}/cdi/nvidia.yaml is there (spec)"]
+    assert watched.events() == [f"{tmp_path}/cdi/nvidia.yaml is there (spec)"]
 
 
 def test_two_watches_of_one_directory_each_tell_their_own(watched, tmp_path):
@@ -285,7 +285,7 @@ def test_two_watches_of_one_directory_each_tell_their_own(watched, tmp_path):
     )
     (tmp_path / "nvidia0").touch()
     (tmp_path / "nvidia.conf").touch()
-    assert [words for words in watched.told() if "created" in words] == [
+    assert [words for words in watched.events() if "created" in words] == [
         f"{tmp_path}/nvidia0 created (node)",
         f"{tmp_path}/nvidia.conf created (configuration)",
     ]
@@ -295,7 +295,7 @@ def test_one_event_is_reported_once_where_two_paths_lead_there(watched, tmp_path
     (tmp_path / "var").symlink_to("run")
     watched.watch(*(Watch(str(tmp_path / way / "cdi"), ("nvidia*",), Kind.SPEC) for way in ("run", "var")))
     (cdi / "nvidia.yaml").mkdir()
-    assert watched.told() == [f"{cdi}/nvidia.yaml created (spec)"]
+    assert watched.events() == [f"{cdi}/nvidia.yaml created (spec)"]
 
 
 def test_what_is_no_longer_wanted_is_no_longer_told_and_what_stays_is_not_missed(watched, tmp_path, spec):
@@ -304,8 +304,8 @@ def test_what_is_no_longer_wanted_is_no_longer_told_and_what_stays_is_not_missed
     shutil.rmtree(spec.parent)  # not read before the next
     watched.watch(kept)
     (tmp_path / "old").mkdir()
-    assert f"{spec.parent} is gone (spec)" in watched.told()
-    assert watched.told() == []
+    assert f"{spec.parent} is gone (spec)" in watched.events()
+    assert watched.events() == []
     held = kernel_watches(watched.source)
     watched.watch()
     assert 0 < kernel_watches(watched.source) < held
@@ -333,7 +333,7 @@ from cdi_refreshd.core.refresh.watch_list import Watch
 from cdi_refreshd.events.inotify import DirectoryWatches
 def mount(directory):
     subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
-def told():
+def reported():
     assert select.select([source], [], [], 20)[0]
     return [words(event) for event in source.read()]
 mount("/mnt")
@@ -341,11 +341,11 @@ os.mkdir("/mnt/cdi")
 source = DirectoryWatches()
 source.watch((Watch("/mnt/cdi", ("nvidia*",), Kind.SPEC),))
 mount("/mnt/cdi")
-print(told())
+print(reported())
 open("/mnt/cdi/nvidia.yaml", "w").close()
-print(told())
+print(reported())
 subprocess.run(["umount", "/mnt/cdi"], check=True)
-print(told())
+print(reported())
 """
 
 
@@ -360,10 +360,10 @@ def in_a_namespace(kind, script):
 
 
 @pytest.mark.parametrize(
-    ("limit", "count", "told"),
+    ("limit", "count", "reported"),
     [("watches", 2, "max_user_watches"), ("instances", 0, "max_user_instances")],
 )
-def test_a_limit_of_the_kernel_is_a_fault_that_names_the_hint_until_it_is_raised(tmp_path, limit, count, told):
+def test_a_limit_of_the_kernel_is_a_fault_that_names_the_hint_until_it_is_raised(tmp_path, limit, count, reported):
     (tmp_path / "cdi").mkdir()
     script = f"""
 from pathlib import Path
@@ -380,7 +380,7 @@ source.watch(wanted)
 print(source.faults)
 """
     first, second = in_a_namespace("-p", script).splitlines()
-    assert told in first and first.endswith(",) []") and second == "()"
+    assert reported in first and first.endswith(",) []") and second == "()"
 
 
 def test_an_overflow_is_reported_counted_and_survived(watched, spec):
@@ -393,7 +393,7 @@ def test_an_overflow_is_reported_counted_and_survived(watched, spec):
     assert OVERFLOW in watched.source.read()
     assert watched.source.overflows == 1
     spec.touch()
-    assert f"{spec} created (spec)" in watched.told()
+    assert f"{spec} created (spec)" in watched.events()
 
 
 def test_a_flood_of_foreign_names_wakes_us_seldom_and_hides_nothing(tmp_path):

@@ -117,9 +117,9 @@ def test_as_json_a_line_is_one_object_with_its_fields(capfd):
     fields = (("CDI_STATE", "ready"), ("GPU_UUID", "GPU-1"), ("GPU_UUID", "GPU-2"), ("CDI_DEVICE", "0"))
     Journal(form="json").write(Line(INFO, "two\nlines", "published", fields))
     (line,) = capfd.readouterr().err.splitlines()
-    told = json.loads(line)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told.pop("time"))
-    assert told == {
+    reported = json.loads(line)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", reported.pop("time"))
+    assert reported == {
         "level": "info",
         "message": "two\nlines",
         "message_id": MESSAGE_IDS["published"],

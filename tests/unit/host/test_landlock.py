@@ -28,14 +28,14 @@ def restricted(below, *attempts):
 
     def work():
         assert change_only_below(below)
-        told = []
+        reported = []
         for attempt in attempts:
             try:
                 attempt()
-                told.append("")
+                reported.append("")
             except OSError as error:
-                told.append(errno.errorcode[error.errno])
-        return ",".join(told).encode()
+                reported.append(errno.errorcode[error.errno])
+        return ",".join(reported).encode()
 
     return Child(work).answer(LONG_S).decode().split(",")
 
@@ -49,7 +49,7 @@ def test_it_changes_what_is_below_and_nothing_else(tmp_path):
     mine.mkdir()
     other.mkdir()
     (other / "there").write_text("whole")
-    told = restricted(
+    reported = restricted(
         [str(mine), "/nowhere"],
         write(mine / "new"),
         write(other / "new"),
@@ -62,8 +62,8 @@ def test_it_changes_what_is_below_and_nothing_else(tmp_path):
         lambda: socket.socket(socket.AF_UNIX).bind(str(other / "s")),
         (other / "there").read_text,
     )
-    assert told[0] == told[-1] == ""
-    assert set(told[1:-1]) <= {"EACCES", "EXDEV"}
+    assert reported[0] == reported[-1] == ""
+    assert set(reported[1:-1]) <= {"EACCES", "EXDEV"}
     assert (other / "there").read_text() == "whole"
     assert os.listdir(other) == ["there"]
 

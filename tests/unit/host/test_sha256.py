@@ -16,5 +16,5 @@ def test_it_is_what_everybody_calls_sha256(content):
 def test_openssl_is_loaded_only_where_python_has_none_of_its_own(missing):
     use = "print('_hashlib' in sys.modules, len(sha256.hexdigest(b'')))"
     code = f"import sys; {missing} from cdi_refreshd.host import sha256; {use}"
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert told == [str(bool(missing)), "64"]
+    reported = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert reported == [str(bool(missing)), "64"]

@@ -1,4 +1,4 @@
-"""From what the machine is to the spec that its containers need.
+"""From the inventory of a host to the spec that its containers need.
 
-Source: what NVIDIA's `nvidia-ctk cdi generate` 1.20 emits, and is deliberately different only where that one breaks.
+Source: what NVIDIA's `nvidia-ctk cdi generate` 1.20 emits, with differences only where that one fails.
 """

@@ -1,4 +1,4 @@
-"""One spec as the several that NVIDIA's generator makes of it where coherent GPUs are to be told apart."""
+"""Splits a spec as NVIDIA's generator does on hosts with coherent GPUs."""
 
 from collections.abc import Iterator
 

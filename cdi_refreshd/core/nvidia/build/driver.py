@@ -1,4 +1,4 @@
-"""Spec-level edits: what every container with a GPU gets of the driver."""
+"""Spec-level edits: the parts of the driver that every container with a GPU gets."""
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Mount
 from cdi_refreshd.core.config.generate_options import Choices
@@ -9,7 +9,7 @@ from cdi_refreshd.core.nvidia.build.places import Places, once
 from cdi_refreshd.core.nvidia.driver_paths import USUAL_PATH
 from cdi_refreshd.core.nvidia.inventory import Driver, Link
 
-# The container runtime of NVIDIA would inject GPUs a second time, were this not set.
+# Without this, NVIDIA's container runtime would inject the GPUs a second time.
 VOID = ContainerEdits(env=("NVIDIA_VISIBLE_DEVICES=void",))
 
 
@@ -66,12 +66,12 @@ def beside(driver: Driver, choices: Choices) -> ContainerEdits:
 
 
 def on_path(program: Mount) -> Mount:
-    """A program that lies where no container looks for one is given to it in /usr/bin."""
+    """A program outside of a container's PATH is mounted in /usr/bin."""
     directory, _, name = program.container_path.rpartition("/")
     return program if directory in USUAL_PATH else program._replace(container_path=f"/usr/bin/{name}")
 
 
 def found(driver: Driver, root: str, path: str, options: tuple[str, ...] = READ_ONLY) -> Mount:
-    """In the container by the path where it was found; from the host by one that the host can follow."""
+    """The container path is where it was found; the host path is one that the host can resolve."""
     real = next((link.target for link in driver.astray if link.path == path), path)
     return mount(root, path, options)._replace(host_path=real)

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def below(root: str, path: str) -> str:
-    """The path as it is within the root: where the container gets it."""
+    """The path relative to the root: its path in the container."""
     return path[len(root) :] if root != "/" and path.startswith(f"{root}/") else path
 
 
@@ -27,7 +27,7 @@ def config_mount(config: Config) -> Mount:
 
 
 def nodes(found: Iterable[Node], choices: Choices) -> ContainerEdits:
-    """The nodes, and the groups that somebody in the container must be in to use them."""
+    """The nodes, and the groups that a user in the container needs to open them."""
     found = tuple(found)
     gids: tuple[int, ...] = ()
     if "no-additional-gids-for-device-nodes" not in choices.feature_flags:
@@ -53,7 +53,7 @@ def device_node(node: Node, choices: Choices) -> DeviceNode:
 
 
 def merged(*parts: ContainerEdits) -> ContainerEdits:
-    """Field by field, in order. Of what a container can have only one of there is none here, so nothing is lost."""
+    """Field by field, in order. None of these fields is one that a container can have only once."""
     return ContainerEdits(
         env=_joined(part.env for part in parts),
         device_nodes=_joined(part.device_nodes for part in parts),
@@ -76,7 +76,7 @@ def tidy(edits: ContainerEdits) -> ContainerEdits:
 
 
 def without(edits: ContainerEdits, common: ContainerEdits) -> ContainerEdits:
-    """Less what every device gets anyway, unless nothing would be left: an empty device is not valid."""
+    """Without what every device gets anyway, unless nothing would be left: an empty device is not valid."""
     less = edits._replace(
         env=_less(edits.env, common.env),
         device_nodes=_less(edits.device_nodes, common.device_nodes),
@@ -87,7 +87,7 @@ def without(edits: ContainerEdits, common: ContainerEdits) -> ContainerEdits:
 
 
 def finished(devices: Iterable[Device], common: ContainerEdits, all_device: bool) -> tuple[Device, ...]:
-    """The devices tidied, thinned out, ordered by name, and with `all` where it is wanted and not there."""
+    """The devices with their edits reduced, ordered by name, and with `all` if it is wanted and missing."""
     done = [_finished(device, common) for device in devices]
     if all_device and done and all(device.name != "all" for device in done):
         everything = merged(*(device.container_edits for device in done))

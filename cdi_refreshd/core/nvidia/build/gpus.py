@@ -1,4 +1,4 @@
-"""Devices of nvml mode: which GPUs and MIG devices are asked for, what they are called, what they need."""
+"""Devices of nvml mode: which GPUs and MIG devices are requested, their names, and their edits."""
 
 from collections.abc import Iterator
 
@@ -46,7 +46,7 @@ def asked_for(inventory: Inventory, choices: Choices) -> Iterator[Gpu | MigDevic
 
 
 def ids(inventory: Inventory) -> dict[str, Gpu | MigDevice]:
-    """Everything that --device-id may call a GPU or a MIG device."""
+    """Every name of a GPU or MIG device that --device-id accepts."""
     table: dict[str, Gpu | MigDevice] = {}
     for gpu in inventory.gpus:
         table.update({str(gpu.number): gpu, gpu.uuid: gpu})
@@ -76,7 +76,7 @@ def names(item: Gpu | MigDevice, choices: Choices) -> Iterator[str]:
 
 
 def by_path(item: Gpu | MigDevice, choices: Choices, hooks: Hooks) -> ContainerEdits:
-    """What leads to the item's DRM nodes by its PCI address."""
+    """The links to the item's DRM nodes by its PCI address."""
     if hooks.none:
         return by_path_nodes(item.nodes, item.links, choices)
     inside = [Link(below(choices.dev_root, link.path), link.target) for link in item.links]

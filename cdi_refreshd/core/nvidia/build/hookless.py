@@ -1,6 +1,6 @@
-"""What hooks would do, said with mounts and device nodes alone: no program runs at the start of a container.
+"""What hooks would do, expressed as mounts and device nodes: no program runs at the start of a container.
 
-A link becomes one more mount of the file that it leads to. Nothing is put below the container's /etc nor inside its
+A link becomes a mount of its target file. Nothing is put below the container's /etc nor inside its
 /proc, which runc refuses, and LD_LIBRARY_PATH is left alone: a variable of a spec replaces the image's own.
 """
 
@@ -15,25 +15,25 @@ from cdi_refreshd.core.nvidia.inventory import Link, Node
 
 LINKS_AT_MOST = 40
 TELL_VERSION = ("libcuda.so.", "libnvidia-ml.so.")
-"""Libraries by whose names with a version people tell which driver a container has."""
+"""Libraries whose versioned file names show which driver a container has."""
 CUDA_NAMES = ("libcuda.so", "libcuda.so.1")
 
 
 def completed(edits: ContainerEdits, links: Iterable[Link]) -> ContainerEdits:
-    """The edits with a mount for each link, and with a word for who asks the loader's cache and not the loader."""
+    """The edits with a mount for each link, and a variable for programs that read the loader's cache."""
     ends = targets(links)
     mounts = {mount.container_path: mount for mount in once(edits.mounts)}
     mounts |= link_mounts(mounts, ends)
     for path in (*spare_names(mounts, ends), *into_directories(mounts)):
         del mounts[path]
-    # Triton and torch.compile read `ldconfig -p`, unless they are told otherwise.
-    told = all(f"{FEDORAS}/{name}" in mounts for name in CUDA_NAMES)
-    env = (*edits.env, *((f"TRITON_LIBCUDA_PATH={FEDORAS}",) if told else ()))
+    # Triton and torch.compile read `ldconfig -p`, unless this is set.
+    has_cuda = all(f"{FEDORAS}/{name}" in mounts for name in CUDA_NAMES)
+    env = (*edits.env, *((f"TRITON_LIBCUDA_PATH={FEDORAS}",) if has_cuda else ()))
     return edits._replace(mounts=tuple(mounts.values()), env=env)
 
 
 def targets(links: Iterable[Link]) -> dict[str, str]:
-    """The path that each link leads to, by its own."""
+    """Link path -> the path that it leads to."""
     found = {}
     for path, target in links:
         directory = path.rpartition("/")[0]
@@ -56,7 +56,7 @@ def link_mounts(files: Mapping[str, Mount], ends: Mapping[str, str]) -> dict[str
 
 
 def spare_names(mounts: Mapping[str, Mount], ends: Mapping[str, str]) -> set[str]:
-    """Names with a version, in loaders' directories, of libraries that are there by a link's name, too.
+    """Versioned names in loader directories of libraries that are also mounted under a link's name.
 
     Programs and libraries ask for the soname, which a link has. Each mount costs a container's start some time.
     """
@@ -91,7 +91,7 @@ def name_of(path: str) -> str:
 
 
 def without_end(edits: ContainerEdits, links: Iterable[Link]) -> list[str]:
-    """Paths of the links that a finished spec does without."""
+    """Paths of the links that a finished spec lacks."""
     there = {mount.container_path for mount in edits.mounts}
     paths = dict.fromkeys(link.path for link in links)
     return [path for path in paths if not mounted_above(path, there)]

@@ -10,7 +10,7 @@ from cdi_refreshd.core.nvidia.build.places import Places
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.core.nvidia.inventory import Link
 
-# With an environment of its own the hook does not get the container's, which its image controls (LD_PRELOAD).
+# Given its own environment, the hook does not inherit the container's, which the image controls (LD_PRELOAD).
 ENVIRONMENT = ("NVIDIA_CTK_DEBUG=false",)
 OFF_BY_DEFAULT = ("chmod",)
 NEED_ARGUMENTS = ("create-symlinks", "chmod")
@@ -20,16 +20,16 @@ class Hooks(NamedTuple):
     choices: Choices
     program: HookProgram
     forced_off: tuple[str, ...] = ()
-    """By the mode."""
+    """The hooks of each mode."""
     places: Places = Places("/")
 
     @property
     def none(self) -> bool:
-        """The spec does without hooks: what they do is said by mounts. Never both, since a link fails on a mount."""
+        """The spec has no hooks: mounts replace them. Never both, since a link hook fails on a mount."""
         return self.choices.hooks == "none" or (self.choices.hooks == "auto" and not self.program.runs)
 
     def call(self, name: str, *arguments: str) -> tuple[Hook, ...]:
-        """One hook, or none where it is not wanted or would have nothing to do."""
+        """One hook, or none if it is disabled or would have nothing to do."""
         if not self.wanted(name):
             return ()
         if name in NEED_ARGUMENTS and not arguments and name not in self.choices.enabled_hooks:
@@ -38,7 +38,7 @@ class Hooks(NamedTuple):
         return (Hook("createContainer", self.program.path, words, ENVIRONMENT),)
 
     def wanted(self, name: str) -> bool:
-        """Never one that the program there does not know: up to 1.17 no container would start."""
+        """Never a hook that the installed program does not know: up to 1.17 no container would start."""
         if self.none or not hook_program.knows(self.program, name):
             return False
         if name in self.choices.enabled_hooks:

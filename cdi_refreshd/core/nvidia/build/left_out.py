@@ -1,4 +1,4 @@
-"""What containers lack because of the hook program that is there, or because there is none."""
+"""What containers lack because the hook program is too old or missing."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ LOST = {
     "update-application-profile": ("info", "with several GPUs EGL may list one that cannot be opened"),
     "disable-device-node-modification": ("info", "the driver may try to make device nodes, in vain"),
 }
-"""Hook -> how grave its absence is, and why."""
+"""Hook -> the severity of its absence, and why."""
 NAMED_AT_MOST = 3
 OF_MODE = {
     "nvml": ("enable-cuda-compat", "disable-device-node-modification", "update-application-profile", "chmod"),
@@ -29,7 +29,7 @@ OF_MODE = {
     "csv": ("enable-cuda-compat",),
     "wsl": (),
 }
-"""The hooks of each mode that mounts do not stand for."""
+"""The hooks of each mode that mounts cannot replace."""
 
 
 def findings(inventory: Inventory, choices: Choices, spec: Spec) -> tuple[Finding, ...]:
@@ -45,7 +45,7 @@ def findings(inventory: Inventory, choices: Choices, spec: Spec) -> tuple[Findin
 
 
 def called(spec: Spec) -> list[str]:
-    """The hooks of a spec by their names, in the order of their first calls."""
+    """The names of a spec's hooks, in the order of their first calls."""
     edits = (spec.container_edits, *(device.container_edits for device in spec.devices))
     hooks = (hook for each in edits for hook in each.hooks)
     return list(dict.fromkeys(hook_program.called(hook.path, hook.args) for hook in hooks))
@@ -69,9 +69,9 @@ def is_wanted(hook: str, inventory: Inventory, choices: Choices) -> bool:
 
 def unknown(program: HookProgram, lacks: list[str]) -> Finding:
     what = f"version {program.version}" if program.version else "the program there"
-    grave = any(LOST[hook][0] == "degraded" for hook in lacks)
+    severe = any(LOST[hook][0] == "degraded" for hook in lacks)
     fact = f"{what} does not know {' and '.join(lacks)}, so the spec does without: {_lost(lacks)}"
-    return Finding("degraded" if grave else "info", program.path, fact, "update NVIDIA's container toolkit to 1.20")
+    return Finding("degraded" if severe else "info", program.path, fact, "update NVIDIA's container toolkit to 1.20")
 
 
 def _without_hooks(inventory: Inventory, choices: Choices, spec: Spec) -> Iterator[Finding]:

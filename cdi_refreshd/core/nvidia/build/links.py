@@ -1,4 +1,4 @@
-"""Links by which programs in a container find the driver's files, whoever makes them there."""
+"""Links by which programs in a container find the driver's files, made by hooks or as mounts."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +13,7 @@ def matches(name: str, stem: str) -> bool:
 
 
 def library_links(libraries: Iterable[Library], places: Places) -> Iterator[Link]:
-    """As the host has them beside its libraries, and some in any case."""
+    """Those that the host has beside its libraries, and some in any case."""
     for library in libraries:
         if beside := _beside(library):
             for directory in places.directories(library.path, library.bits):
@@ -66,7 +66,7 @@ def soname_links(libraries: Iterable[Library], places: Places) -> list[Link]:
 
 
 def joined(directory: str, target: str) -> str:
-    """Where a link in `directory` points by its text alone."""
+    """Where a link in `directory` points, by its text."""
     parts: list[str] = []
     for part in (target if target.startswith("/") else f"{directory}/{target}").split("/"):
         if part == "..":

@@ -1,7 +1,7 @@
 """Where in a container a library of the host is put: by its own path, or where every container's loader looks.
 
-A container is of another distribution than its host, often enough. Its loader has a list of default directories: that
-of Debian and its kind /usr/lib/TRIPLET, that of Fedora and its kind /usr/lib64; what is in both is found without the
+A container is often of another distribution than its host. Its loader has a list of default directories:
+/usr/lib/TRIPLET in the Debian family, /usr/lib64 in the Fedora family; what is in both is found without the
 loader's cache, which only a hook could rebuild. Source: glibc's configuration in both families.
 """
 
@@ -16,7 +16,7 @@ FAMILIES = {
     "x86_64": (("/usr/lib/x86_64-linux-gnu", "/usr/lib64"), ("/usr/lib/i386-linux-gnu", "/usr/lib")),
     "aarch64": (("/usr/lib/aarch64-linux-gnu", "/usr/lib64"), ("/usr/lib/arm-linux-gnueabihf", "/usr/lib")),
 }
-"""By uname's word for the processor: for 64 and for 32 bits, Debian's directory and Fedora's."""
+"""uname's name of the processor -> for 64 and for 32 bits, Debian's directory and Fedora's."""
 DEFAULT_DIRECTORIES = frozenset(path for classes in FAMILIES.values() for of_class in classes for path in of_class)
 FEDORAS = "/usr/lib64"
 SUBDIRECTORIES = ("/vdpau",)
@@ -58,7 +58,7 @@ def is_loaders(path: str) -> bool:
 
 
 def once(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
-    """Of several for one path in the container the first: which one a runtime would take is nobody's promise."""
+    """The first of several mounts for one path in the container: which one a runtime takes is undefined."""
     found: dict[str, Mount] = {}
     for item in mounts:
         found.setdefault(item.container_path, item)

@@ -1,4 +1,4 @@
-"""Inventory and choices to a spec. Raises Fault where there is nothing that a spec could say."""
+"""Inventory and choices -> spec. Raises Fault if there is nothing to describe."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ SINGLE = {
     "wsl": ("/dev/dxg", "is not there", "this is no WSL 2 with a GPU"),
     "management": ("/dev/nvidia*", "no NVIDIA device nodes found", "load the driver: modprobe nvidia"),
 }
-"""Modes with one device, and what to say where its nodes are missing."""
+"""Modes with one device, and the fault if its nodes are missing."""
 
 
 def build(inventory: Inventory, choices: Choices) -> Spec:

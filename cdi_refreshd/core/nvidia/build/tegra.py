@@ -42,7 +42,7 @@ def wanted(gpus: tuple[Gpu, ...], choices: Choices) -> list[Gpu]:
 
 
 def both(gpu: Gpu, inventory: Inventory, choices: Choices, hooks: Hooks) -> ContainerEdits:
-    """Of an integrated GPU with a discrete one beside it: each gets its own node and what is not the other's."""
+    """For an integrated GPU beside a discrete one: each gets its own node and everything that is not the other's."""
     listed = inventory.tegra.nodes
     inside = {node: below(choices.dev_root, node.path) for node in listed}
     if gpu.number == inventory.tegra.integrated:
@@ -75,7 +75,7 @@ def common(inventory: Inventory, choices: Choices, hooks: Hooks) -> ContainerEdi
 
 
 def mounts_of(library: Library, places: Places) -> tuple[Mount, ...]:
-    """What the files name may be anything: only a library is put where loaders look."""
+    """The files may name anything: only libraries are put into loader directories."""
     if not is_library(library.path.rpartition("/")[2]):
         return (mount(places.root, library.path),)
     return tuple(places.mounts(library.path, library.bits))

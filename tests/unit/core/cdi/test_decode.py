@@ -20,7 +20,7 @@ def edits_of(data):
     return spec.devices[0].container_edits
 
 
-def told(data):
+def faults(data):
     spec, findings = decode(data)
     assert spec is None
     return [str(finding) for finding in findings]
@@ -88,14 +88,14 @@ NO_INT64 = ["195", 195.5, 2**63, -(2**63) - 1, 1e19, 1e21, 2.0**63, True, [], {}
 
 @pytest.mark.parametrize("number", NO_INT64, ids=str)
 def test_what_is_no_64_bit_number_is_no_major(number):
-    (line,) = told(with_edits(deviceNodes=[{"major": number}]))
+    (line,) = faults(with_edits(deviceNodes=[{"major": number}]))
     assert line.startswith(f"{NODE}.major: must be ")
 
 
 @pytest.mark.parametrize("key", ["uid", "gid", "fileMode"])
 @pytest.mark.parametrize("number", [-1, 2**32, -0.0, "0", False])
 def test_what_is_no_32_bit_number_is_no_id(key, number):
-    (line,) = told(with_edits(deviceNodes=[{key: number}]))
+    (line,) = faults(with_edits(deviceNodes=[{key: number}]))
     assert line.startswith(f"{NODE}.{key}: must be ")
 
 
@@ -113,7 +113,7 @@ def test_null_is_the_same_as_nothing():
 
 @pytest.mark.parametrize("key", ["deviceNodes", "mounts", "hooks", "netDevices"])
 def test_a_null_element_that_would_crash_a_runtime_is_refused(key):
-    (line,) = told(with_edits(**{key: [{}, None]}))
+    (line,) = faults(with_edits(**{key: [{}, None]}))
     assert line == f"devices[0].containerEdits.{key}[1]: must not be null: it crashes container runtimes"
 
 
@@ -137,4 +137,4 @@ def test_a_null_element_that_would_crash_a_runtime_is_refused(key):
     ids=str,
 )  # fmt: skip
 def test_what_has_the_wrong_shape_is_reported_with_its_place(data, line):
-    assert told(data) == [line]
+    assert faults(data) == [line]

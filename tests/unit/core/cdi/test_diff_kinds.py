@@ -17,7 +17,7 @@ def test_the_change_from_one_kind_to_the_other_is_one_line():
 
 def test_what_changes_besides_is_reported():
     fewer = build(SEEN._replace(gpus=SEEN.gpus[:1]), Choices(hooks="none"))
-    told = differences(WITH, fewer)
-    assert "nvidia.com/gpu=1 goes" in told
-    assert sum("hooks are replaced" in line for line in told) == 1
-    assert not [line for line in told if ": mount " in line or ": hook " in line]
+    reported = differences(WITH, fewer)
+    assert "nvidia.com/gpu=1 goes" in reported
+    assert sum("hooks are replaced" in line for line in reported) == 1
+    assert not [line for line in reported if ": mount " in line or ": hook " in line]

@@ -189,13 +189,13 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("text", "told"), WRONG, ids=[told[:40] for _, told in WRONG])
-def test_a_wrong_value_is_reported_with_file_and_line_in_one_short_line(text, told):
+@pytest.mark.parametrize(("text", "reported"), WRONG, ids=[reported[:40] for _, reported in WRONG])
+def test_a_wrong_value_is_reported_with_file_and_line_in_one_short_line(text, reported):
     with pytest.raises(BrokenConfiguration) as caught:
         parsed(text)
     assert caught.value.finding.place == "/1.conf:2"
     line = str(caught.value)
-    assert told in line
+    assert reported in line
     assert line.isprintable() and len(line) < 400
 
 

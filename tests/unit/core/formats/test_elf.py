@@ -102,7 +102,7 @@ def test_a_library_that_lacks_its_section_headers_is_cut_short():
 
 
 def test_text_is_no_elf_file():
-    assert flaw_of(b"GROUP ( libc.so.6 )") == "is no ELF file"
+    assert flaw_of(b"GROUP ( libc.so.6 )") == "is not an ELF file"
 
 
 def test_a_library_of_another_machine_is_reported_by_its_header():

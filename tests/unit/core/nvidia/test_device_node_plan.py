@@ -119,8 +119,8 @@ def test_links_of_ours_that_say_no_truth_any_more_go_and_others_stay():
 
 def test_somebody_elses_link_is_left_and_told():
     facts = FACTS._replace(standing=standing(nvidia0=(195, 0), nvidia3=(195, 3)))
-    told = links(facts._replace(links={"195:0": "/dev/sda", "195:3": ""}))
-    assert [word for word, *_ in told] == ["leave", "leave"]
+    reported = links(facts._replace(links={"195:0": "/dev/sda", "195:3": ""}))
+    assert [word for word, *_ in reported] == ["leave", "leave"]
 
 
 def test_where_the_table_of_devices_cannot_be_read_no_link_is_stale():

@@ -1,4 +1,4 @@
-"""How many GPUs a host has: those on the bus, whoever has them, where that can be told."""
+"""How many GPUs a host has: those on the bus, whichever driver they have, if that is known."""
 
 import pytest
 

@@ -7,9 +7,9 @@ from cdi_refreshd.core.nvidia.hook_program import (
     called,
     knows,
     listed,
+    parsed,
     questions,
     takes_cuda_flags,
-    told,
     tolerates,
     version,
 )
@@ -59,14 +59,14 @@ def test_a_version_is_read_where_one_is_reported(text, expected):
 
 
 def test_its_own_list_goes_before_what_its_version_says():
-    program = told(CDI_HOOK, HELP, "NVIDIA CDI Hook version 1.20.0")
+    program = parsed(CDI_HOOK, HELP, "NVIDIA CDI Hook version 1.20.0")
     assert not knows(program, "update-application-profile")
     assert knows(program, "enable-cuda-compat")
 
 
 def test_a_program_that_tells_nothing_counts_as_current():
     for text in ("", "usage: something else\n", "COMMANDS:\n   frobnicate\n"):
-        program = told(CDI_HOOK, text, "")
+        program = parsed(CDI_HOOK, text, "")
         assert knows(program, "update-application-profile")
         assert takes_cuda_flags(program)
         assert tolerates(program)

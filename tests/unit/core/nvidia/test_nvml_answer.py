@@ -130,9 +130,9 @@ def test_an_integrated_gpu_is_not_held_to_a_module_that_is_not_its_own():
 
 @pytest.mark.parametrize("lies", [[gpu(1, minor=0), gpu(2, minor=0)], [gpu(1, uuid=""), gpu(2, name="")]])
 def test_where_most_of_it_cannot_be_true_it_is_nvml_that_is_broken(lies):
-    with pytest.raises(Fault, match="about 2 of 3 devices, so nothing of it is believed: GPU 1: ") as told:
+    with pytest.raises(Fault, match="about 2 of 3 devices, so none of them is used: GPU 1: ") as reported:
         believed(answer(gpu(0), *lies), kernel(0, 1, 2))
-    assert str(told.value).count("see dmesg") == 1
+    assert str(reported.value).count("see dmesg") == 1
 
 
 def test_who_does_not_answer_does_not_lie():
@@ -152,34 +152,34 @@ def functions(*drivers, **more):
     return [PciFunction(address(number), driver, **more) for number, driver in enumerate(drivers)]
 
 
-def told(heard, seen, *numbers):
+def reported(heard, seen, *numbers):
     return [(finding.place, finding.severity) for finding in forgotten(heard, seen, kernel(*numbers))]
 
 
 def test_a_bound_gpu_that_nvml_does_not_list_is_named_by_its_address():
-    assert told(answer(gpu(0)), functions("nvidia", "nvidia"), 0, 1) == [(f"GPU {address(1)}", "degraded")]
-    assert told(answer(), functions("nvidia"), 0) == [(f"GPU {address(0)}", "degraded")]
+    assert reported(answer(gpu(0)), functions("nvidia", "nvidia"), 0, 1) == [(f"GPU {address(1)}", "degraded")]
+    assert reported(answer(), functions("nvidia"), 0) == [(f"GPU {address(0)}", "degraded")]
 
 
 def test_a_gpu_without_any_driver_is_named_beside_others_that_have_one():
-    assert told(answer(gpu(0)), functions("nvidia", ""), 0) == [(f"GPU {address(1)}", "degraded")]
-    assert told(answer(), functions(""), 0) == []
+    assert reported(answer(gpu(0)), functions("nvidia", ""), 0) == [(f"GPU {address(1)}", "degraded")]
+    assert reported(answer(), functions(""), 0) == []
 
 
 @pytest.mark.parametrize("driver", ["vfio-pci", "nouveau", "pci-stub", "nvgrace_gpu_vfio_pci"])
 def test_another_driver_is_there_on_purpose(driver):
-    assert told(answer(gpu(0)), functions("nvidia", driver), 0, 1) == []
+    assert reported(answer(gpu(0)), functions("nvidia", driver), 0, 1) == []
 
 
 @pytest.mark.parametrize("driver", ["nvidia", ""])
 def test_virtual_functions_are_no_gpus_of_this_host(driver):
     seen = functions("nvidia") + functions("", driver, virtual=True)[1:]
-    assert told(answer(gpu(0)), seen, 0, 1) == []
+    assert reported(answer(gpu(0)), seen, 0, 1) == []
 
 
 def test_what_the_module_does_not_list_is_hidden_on_purpose():
-    assert told(answer(gpu(0)), functions("nvidia", "nvidia"), 0) == []
-    assert told(answer(gpu(0)), functions("nvidia", "nvidia")) == []
+    assert reported(answer(gpu(0)), functions("nvidia", "nvidia"), 0) == []
+    assert reported(answer(gpu(0)), functions("nvidia", "nvidia")) == []
 
 
 def test_what_the_administrator_excluded_is_left_out_on_purpose():
@@ -189,9 +189,9 @@ def test_what_the_administrator_excluded_is_left_out_on_purpose():
 
 def test_a_gpu_that_a_finding_names_is_not_named_again():
     silent = answer(gpu(0), known=(address(1),))._replace(nvml=Nvml(0, listed=2))
-    assert told(silent, functions("nvidia", "nvidia"), 0, 1) == []
+    assert reported(silent, functions("nvidia", "nvidia"), 0, 1) == []
     nameless = answer(gpu(0))._replace(nvml=Nvml(0, listed=2))
-    assert told(nameless, functions("nvidia", "nvidia"), 0, 1) == []
+    assert reported(nameless, functions("nvidia", "nvidia"), 0, 1) == []
     (finding,) = forgotten(nameless, functions("nvidia", "nvidia", "nvidia"), kernel(0, 1, 2))
     assert finding.place == f"GPUs {address(1)}, {address(2)}"
     assert finding.fact.startswith("1 of them is bound to the nvidia driver")
@@ -199,4 +199,4 @@ def test_a_gpu_that_a_finding_names_is_not_named_again():
 
 def test_a_lie_is_not_forgotten_besides():
     heard = believed(answer(gpu(0), gpu(1, minor=0), gpu(2)), kernel(0, 1, 2))
-    assert told(heard, functions("nvidia", "nvidia", "nvidia"), 0, 1, 2) == []
+    assert reported(heard, functions("nvidia", "nvidia", "nvidia"), 0, 1, 2) == []

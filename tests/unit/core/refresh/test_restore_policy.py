@@ -40,7 +40,7 @@ def test_nothing_else_is_writing(event):
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "reported"),
     [
         ([DELETED], DELETED),
         ([of(Action.MOVED_AWAY)], of(Action.MOVED_AWAY)),
@@ -52,10 +52,10 @@ def test_nothing_else_is_writing(event):
         ([], LOSS),
     ],
 )
-def test_what_befell_our_own_files_and_nothing_else_is_no_reason_to_wait_for_a_probe(events, told):
+def test_what_befell_our_own_files_and_nothing_else_is_no_reason_to_wait_for_a_probe(events, reported):
     assert restore_policy.nothing_else(happened(*events), (SPEC,))
     assert restore_policy.nothing_else(Pending(tuple(events), len(events) + 5), (SPEC,)), "the same again"
-    assert restore_policy.reason(happened(*events), LOSS) == told
+    assert restore_policy.reason(happened(*events), LOSS) == reported
 
 
 @pytest.mark.parametrize(

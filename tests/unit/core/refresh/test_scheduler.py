@@ -227,7 +227,7 @@ def test_after_stop_nothing_is_started_and_nothing_is_waited_for(world, seconds)
 
 
 def test_stop_kills_the_child_that_looks(probing):
-    assert probing.stop() == (r.KillProbe("is not needed any more"),)
+    assert probing.stop() == (r.KillProbe("is no longer needed"),)
 
 
 @pytest.mark.parametrize("by_s", [-1e9, -100, -0.03])

@@ -22,7 +22,7 @@ from tests.unit.core.inventories import DRIVER, PRESENT, VERSION, gpu, inventory
 CHOICES = Choices()
 GRAVE = Finding("degraded", "GPU 1", "does not answer NVML, so it is left out", "see dmesg", left_out=("1",))
 FATAL = Finding("fatal", "/run/cdi/other.yaml", "has the same devices")
-MINOR = Finding("info", "/dev/nvidia-modeset", "is missing; Vulkan and EGL want it")
+MINOR = Finding("info", "/dev/nvidia-modeset", "is missing; Vulkan and EGL need it")
 FILES = Driver(files_version="580.95.05")
 VFIO = Presence(functions=(PciFunction("0000:01:00.0", "vfio-pci"),), module_loaded=True)
 
@@ -164,7 +164,7 @@ def test_what_the_host_and_other_specs_say_makes_it_degraded_and_the_gravest_is_
     assert (verdict.state, verdict.action) == ("degraded", PUBLISH)
     assert verdict.reason == f"1 GPU, driver {VERSION}; {FATAL} (and 1 more)"
     assert verdict.findings == (GRAVE, MINOR, FATAL)
-    assert verdict.told == (FATAL,)
+    assert verdict.in_reason == (FATAL,)
 
 
 def test_what_is_remembered_of_a_pass_is_what_it_was_without_other_specs():
@@ -247,7 +247,7 @@ def test_nothing_changed_is_what_the_pass_came_to_that_is_remembered():
     same = Inventory(mode="nvml", presence=Presence(functions=(asleep,)), unchanged=True)
     recalled = Recalled("degraded", f"1 GPU; {GRAVE}", (GRAVE, MINOR), (GRAVE,))
     verdict = judge(same, CHOICES, True, Facts(stands=True), recalled=recalled)
-    assert (verdict.state, verdict.findings, verdict.told) == ("degraded", (GRAVE, MINOR), (GRAVE,))
+    assert (verdict.state, verdict.findings, verdict.in_reason) == ("degraded", (GRAVE, MINOR), (GRAVE,))
     assert verdict.reason.startswith(recalled.reason)
 
 

@@ -69,7 +69,7 @@ NONE = {
     "another channel of Hyper-V": named("bind", "vmbus", "6e38", driver="hv_netvsc", modalias="vmbus:635161f83edfc546"),
     "another part of the chip": named("bind", "platform", "17000000.ethernet"),
     "another subsystem": named("add", "block", "nvidia"),
-    "nothing told": Uevent("", "", "", ""),
+    "nothing reported": Uevent("", "", "", ""),
 }
 
 

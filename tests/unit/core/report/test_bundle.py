@@ -33,7 +33,7 @@ def test_uuids_keep_their_order_and_are_the_same_everywhere():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("gpu01.example.org: no", "host: no"),
         ("on gpu01 alone", "on host alone"),
@@ -43,8 +43,8 @@ def test_uuids_keep_their_order_and_are_the_same_everywhere():
         ("/home/alice/x.csv, /home/bob", "/home/user/x.csv, /home/user"),
     ],
 )
-def test_names_of_the_host_and_of_homes_are_replaced_where_they_are_whole(text, told):
-    assert without_private([text], ["gpu01.example.org"]) == [told]
+def test_names_of_the_host_and_of_homes_are_replaced_where_they_are_whole(text, reported):
+    assert without_private([text], ["gpu01.example.org"]) == [reported]
 
 
 @pytest.mark.parametrize("name", ["nvidia", "localhost", ""])

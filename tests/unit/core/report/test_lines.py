@@ -11,31 +11,31 @@ README = Path(__file__).parents[4] / "README.md"
 READY = Pass("ready", "2 GPUs", "/run/cdi/nvidia.yaml", stands=True, changed=True)
 MISSING = Finding("degraded", "/dev/nvidia-modeset", "is missing")
 OTHER = Finding("degraded", "/dev/nvidia-uvm", "is missing")
-WORSE = READY._replace(state="degraded", reason=f"2 GPUs; {MISSING}", findings=(MISSING, OTHER), told=(MISSING,))
+WORSE = READY._replace(state="degraded", reason=f"2 GPUs; {MISSING}", findings=(MISSING, OTHER), in_reason=(MISSING,))
 
 
-def told(done, before=None):
+def lines_of(done, before=None):
     return [(line.priority, line.text.partition(" (")[0]) for line in lines(done, before)]
 
 
 def test_news_is_as_loud_as_its_state():
-    assert told(READY) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
-    assert told(WORSE)[0][0] == WARNING
+    assert lines_of(READY) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
+    assert lines_of(WORSE)[0][0] == WARNING
 
 
 def test_what_was_said_and_holds_still_is_for_debugging():
-    assert {priority for priority, _ in told(WORSE._replace(changed=False), WORSE)} == {DEBUG}
+    assert {priority for priority, _ in lines_of(WORSE._replace(changed=False), WORSE)} == {DEBUG}
 
 
 def test_a_finding_is_reported_once_and_not_beside_a_reason_that_has_it():
-    assert [(p, text) for p, text in told(WORSE, READY) if p < DEBUG] == [
+    assert [(p, text) for p, text in lines_of(WORSE, READY) if p < DEBUG] == [
         (WARNING, f"degraded: 2 GPUs; {MISSING}; /run/cdi/nvidia.yaml published"),
         (WARNING, str(OTHER)),
     ]
 
 
 def test_an_superseded_pass_warns_of_nothing():
-    assert {priority for priority, _ in told(WORSE._replace(superseded=True), READY)} <= {INFO, DEBUG}
+    assert {priority for priority, _ in lines_of(WORSE._replace(superseded=True), READY)} <= {INFO, DEBUG}
 
 
 def after(*passes):
@@ -52,31 +52,31 @@ STILL = WORSE._replace(changed=False)
 
 def test_what_an_superseded_pass_said_softly_is_said_aloud_where_it_stays():
     for passes in ((READY, SUPERSEDED), (READY, SUPERSEDED, SUPERSEDED._replace(changed=False)), (SUPERSEDED,)):
-        assert [p for p, _ in told(STILL, after(*passes))] == [WARNING, DEBUG, WARNING]
+        assert [p for p, _ in lines_of(STILL, after(*passes))] == [WARNING, DEBUG, WARNING]
 
 
 def test_what_was_said_aloud_is_not_said_again_after_another_that_was_superseded():
     before = after(WORSE, STILL._replace(superseded=True))
-    assert {p for p, _ in told(STILL, before)} == {DEBUG}
+    assert {p for p, _ in lines_of(STILL, before)} == {DEBUG}
 
 
 def test_what_an_superseded_pass_said_is_never_said_aloud_where_it_goes():
-    assert told(READY, after(SUPERSEDED)) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
-    assert told(READY._replace(changed=False), after(READY._replace(superseded=True)))[0][0] == DEBUG
+    assert lines_of(READY, after(SUPERSEDED)) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
+    assert lines_of(READY._replace(changed=False), after(READY._replace(superseded=True)))[0][0] == DEBUG
 
 
 def test_a_device_that_comes_or_goes_is_noticed_also_in_passing():
     before = READY._replace(devices=(("0", "GPU-a"), ("1", "GPU-b")))
     done = READY._replace(devices=(("0", "GPU-b"),), superseded=True)
     assert (NOTICE, "devices: - 0 (GPU-a)") in [line[:2] for line in lines(done, before)]
-    assert any(p == WARNING and "device 0 is another one now" in text for p, text in told(done, before))
+    assert any(p == WARNING and "device 0 is another one now" in text for p, text in lines_of(done, before))
 
 
 def test_a_boot_that_was_held_up_in_vain_is_reported_with_what_helps_unless_it_has_been():
     waiting = Pass("waiting-driver", "the nvidia module is not loaded")
-    told = waited(waiting, 10.0)
-    assert told and told.priority == WARNING
-    assert told.text == (
+    lines_of = waited(waiting, 10.0)
+    assert lines_of and lines_of.priority == WARNING
+    assert lines_of.text == (
         "not ready after 10 s, and the boot goes on; waiting-driver: the nvidia module is not loaded; "
         "modprobe nvidia, or see dmesg for why it fails"
     )

@@ -22,14 +22,14 @@ def test_what_the_daemon_writes_is_one():
 
 
 @given(JSON)
-def test_anything_else_is_none(told):
-    assert not is_one(told)
+def test_anything_else_is_none(reported):
+    assert not is_one(reported)
 
 
 @given(st.sampled_from(sorted(GOOD)), JSON)
 def test_with_one_value_of_any_kind_it_is_worded_or_refused_and_never_more(key, value):
-    told = GOOD | {key: value}
-    if is_one(told):
-        assert told["pid"] + told["counters"]["reloads"] >= 0
+    reported = GOOD | {key: value}
+    if is_one(reported):
+        assert reported["pid"] + reported["counters"]["reloads"] >= 0
     with contextlib.suppress(KeyError, TypeError, ValueError):
-        assert worded(told, True)
+        assert worded(reported, True)
