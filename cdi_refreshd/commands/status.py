@@ -76,8 +76,10 @@ def _pid() -> object:
 def alive() -> int:
     """A daemon whose heartbeat has stopped hangs, whoever has its lock."""
     age_s = health_file.age_s()
-    lives = age_s is not None and age_s <= health.STALE_S
+    lives = age_s is not None and -health.EARLY_S <= age_s <= health.STALE_S
     heartbeat = f"its last heartbeat is {age_s:.0f} s old" if age_s is not None else "it has no heartbeat"
+    if age_s is not None and age_s < -health.EARLY_S:
+        heartbeat = "the clock was set back since its last heartbeat"
     print(f"{'alive' if lives else 'not alive'}: {heartbeat}")
     return 0 if lives else 1
 

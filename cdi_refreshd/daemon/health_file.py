@@ -27,9 +27,9 @@ def beat() -> bool:
 
 
 def age_s() -> float | None:
-    """Since the last heartbeat; None where no daemon has one."""
+    """Since the last heartbeat, below 0 where the clock was set back since; None where no daemon has one."""
     try:
-        return max(0.0, time.time() - os.lstat(PATH).st_mtime)
+        return time.time() - os.lstat(PATH).st_mtime
     except OSError:
         return None
 
@@ -41,6 +41,8 @@ def read() -> Health:
         return health.NO_DAEMON
     if age > health.STALE_S:
         return health.STALE
+    if age < -health.EARLY_S:
+        return health.SET_BACK
     try:
         said = health.parsed(regular_file.read(PATH, SIZE_LIMIT_BYTES).decode("ascii", "replace"))
     except OSError:

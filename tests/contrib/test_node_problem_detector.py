@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ PLUGIN = FOLDER / "cdi-refreshd-health"
 SHELLS = [[shell] for shell in ("dash", "bash") if shutil.which(shell)] + (
     [["busybox", "sh"]] if shutil.which("busybox") else []
 )
+UNREADABLE = f"Unknown {health.UNREADABLE.text}"
 REASON = "the loaded nvidia module is 580.95.05, the libraries are 590.10; reboot, or reload the module, and then wait"
 
 
@@ -52,11 +54,48 @@ def test_where_no_daemon_runs_and_before_its_first_probe_it_is_unknown(tmp_path)
     assert ran(tmp_path / "health") == (2, "Unknown the first probe has not ended")
 
 
-def test_a_file_of_another_kind_is_unknown(tmp_path):
-    (tmp_path / "health").write_text("fine thanks\n")
-    assert ran(tmp_path / "health")[0] == 2
-    (tmp_path / "health").write_text("")
-    assert ran(tmp_path / "health")[0] == 2
+ODD = (
+    "",
+    "0 Ready cut",
+    *(f"{text}\n" for text in ("fine thanks", "", "0", "1 ", "3 Odd x", "01 Ready x", "0ready x")),
+)
+
+
+@pytest.mark.parametrize("line", ODD)
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_a_file_of_another_kind_is_unknown(tmp_path, shell, line):
+    (tmp_path / "health").write_text(line)
+    for words in ((), ("5", "ready")):
+        assert ran(tmp_path / "health", *words, shell=shell) == (2, UNREADABLE)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_what_another_version_says_is_cut_and_printed_as_it_is(tmp_path, shell):
+    (tmp_path / "health").write_text("1 Odd \\c %s " + "x" * 100 + "\n0 Ready x\n")
+    assert ran(tmp_path / "health", shell=shell) == (1, "Odd \\c %s " + "x" * 69)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_a_heartbeat_of_the_future_is_unknown(tmp_path, shell):
+    file = tmp_path / "health"
+    file.write_text("0 Ready 2 GPUs\n")
+    later = file.stat().st_mtime + 60
+    os.utime(file, (later, later))
+    assert ran(file, shell=shell) == (2, f"Unknown {health.SET_BACK.text}")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_a_file_that_may_not_be_read_is_unknown(shell):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "health")
+        file.write_text("0 Ready 2 GPUs\n")
+        file.chmod(0)
+        shutil.copy(PLUGIN, folder)
+        Path(folder).chmod(0o755)
+        command = ["setpriv", "--reuid=65534", "--clear-groups", *shell, f"{folder}/{PLUGIN.name}", file]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (2, f"{UNREADABLE}\n", "")
 
 
 @pytest.mark.parametrize(("line", "status"), [("0 Ready x\n", 1), ("1 Failed x\n", 0), ("2 Unknown x\n", 2)])

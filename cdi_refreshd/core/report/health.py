@@ -11,7 +11,10 @@ OK, PROBLEM, UNKNOWN = 0, 1, 2
 TEXT_AT_MOST = 79
 """node-problem-detector reads 80 bytes of a plugin's output."""
 STALE_S = 300.0
-"""An older heartbeat means that the daemon hangs or is gone."""
+"""An older heartbeat means that the daemon hangs or is gone. One in the future was written before the clock was set back:
+its age is unknown until the next heartbeat, within a minute."""
+EARLY_S = 1.0
+"""Tolerance for heartbeats in the future: file times are those of the kernel's last tick."""
 REASONS = {
     "no-gpu": (OK, "NoGPU"),
     "waiting-driver": (PROBLEM, "WaitingDriver"),
@@ -33,6 +36,7 @@ class Health(NamedTuple):
 NOT_PROBED = Health(UNKNOWN, "Unknown", "the first probe has not ended")
 NO_DAEMON = Health(UNKNOWN, "Unknown", "cdi-refreshd is not running")
 UNREADABLE = Health(UNKNOWN, "Unknown", "the health file cannot be read, or is of another version")
+SET_BACK = Health(UNKNOWN, "Unknown", "the clock was set back, and cdi-refreshd has said nothing since")
 STALE = Health(UNKNOWN, "Unknown", f"cdi-refreshd has said nothing for {STALE_S / 60:.0f} minutes")
 
 

@@ -73,7 +73,7 @@ def test_check_without_a_daemon_is_unknown_and_so_is_a_damaged_file(daemon, file
     assert status.run(["--check"]) == 2
 
 
-@pytest.mark.parametrize(("state", "age_s", "expected"), [("failed", 0, 0), ("ready", 301, 1)])
+@pytest.mark.parametrize(("state", "age_s", "expected"), [("failed", 0, 0), ("ready", 301, 1), ("ready", -60, 1)])
 def test_alive_goes_by_the_heartbeat_and_never_by_the_state(daemon, state, age_s, expected):
     said(state, age_s)
     assert status.run(["--alive"]) == expected

@@ -68,6 +68,20 @@ def test_a_heartbeat_moves_the_time_in_the_metrics_and_that_of_the_health_file_a
     assert (tmp_path / "labels").stat().st_ino == labels
 
 
+@pytest.mark.parametrize("step_s", [3600, -3600])
+def test_a_clock_that_is_set_moves_no_heartbeat_and_the_next_one_has_the_new_time(
+    made, tmp_path, clock, monkeypatch, step_s
+):
+    made.write(READY, HEALTHY)
+    due_at_s = made.beat_at_s
+    monkeypatch.setattr(exports.time, "time", lambda: clock[0] + 1e9 + step_s)
+    assert made.beat_at_s == due_at_s == clock[0] + 60
+    clock[0] += 60
+    made.beat()
+    assert heartbeat(tmp_path) == 1e9 + 1060 + step_s
+    assert made.beat_at_s == clock[0] + 60
+
+
 def test_a_heartbeat_brings_back_what_somebody_took_away(made, tmp_path):
     made.write(READY, HEALTHY)
     (tmp_path / "health").unlink()
