@@ -11,8 +11,8 @@ OK, PROBLEM, UNKNOWN = 0, 1, 2
 TEXT_AT_MOST = 79
 """node-problem-detector reads 80 bytes of a plugin's output."""
 STALE_S = 300.0
-"""An older heartbeat means that the daemon hangs or is gone. One in the future was written before the clock was set back:
-its age is unknown until the next heartbeat, within a minute."""
+"""An older heartbeat means that the daemon hangs or is gone. One in the future was written before the clock was set
+back: its age is unknown until the next heartbeat, within a minute."""
 EARLY_S = 1.0
 """Tolerance for heartbeats in the future: file times are those of the kernel's last tick."""
 REASONS = {
