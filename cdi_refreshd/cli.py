@@ -58,7 +58,8 @@ def run(argv: list[str]) -> int:
         return 0
     try:
         if command not in COMMANDS:
-            from cdi_refreshd.core.config.generate_options import nearest, quoted  # noqa: PLC0415
+            from cdi_refreshd.core.config.generate_options import nearest  # noqa: PLC0415
+            from cdi_refreshd.core.findings import quoted  # noqa: PLC0415
 
             raise UsageFault(quoted(command), "there is no such command", nearest(command, tuple(COMMANDS)))
         module = importlib.import_module(f"cdi_refreshd.commands.{command.replace('-', '_')}")

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cdi_refreshd.core.config.generate_options import FORMATS, Choices, absolute, checked, nearest, printable, quoted
-from cdi_refreshd.core.findings import UsageFault
+from cdi_refreshd.core.config.choices import Choices
+from cdi_refreshd.core.config.generate_options import FORMATS, absolute, checked, nearest, printable
+from cdi_refreshd.core.findings import UsageFault, quoted
 from cdi_refreshd.core.findings import printable as on_one_line
 
 TOOLKIT_CONFIG = "/etc/nvidia-container-runtime/config.toml"

@@ -116,7 +116,7 @@ def seconds(option: str, word: str | None) -> float:
     except ValueError:
         value = -1
     if not 0 <= value < float("inf"):
-        from cdi_refreshd.core.config.generate_options import quoted  # noqa: PLC0415 - only a mistake needs it
+        from cdi_refreshd.core.findings import quoted  # noqa: PLC0415 - only a mistake needs it
 
         raise UsageFault(option, f"{quoted(word or '')} is not a number of seconds", "write it like --wait 60")
     return value

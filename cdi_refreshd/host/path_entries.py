@@ -4,18 +4,7 @@ import os
 import stat
 from collections.abc import Iterable
 
-from cdi_refreshd.core.checks.host_facts import (
-    BLOCK,
-    CHARACTER,
-    DIRECTORY,
-    FIFO,
-    FILE,
-    LINK,
-    NOTHING,
-    SOCKET,
-    UNKNOWN,
-    Entry,
-)
+from cdi_refreshd.core.entries import BLOCK, CHARACTER, DIRECTORY, FIFO, FILE, LINK, NOTHING, SOCKET, UNKNOWN, Entry
 from cdi_refreshd.core.read_errors import ABSENT
 
 KINDS = {

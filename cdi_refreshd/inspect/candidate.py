@@ -6,10 +6,11 @@
 from collections.abc import Iterable
 
 from cdi_refreshd.core.cdi.model import Spec
-from cdi_refreshd.core.checks import host_facts, item_rules
-from cdi_refreshd.core.checks.host_facts import BLOCK, CHARACTER, Entry, Host
+from cdi_refreshd.core.checks import item_rules
+from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.registry import RuleFinding
 from cdi_refreshd.core.checks.subject import Subject, every_edits, host_path, subject
+from cdi_refreshd.core.entries import BLOCK, CHARACTER, Entry, registered
 from cdi_refreshd.host import path_entries
 
 
@@ -24,7 +25,7 @@ def plain_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
     subjects = tuple(subjects)
     wanted = {path for of in subjects for path in item_rules.paths(of)}
     seen = path_entries.entries(wanted.union(more))
-    characters, blocks = host_facts.registered(path_entries.registered_drivers(), path_entries.nvidia_loaded())
+    characters, blocks = registered(path_entries.registered_drivers(), path_entries.nvidia_loaded())
     networked = any(edits.net_devices for of in subjects for _, edits in every_edits(of))
     return Host(
         entries=seen,

@@ -4,10 +4,11 @@ import os
 
 from cdi_refreshd.core.checks import runtime_config, runtime_versions
 from cdi_refreshd.core.checks.container_runtimes import INSTALLATIONS, Release, Runtime, release
-from cdi_refreshd.core.checks.host_facts import CHARACTER, Host
+from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.published import Published
 from cdi_refreshd.core.checks.registry import RuleFinding, found
 from cdi_refreshd.core.checks.subject import every_edits, host_path
+from cdi_refreshd.core.entries import CHARACTER
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.nvidia.inventory import InstalledRuntime
 from cdi_refreshd.host import path_entries

@@ -104,7 +104,7 @@ def platform() -> str:
         stores = (f"{WSL_STORES}/{name}/{WSL_CUDA}" for name in path_entries.names(WSL_STORES))
         return WSL if any(map(os.path.exists, (*WSL_DRIVER, *stores))) else ""
     from cdi_refreshd.host.driver_root import Tree  # noqa: PLC0415 - hosts without a PCI GPU come here alone
-    from cdi_refreshd.probe.tegra import is_tegra  # noqa: PLC0415
+    from cdi_refreshd.probe.platforms import is_tegra  # noqa: PLC0415
 
     return TEGRA if is_tegra(Tree("/")) else ""
 

@@ -12,7 +12,7 @@ from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
 from cdi_refreshd.core.checks.item_rules import paths
 from cdi_refreshd.core.checks.subject import subject
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.formats import globs
 from cdi_refreshd.core.nvidia import driver_paths

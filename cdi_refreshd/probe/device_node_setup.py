@@ -5,7 +5,7 @@ import json
 import os
 from typing import NamedTuple
 
-from cdi_refreshd.core.checks.host_facts import UNKNOWN, Entry, registered
+from cdi_refreshd.core.entries import UNKNOWN, Entry, registered
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia import device_node_plan, driver_texts
 from cdi_refreshd.core.nvidia.device_node_plan import (
@@ -24,7 +24,7 @@ from cdi_refreshd.core.nvidia.inventory import read_back
 from cdi_refreshd.core.read_errors import ABSENT, unreadable
 from cdi_refreshd.host import atomic_file, char_devices, mknod, path_entries, pci, procfs, regular_file
 from cdi_refreshd.host.driver_root import Tree
-from cdi_refreshd.probe import tegra
+from cdi_refreshd.probe import platforms
 
 CHAR = "/dev/char"
 DIRECTORIES = ("nvidia-caps", "nvidia-caps-imex-channels")
@@ -131,7 +131,7 @@ def facts(dev_root: str) -> Facts:
         standing=standing(dev),
         links=links(),
         dev=dev,
-        exempt="WSL" if char_devices.node("/dev/dxg") else "Tegra" if tegra.is_tegra(Tree("/")) else "",
+        exempt="WSL" if char_devices.node("/dev/dxg") else "Tegra" if platforms.is_tegra(Tree("/")) else "",
         modules=tuple(map(number, MODULES)),
     )
 

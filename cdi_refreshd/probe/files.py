@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.nvidia.driver_paths import (
     CONFIG_DIRS,

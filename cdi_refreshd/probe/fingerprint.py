@@ -3,7 +3,7 @@
 import json
 
 from cdi_refreshd import __version__
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.core.nvidia.inventory import Presence
 from cdi_refreshd.host import char_devices, pci, procfs, sha256

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from cdi_refreshd.core.findings import LEFT_OUT, Finding
 from cdi_refreshd.core.nvidia import driver_texts as texts
-from cdi_refreshd.core.nvidia.build.links import joined
 from cdi_refreshd.core.nvidia.control_nodes import CONTROL_NODES
 from cdi_refreshd.core.nvidia.inventory import Gpu, Link, MigDevice, Node
 from cdi_refreshd.core.nvidia.nvml_answer import RawGpu, RawMig
+from cdi_refreshd.core.paths import joined
 from cdi_refreshd.host import char_devices, pci, procfs
 
 CONTROL = tuple(f"/dev/{node.name}" for node in reversed(CONTROL_NODES))

@@ -4,7 +4,7 @@ import json
 from typing import NamedTuple
 
 from cdi_refreshd import __version__
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia import hook_program
 from cdi_refreshd.core.nvidia.driver_paths import HOOK

@@ -2,15 +2,15 @@
 
 import os
 
-from cdi_refreshd.core.config.generate_options import Choices, quoted
-from cdi_refreshd.core.findings import Fault, Finding, UsageFault
+from cdi_refreshd.core.config.choices import Choices
+from cdi_refreshd.core.findings import Fault, Finding, UsageFault, quoted
 from cdi_refreshd.core.nvidia.driver_paths import CHANNEL_DIR, NODES
 from cdi_refreshd.core.nvidia.driver_texts import integrated_name, not_found
 from cdi_refreshd.core.nvidia.inventory import Channel, Driver, Gpu, Inventory, Link, Node, Presence
 from cdi_refreshd.core.nvidia.nvml_answer import Answer, believed, forgotten, without_slices
 from cdi_refreshd.host import char_devices, nvml, pci, procfs
 from cdi_refreshd.host.driver_root import Tree
-from cdi_refreshd.probe import files, gpus, hook_program, tegra, wsl
+from cdi_refreshd.probe import files, gpus, hook_program, platforms
 from cdi_refreshd.probe.driver_libraries import inferred_version, inspected, versioned
 from cdi_refreshd.probe.fingerprint import fingerprint
 from cdi_refreshd.probe.libraries import Libraries
@@ -54,7 +54,7 @@ def presence(tree: Tree) -> Presence:
             module_version=procfs.module_version(),
             module_loaded=procfs.module_loaded(),
             wsl=char_devices.node("/dev/dxg") is not None,
-            tegra=tegra.is_tegra(tree),
+            tegra=platforms.is_tegra(tree),
         )
     except Fault as fault:
         return Presence(sysfs=pci.readable(), unreadable=f"{fault.finding.place}: {fault.finding.fact}")
@@ -71,7 +71,7 @@ def resolved(choices: Choices, seen: Presence, libraries: Libraries, may_ask: bo
     tree, unasked = libraries.tree, Answer(Inventory().nvml)
     if choices.mode not in ("auto", "nvml", "management", "csv") or not may_ask:
         return choices.mode, unasked
-    if choices.mode == "auto" and wsl.is_wsl(tree, seen):
+    if choices.mode == "auto" and platforms.is_wsl(tree, seen):
         return "wsl", unasked
     library = libraries.nvml(seen.module_version)
     if not library and tree.root:
@@ -80,7 +80,7 @@ def resolved(choices: Choices, seen: Presence, libraries: Libraries, may_ask: bo
         answer = believed(nvml.ask(library), procfs.gpus())
     if choices.mode != "auto":
         return choices.mode, answer
-    without = answer.nvml.code == 12 and tegra.is_tegra(tree)
+    without = answer.nvml.code == 12 and platforms.is_tegra(tree)
     return ("csv" if without or any(integrated_name(gpu.name) for gpu in answer.gpus) else "nvml"), answer
 
 
@@ -174,12 +174,16 @@ def wsl_probe(
     base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
 ) -> Inventory:
     base = node_probe(base, choices, libraries, answer, devices)
+    from cdi_refreshd.probe import wsl  # noqa: PLC0415 - few hosts are WSL
+
     return base._replace(wsl=wsl.probe(libraries.tree, base.presence))
 
 
 def csv_probe(
     base: Inventory, choices: Choices, libraries: Libraries, answer: Answer, devices: gpus.Devices
 ) -> Inventory:
+    from cdi_refreshd.probe import tegra  # noqa: PLC0415 - few hosts are Tegra
+
     found = tegra.probe(libraries.tree, choices, answer)
     if found.integrated >= 0:
         ours, other = answer.gpus

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 
 
 class Request(NamedTuple):

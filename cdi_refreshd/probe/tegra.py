@@ -4,39 +4,21 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from cdi_refreshd.core.config.generate_options import CSV_FILES, Choices
+from cdi_refreshd.core.config.choices import CSV_FILES, Choices
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia import csv_files
 from cdi_refreshd.core.nvidia.driver_paths import TEGRA_RELEASE
 from cdi_refreshd.core.nvidia.driver_texts import integrated_name
 from cdi_refreshd.core.nvidia.inventory import Link, Tegra
 from cdi_refreshd.core.nvidia.nvml_answer import Answer, RawGpu
-from cdi_refreshd.core.read_errors import unreadable
-from cdi_refreshd.host import char_devices, procfs, regular_file
+from cdi_refreshd.host import char_devices
 from cdi_refreshd.host.driver_root import Tree
-from cdi_refreshd.host.regular_file import NotRegular
 from cdi_refreshd.probe.driver_libraries import inspected
 from cdi_refreshd.probe.gpus import CONTROL
 
 ORIN = "Orin (nvgpu)"
 
 T = TypeVar("T")
-
-
-def is_tegra(tree: Tree) -> bool:
-    """Raises Fault where nobody could look: a Tegra need not have a PCI function, and would be without GPU."""
-    release = tree.host(TEGRA_RELEASE)
-    return procfs.is_there(release) or tree.is_file(release) or _family(tree).lower().startswith(b"tegra")
-
-
-def _family(tree: Tree) -> bytes:
-    path = tree.host("/sys/devices/soc0/family")
-    try:
-        return regular_file.start(path, 4096, follow_links=True)
-    except (FileNotFoundError, NotRegular):
-        return b""
-    except OSError as error:
-        raise unreadable(path, error) from None
 
 
 def integrated(gpu: RawGpu) -> bool:

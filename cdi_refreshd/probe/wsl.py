@@ -7,8 +7,9 @@ from cdi_refreshd.core.nvidia.inventory import Presence, Wsl
 from cdi_refreshd.host import dxcore
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe.driver_libraries import inspected
+from cdi_refreshd.probe.platforms import usual
 
-DXCORE_DIR, STORES = "/usr/lib/wsl/lib", "/usr/lib/wsl/drivers"
+STORES = "/usr/lib/wsl/drivers"
 CUDA = "libcuda.so.1.1"
 REQUIRED = (
     CUDA,
@@ -24,17 +25,6 @@ MISSED = ("libnvidia-ptxjitcompiler.so.1", "libnvidia-ml.so.1", "nvidia-smi")
 """Of these: every Windows driver has them. Whether it has the others depends on its age."""
 OTHERS = ("*.so*", "*.bin", "*.dll")
 THIS = "this is WSL (/dev/dxg is there)"
-
-
-def is_wsl(tree: Tree, seen: Presence) -> bool:
-    """A Linux driver that somebody installed inside WSL has no GPU to be bound to: it leads nowhere else."""
-    if seen.wsl and not any(function.driver == "nvidia" for function in seen.functions):
-        return True
-    return dxcore.can_open(dxcore.LIBRARY if not tree.root else usual(tree))
-
-
-def usual(tree: Tree) -> str:
-    return tree.host(f"{DXCORE_DIR}/{dxcore.LIBRARY}")
 
 
 def library(tree: Tree) -> str:

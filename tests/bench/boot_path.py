@@ -62,7 +62,7 @@ def imports(process):
     counted(SourceFileLoader)
     counted(ExtensionFileLoader)
     if process == "child":
-        from cdi_refreshd.core.config.generate_options import Choices
+        from cdi_refreshd.core.config.choices import Choices
         from cdi_refreshd.probe import runner
         from cdi_refreshd.probe.request import Request
 

@@ -27,7 +27,7 @@ ln -s usr/bin usr/lib usr/lib64 .
 BUILD = """
 import statistics, sys, time
 from cdi_refreshd.core.cdi.encode import to_yaml
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.build.spec import build
 from cdi_refreshd.probe.machine import probe
 from cdi_refreshd.probe.request import Request

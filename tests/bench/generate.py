@@ -39,7 +39,7 @@ def process(command):
 def one_pass(changing=[0]):
     """Hand-over to the child, to the rename; the content differs each time, so that it is written."""
     from cdi_refreshd import last_pass, pipeline  # noqa: F401
-    from cdi_refreshd.core.config.generate_options import Choices
+    from cdi_refreshd.core.config.choices import Choices
     from cdi_refreshd.probe.request import Request
 
     changing[0] += 1

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.config.schema import KEYS
 from cdi_refreshd.core.nvidia.inventory import freeze
 

@@ -24,8 +24,8 @@ _PLAIN = re.compile(
     re.VERBOSE,
 )
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
-_ESCAPED = re.compile('[\x00-\x1f"\\\\\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]')
-_ESCAPED_IN_JSON = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]")
+_ESCAPED = '[\x00-\x1f"\\\\\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]'
+_ESCAPED_IN_JSON = "[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]"
 _SHORT = {"\0": "\\0", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e", '"': '\\"', "\\": "\\\\"}
 
 
@@ -47,7 +47,7 @@ def to_json(spec: Spec) -> bytes:
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     # Runtimes read JSON with a YAML parser: it takes these as line ends or drops them. It also rejects a pair of
     # escaped surrogates, which ensure_ascii would write.
-    return _encoded(_ESCAPED_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text), document)
+    return _encoded(re.sub(_ESCAPED_IN_JSON, lambda match: f"\\u{ord(match.group()):04x}", text), document)
 
 
 def plain(record: tuple[Any, ...]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _scalar(value: object) -> str:
 def _text(value: str) -> str:
     if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    return '"' + _ESCAPED.sub(_escape, value) + '"'
+    return '"' + re.sub(_ESCAPED, _escape, value) + '"'
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Spec
 from cdi_refreshd.core.cdi.version import minimum_version
+from cdi_refreshd.core.paths import with_prefix, without_prefix
 
 
 def outside(spec: Spec, prefix: str) -> Spec:
@@ -24,19 +25,6 @@ def outside(spec: Spec, prefix: str) -> Spec:
 def inside(spec: Spec, prefix: str) -> Spec:
     """The spec by the paths where a pod finds the host's files."""
     return _mapped(spec, lambda path: with_prefix(path, prefix)) if prefix else spec
-
-
-def with_prefix(path: str, prefix: str) -> str:
-    """The host's path as it is here. What is not an absolute path, such as a program's name, stays unchanged."""
-    is_elsewhere = path.startswith("/") and not f"{path}/".startswith("/dev/")
-    return f"{prefix}{path}".rstrip("/") if is_elsewhere else path
-
-
-def without_prefix(path: str, prefix: str) -> str:
-    """The path on the host of a path here; one outside of the prefix stays unchanged."""
-    if path == prefix:
-        return "/"
-    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
 
 
 def _mapped(spec: Spec, path: Callable[[str], str]) -> Spec:

@@ -12,10 +12,11 @@ from cdi_refreshd.core.findings import Fault, quoted
 ANNOTATION_PREFIX = "cdi.k8s.io/"
 """Prefix of the container annotations that request devices."""
 
-_LABEL = re.compile(r"[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
-_DEVICE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?")
-_ANNOTATION_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
-_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+# Not compiled here: at each boot that would cost more than the use of them.
+_LABEL = r"[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
+_DEVICE = r"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?"
+_ANNOTATION_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
+_DNS_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 
 
 class QualifiedName(NamedTuple):
@@ -31,7 +32,7 @@ def label_problem(label: str) -> str:
     """What is wrong with a vendor or a class."""
     if not label:
         return "must not be empty"
-    if not _LABEL.fullmatch(label):
+    if not re.fullmatch(_LABEL, label):
         text = quoted(label)
         return f"{text} must begin with a letter, end with a letter or digit, and have only these and _ - . between"
     if len(label) == 1:
@@ -42,7 +43,7 @@ def label_problem(label: str) -> str:
 def device_problem(name: str) -> str:
     if not name:
         return "must not be empty"
-    if not _DEVICE.fullmatch(name):
+    if not re.fullmatch(_DEVICE, name):
         return f"{quoted(name)} must begin and end with a letter or digit, and have only these and _ - . : between"
     return ""
 
@@ -77,10 +78,10 @@ def env_problem(entry: str) -> str:
 def annotation_key_problem(key: str) -> str:
     """By the rules of Kubernetes. CDI libraries up to 1.1.0 never run their check."""
     prefix, slash, name = key.rpartition("/")
-    if len(name) > 63 or not _ANNOTATION_NAME.fullmatch(name):
+    if len(name) > 63 or not re.fullmatch(_ANNOTATION_NAME, name):
         rule = "the name must have 1 to 63 letters, digits, _ - . and begin and end with a letter or digit"
         return f"{quoted(key)}: {rule}"
     labels = prefix.lower().split(".")
-    if slash and (len(prefix) > 253 or not all(_DNS_LABEL.fullmatch(label) for label in labels)):
+    if slash and (len(prefix) > 253 or not all(re.fullmatch(_DNS_LABEL, label) for label in labels)):
         return f"{quoted(key)}: the part before the / must be a DNS name"
     return ""

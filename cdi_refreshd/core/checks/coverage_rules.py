@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from cdi_refreshd.core.cdi.spec_places import OUR_KIND
 from cdi_refreshd.core.checks.hints import make_again
-from cdi_refreshd.core.checks.host_facts import NOTHING, BoundGpu, Host
+from cdi_refreshd.core.checks.host_facts import BoundGpu, Host
 from cdi_refreshd.core.checks.published import Published
 from cdi_refreshd.core.checks.registry import RuleFinding, found
 from cdi_refreshd.core.checks.subject import GPU_NODE, Subject, counted, listed
+from cdi_refreshd.core.entries import NOTHING
 
 DISPLAY_ONLY = ("DGX Display", "NVIDIA DGX Display")
 NO_SPEC_HINT = "cdi-refreshd oneshot, or systemctl enable --now cdi-refreshd"

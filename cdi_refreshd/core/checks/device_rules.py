@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from cdi_refreshd.core.cdi.model import Device
 from cdi_refreshd.core.checks.hints import make_again
-from cdi_refreshd.core.checks.host_facts import CHARACTER, Host
+from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.registry import RuleFinding, found
 from cdi_refreshd.core.checks.subject import Subject, host_path, items, listed, name_of
+from cdi_refreshd.core.entries import CHARACTER
 
 
 def all_is_all(of: Subject, _: Host) -> Iterator[RuleFinding]:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from cdi_refreshd.core.checks.hints import CLUSTER_VENDORS
-from cdi_refreshd.core.checks.host_facts import UNKNOWN, Host
+from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.published import Document, Published
 from cdi_refreshd.core.checks.registry import RuleFinding, found
 from cdi_refreshd.core.checks.subject import listed
+from cdi_refreshd.core.entries import UNKNOWN
 
 OUR_UNIT = "cdi-refreshd.service"
 RIVALS = (

@@ -10,20 +10,10 @@ from typing import Any
 
 from cdi_refreshd.core.cdi.model import DeviceNode, Hook, Mount, NetDevice
 from cdi_refreshd.core.checks import hints
-from cdi_refreshd.core.checks.host_facts import (
-    BLOCK,
-    CHARACTER,
-    DIRECTORY,
-    FIFO,
-    FILE,
-    LINK,
-    NOTHING,
-    UNKNOWN,
-    Entry,
-    Host,
-)
+from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.registry import RuleFinding, found
 from cdi_refreshd.core.checks.subject import Subject, affected, every_edits, host_path, is_bound, is_minimal, items
+from cdi_refreshd.core.entries import BLOCK, CHARACTER, DIRECTORY, FIFO, FILE, LINK, NOTHING, UNKNOWN, Entry
 
 TYPES = {"c": CHARACTER, "u": CHARACTER, "b": BLOCK, "p": FIFO}
 # Which drivers may own a node, by its path. The names are those of /proc/devices; other paths may belong to

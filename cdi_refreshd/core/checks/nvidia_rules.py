@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 
 from cdi_refreshd.core.checks.hints import make_again
-from cdi_refreshd.core.checks.host_facts import DIRECTORY, NOTHING, SOCKET, UNKNOWN, Host
+from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.registry import RuleFinding, found
 from cdi_refreshd.core.checks.subject import VERSIONED, Gpus, Subject, counted, every_edits, is_bound, listed, name_of
+from cdi_refreshd.core.entries import DIRECTORY, NOTHING, SOCKET, UNKNOWN
 from cdi_refreshd.core.nvidia.control_nodes import CONTROL_NODES
 from cdi_refreshd.core.nvidia.driver_paths import ESSENTIAL_LIBRARIES as ESSENTIAL
 from cdi_refreshd.core.nvidia.driver_paths import SOCKET_DIRS, SOCKETS

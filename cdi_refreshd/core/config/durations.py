@@ -3,8 +3,7 @@
 import re
 from typing import NamedTuple
 
-from cdi_refreshd.core.config.generate_options import quoted
-from cdi_refreshd.core.findings import UsageFault
+from cdi_refreshd.core.findings import UsageFault, quoted
 
 US_PER_S = 1_000_000
 _UNITS_US = {

@@ -1,11 +1,11 @@
 """The options of `nvidia-ctk cdi generate`: their values, checked, and the values that exist."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from cdi_refreshd.core.cdi.host_prefix import with_prefix
 from cdi_refreshd.core.cdi.names import label_problem
-from cdi_refreshd.core.findings import UsageFault
+from cdi_refreshd.core.config.choices import Choices
+from cdi_refreshd.core.findings import SHOWN_AT_MOST, UsageFault, quoted
+from cdi_refreshd.core.paths import with_prefix
 
 MODES = ("auto", "csv", "gdrcopy", "gds", "imex", "management", "mofed", "nvml", "nvswitch", "wsl")
 NAME_STRATEGIES = ("index", "type-index", "uuid")
@@ -32,38 +32,7 @@ FEATURE_FLAGS = (
     *IGNORED_FEATURE_FLAGS,
 )
 FORMATS = ("yaml", "json")
-QUOTED_AT_MOST, NAMED_AT_MOST = 60, 10
-CSV_DIR = "/etc/nvidia-container-runtime/host-files-for-container.d"
-CSV_FILES = tuple(f"{CSV_DIR}/{name}.csv" for name in ("devices", "drivers", "l4t"))
-
-
-class Choices(NamedTuple):
-    """Paths are absolute and have no slash at the end, except for `/` itself."""
-
-    mode: str = "auto"
-    driver_root: str = "/"
-    dev_root: str = "/"
-    vendor: str = "nvidia.com"
-    class_name: str = "gpu"
-    name_strategies: tuple[str, ...] = ("index", "uuid")
-    device_ids: tuple[str, ...] = ("all",)
-    all_device: bool = True
-    hooks: str = "auto"
-    """Which hooks a spec has: NVIDIA's, none, or auto: NVIDIA's if its program can be executed."""
-    hook_path: str = ""
-    """An absolute path, or a name to search for; "" is nvidia-cdi-hook."""
-    ldconfig_path: str = ""
-    disabled_hooks: tuple[str, ...] = ()
-    enabled_hooks: tuple[str, ...] = ()
-    feature_flags: tuple[str, ...] = ()
-    csv_files: tuple[str, ...] = CSV_FILES
-    csv_ignore_patterns: tuple[str, ...] = ()
-    csv_compat_root: str = "/usr/local/cuda/compat_orin"
-    library_search_paths: tuple[str, ...] = ()
-    config_search_paths: tuple[str, ...] = ()
-    program_search_paths: tuple[str, ...] = ()
-    prefix: str = ""
-    """Where the host's / is, to be put before each path above; "" if it is our own."""
+NAMED_AT_MOST = 10
 
 
 def below(choices: Choices, prefix: str) -> Choices:
@@ -89,16 +58,11 @@ def below(choices: Choices, prefix: str) -> Choices:
     )
 
 
-def quoted(word: str) -> str:
-    """For a message, which stays one line whatever was typed."""
-    return ascii(word if len(word) <= QUOTED_AT_MOST else f"{word[:QUOTED_AT_MOST]}...")
-
-
 def nearest(word: str, known: Sequence[str]) -> str:
     """A hint that names the most similar known word, else the first few."""
     import difflib  # noqa: PLC0415 - only a mistake needs it
 
-    close = difflib.get_close_matches(word[:QUOTED_AT_MOST], known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word[:SHOWN_AT_MOST], known, n=1, cutoff=0.5)
     if close:
         return f"did you mean {close[0]}?"
     more = f" and {len(known) - NAMED_AT_MOST} more" if len(known) > NAMED_AT_MOST else ""

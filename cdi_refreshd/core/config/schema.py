@@ -20,11 +20,10 @@ from cdi_refreshd.core.config.generate_options import (
     nearest,
     one_of,
     printable,
-    quoted,
     unique,
 )
 from cdi_refreshd.core.config.settings import LOG_LEVELS, ON_MISMATCH, BrokenConfiguration, Settings
-from cdi_refreshd.core.findings import Finding, UsageFault
+from cdi_refreshd.core.findings import Finding, UsageFault, quoted
 
 DEFAULT = "default"
 TRUE, FALSE = ("yes", "true", "on", "y", "t", "1"), ("no", "false", "off", "n", "f", "0")

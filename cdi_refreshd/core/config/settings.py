@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.spec_places import OUR_SPEC
-from cdi_refreshd.core.config.generate_options import Choices, below
+from cdi_refreshd.core.config.choices import Choices
+from cdi_refreshd.core.config.generate_options import below
 from cdi_refreshd.core.findings import UsageFault
 
 KEEP_WHILE_VALID, KEEP, WITHDRAW = "keep-while-valid", "keep", "withdraw"

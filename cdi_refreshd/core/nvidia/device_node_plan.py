@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from cdi_refreshd.core.checks.host_facts import CHARACTER, NOTHING, Entry
+from cdi_refreshd.core.entries import CHARACTER, NOTHING, Entry
 from cdi_refreshd.core.nvidia.inventory import Node
 
 MAKE, REPLACE, JOIN, REJOIN, REMOVE, LEAVE = "make", "replace", "link", "link anew", "remove", "leave"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.nvidia.inventory import Library, Search
 
-CAPABILITY = re.compile(r"(config|monitor|gpu\d+/gi\d+/access|gpu\d+/gi\d+/ci\d+/access) (\d{1,7})", re.ASCII)
+CAPABILITY = r"(config|monitor|gpu\d+/gi\d+/access|gpu\d+/gi\d+/ci\d+/access) (\d{1,7})"
 REINSTALL = "install the driver's libraries again"
 VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9})+", re.ASCII)
 
@@ -25,7 +25,7 @@ def mig_minors(text: str) -> tuple[dict[str, int], list[str]]:
     """
     minors, odd = {}, []
     for line in text.splitlines():
-        found = CAPABILITY.fullmatch(line)
+        found = re.fullmatch(CAPABILITY, line, re.ASCII)
         if found:
             minors[found[1]] = int(found[2])
         else:

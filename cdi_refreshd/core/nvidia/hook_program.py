@@ -25,8 +25,9 @@ TOLERANT_SINCE: Release = (1, 18, 0, 0)
 CUDA_FLAGS = ("--host-cuda-version", "--cuda-compat-container-root")
 CUDA_FLAGS_SINCE: Release = (1, 19, 0, 0)
 """Flags of enable-cuda-compat -> first release; an earlier program fails when given one."""
-VERSION = re.compile(r"\bversion +v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?P<rest>\S*)", re.ASCII | re.IGNORECASE)
-COMMAND = re.compile(r" {2,4}([a-z][a-z0-9-]*)(?=,| |$)", re.ASCII)
+# Few processes ask the program: the others remember what it said.
+VERSION = r"(?ai)\bversion +v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?P<rest>\S*)"
+COMMAND = r" {2,4}([a-z][a-z0-9-]*)(?=,| |$)"
 
 
 class HookProgram(NamedTuple):
@@ -66,19 +67,19 @@ def listed(text: str) -> tuple[str, ...]:
     for line in text.splitlines():
         if line.strip() and not line.startswith(" "):
             within = line.strip() == "COMMANDS:"
-        elif within and (name := COMMAND.match(line)):
+        elif within and (name := re.match(COMMAND, line)):
             found.append(name[1])
     return tuple(name for name in dict.fromkeys(found) if name not in ("help", "h"))
 
 
 def version(text: str) -> str:
     """From the first line that has one; "" if none has."""
-    found = VERSION.search(text)
+    found = re.search(VERSION, text)
     return found[0].split()[-1].lstrip("v") if found else ""
 
 
 def release(program: HookProgram) -> Release | None:
-    found = VERSION.search(f"version {program.version}")
+    found = re.search(VERSION, f"version {program.version}")
     if found is None:
         return None
     before = -1 if found["rest"].startswith(("-rc", "~rc", "-dev", "~dev")) else 0

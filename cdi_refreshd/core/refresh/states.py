@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.cdi.validate import validate
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.findings import SEVERITIES, Fault, Finding, UsageFault, alike, together
 from cdi_refreshd.core.nvidia.build import left_out
 from cdi_refreshd.core.nvidia.build.edits import below

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia import driver_paths
 from cdi_refreshd.core.refresh.event import Kind
 

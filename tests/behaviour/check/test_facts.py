@@ -1,6 +1,6 @@
 """What a list of drivers says, and when it says nothing."""
 
-from cdi_refreshd.core.checks.host_facts import registered
+from cdi_refreshd.core.entries import registered
 
 DEVICES = "Character devices:\n  1 mem\n195 nvidia\n\nBlock devices:\n  7 loop\n"
 

@@ -6,20 +6,10 @@ from hypothesis import strategies as st
 from cdi_refreshd.core.cdi.diff import differences
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Hook, Mount, NetDevice, Spec
 from cdi_refreshd.core.checks.device_rules import RULES as DEVICE_RULES
-from cdi_refreshd.core.checks.host_facts import (
-    BLOCK,
-    CHARACTER,
-    DIRECTORY,
-    FILE,
-    LINK,
-    NOTHING,
-    SOCKET,
-    Entry,
-    Host,
-    registered,
-)
+from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.item_rules import TYPES, paths, verify
 from cdi_refreshd.core.checks.subject import host_path, is_minimal, items, subject
+from cdi_refreshd.core.entries import BLOCK, CHARACTER, DIRECTORY, FILE, LINK, NOTHING, SOCKET, Entry, registered
 from tests.unit.core.cdi.specs import specs
 
 names = st.text("abcdefgh", min_size=1, max_size=3)

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.abspath(__file__).rpartition("/tests/")[0])
 
 def probe():
     """What the child of the daemon and of oneshot does."""
-    from cdi_refreshd.core.config.generate_options import Choices
+    from cdi_refreshd.core.config.choices import Choices
     from cdi_refreshd.probe import runner
     from cdi_refreshd.probe.request import Request
 

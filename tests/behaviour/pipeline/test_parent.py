@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cdi_refreshd import pipeline
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.host.child import Child
 from cdi_refreshd.probe.request import Request

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.refresh.event import Kind
 from cdi_refreshd.core.refresh.watch_list import NONE, Watch, watches
 from cdi_refreshd.events.inotify import OVERFLOW, DirectoryWatches

@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.inventory import Inventory
 from cdi_refreshd.host import procfs
 from cdi_refreshd.host.child import Child

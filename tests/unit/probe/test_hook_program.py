@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.probe import hook_program
 from tests.machine.hook_programs import RELEASES, script

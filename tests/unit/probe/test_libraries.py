@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.inventory import Library
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe.driver_libraries import inspected, versioned

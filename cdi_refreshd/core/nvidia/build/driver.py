@@ -1,7 +1,7 @@
 """Spec-level edits: the parts of the driver that every container with a GPU gets."""
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Mount
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.build.edits import READ_ONLY, SOCKET, below, config_mount, merged, mount
 from cdi_refreshd.core.nvidia.build.hooks import Hooks
 from cdi_refreshd.core.nvidia.build.links import graphics_links, library_links, soname_links

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Mount
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.inventory import Config, Node
 
 READ_ONLY = ("ro", "nosuid", "nodev", "rbind", "rprivate")

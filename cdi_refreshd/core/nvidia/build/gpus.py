@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device
-from cdi_refreshd.core.config.generate_options import Choices, nearest, quoted
-from cdi_refreshd.core.findings import Fault, UsageFault
+from cdi_refreshd.core.config.choices import Choices
+from cdi_refreshd.core.config.generate_options import nearest
+from cdi_refreshd.core.findings import Fault, UsageFault, quoted
 from cdi_refreshd.core.nvidia.build.edits import below, merged, nodes
 from cdi_refreshd.core.nvidia.build.hookless import by_path_nodes
 from cdi_refreshd.core.nvidia.build.hooks import Hooks

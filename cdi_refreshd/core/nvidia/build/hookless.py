@@ -7,11 +7,11 @@ A link becomes a mount of its target file. Nothing is put below the container's 
 from collections.abc import Container, Iterable, Mapping
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Mount
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.build.edits import below, device_node
-from cdi_refreshd.core.nvidia.build.links import joined
 from cdi_refreshd.core.nvidia.build.places import FEDORAS, is_loaders, once
 from cdi_refreshd.core.nvidia.inventory import Link, Node
+from cdi_refreshd.core.paths import joined
 
 LINKS_AT_MOST = 40
 TELL_VERSION = ("libcuda.so.", "libnvidia-ml.so.")

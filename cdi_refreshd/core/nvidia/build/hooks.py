@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from cdi_refreshd.core.cdi.model import Hook
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia import hook_program
 from cdi_refreshd.core.nvidia.build.places import Places
 from cdi_refreshd.core.nvidia.hook_program import HookProgram

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from cdi_refreshd.core.cdi.model import Spec
-from cdi_refreshd.core.config.generate_options import HOOKS, Choices
+from cdi_refreshd.core.config.choices import Choices
+from cdi_refreshd.core.config.generate_options import HOOKS
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia import hook_program
 from cdi_refreshd.core.nvidia.build import hookless

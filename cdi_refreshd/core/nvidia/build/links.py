@@ -63,14 +63,3 @@ def soname_links(libraries: Iterable[Library], places: Places) -> list[Link]:
             directories = places.directories(library.path, library.bits)
             found += [Link(f"{directory}/{library.soname}", name) for directory in directories]
     return found
-
-
-def joined(directory: str, target: str) -> str:
-    """Where a link in `directory` points, by its text."""
-    parts: list[str] = []
-    for part in (target if target.startswith("/") else f"{directory}/{target}").split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)

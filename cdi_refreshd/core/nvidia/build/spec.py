@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Spec
 from cdi_refreshd.core.cdi.version import minimum_version
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia.build import driver, gpus, hookless, tegra
 from cdi_refreshd.core.nvidia.build.edits import below, finished, merged, mount, nodes, tidy

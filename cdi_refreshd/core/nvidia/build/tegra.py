@@ -3,8 +3,9 @@
 import re
 
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device, Mount
-from cdi_refreshd.core.config.generate_options import Choices, nearest, quoted
-from cdi_refreshd.core.findings import UsageFault
+from cdi_refreshd.core.config.choices import Choices
+from cdi_refreshd.core.config.generate_options import nearest
+from cdi_refreshd.core.findings import UsageFault, quoted
 from cdi_refreshd.core.nvidia.build.driver import VOID
 from cdi_refreshd.core.nvidia.build.edits import below, merged, mount, nodes
 from cdi_refreshd.core.nvidia.build.gpus import by_path, names

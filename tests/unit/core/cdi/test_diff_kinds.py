@@ -1,7 +1,7 @@
 """A spec with hooks beside one without: one line, and not one for each mount."""
 
 from cdi_refreshd.core.cdi.diff import differences
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.build.spec import build
 from tests.unit.core.inventories import gpu, inventory
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from cdi_refreshd.core.cdi.host_prefix import inside, outside, with_prefix, without_prefix
+from cdi_refreshd.core.cdi.host_prefix import inside, outside
 from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Hook, Mount, Spec
 from cdi_refreshd.core.cdi.version import minimum_version
+from cdi_refreshd.core.paths import with_prefix, without_prefix
 
 HOOK = Hook(
     "createContainer", "/usr/bin/nvidia-cdi-hook", ("nvidia-cdi-hook", "update-ldcache", "--folder", "/usr/lib")

@@ -6,7 +6,7 @@ from cdi_refreshd.core.cdi.model import ContainerEdits, Device, DeviceNode, Hook
 from cdi_refreshd.core.checks.hookless_rules import RULES
 from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.subject import subject
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.build.spec import build
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from tests.unit.core.inventories import gpu, inventory

@@ -2,17 +2,9 @@
 
 import pytest
 
-from cdi_refreshd.core.config.generate_options import (
-    FEATURE_FLAGS,
-    HOOKS,
-    MODES,
-    Choices,
-    absolute,
-    checked,
-    nearest,
-    quoted,
-)
-from cdi_refreshd.core.findings import UsageFault
+from cdi_refreshd.core.config.choices import Choices
+from cdi_refreshd.core.config.generate_options import FEATURE_FLAGS, HOOKS, MODES, absolute, checked, nearest
+from cdi_refreshd.core.findings import UsageFault, quoted
 
 DEFAULTS = Choices()
 

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cdi_refreshd import options
-from cdi_refreshd.core.config.generate_options import CSV_FILES
+from cdi_refreshd.core.config.choices import CSV_FILES
 from cdi_refreshd.core.config.schema import BY_NAME, KEYS, SECTIONS, parse, shown
 from cdi_refreshd.core.config.settings import BrokenConfiguration, Settings
 from cdi_refreshd.core.config.template import template

@@ -3,7 +3,8 @@
 import pytest
 
 from cdi_refreshd.core.cdi.model import DeviceNode
-from cdi_refreshd.core.config.generate_options import HOOKS, Choices
+from cdi_refreshd.core.config.choices import Choices
+from cdi_refreshd.core.config.generate_options import HOOKS
 from cdi_refreshd.core.findings import Fault, Finding, UsageFault
 from cdi_refreshd.core.nvidia.build.coherent import parts
 from cdi_refreshd.core.nvidia.build.spec import build

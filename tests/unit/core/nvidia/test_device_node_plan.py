@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdi_refreshd.core.checks.host_facts import CHARACTER, Entry
 from cdi_refreshd.core.config.schema import parse
 from cdi_refreshd.core.config.settings import BrokenConfiguration
+from cdi_refreshd.core.entries import CHARACTER, Entry
 from cdi_refreshd.core.nvidia import device_node_plan
 from cdi_refreshd.core.nvidia.device_node_plan import Capability, Facts, Memory, Permissions
 from cdi_refreshd.core.nvidia.inventory import Node

@@ -3,7 +3,7 @@
 import pytest
 
 from cdi_refreshd.core.cdi.validate import validate
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.build import hookless, left_out
 from cdi_refreshd.core.nvidia.build.edits import mount
 from cdi_refreshd.core.nvidia.build.spec import build

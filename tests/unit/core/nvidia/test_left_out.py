@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.build import left_out
 from cdi_refreshd.core.nvidia.build.spec import build
 from cdi_refreshd.core.nvidia.hook_program import HookProgram

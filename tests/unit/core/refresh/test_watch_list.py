@@ -4,7 +4,7 @@ import fnmatch
 
 import pytest
 
-from cdi_refreshd.core.config.generate_options import Choices
+from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.refresh.watch_list import CLOSED, EACH, NONE, watches
 
 OUTPUT = "/var/run/cdi/nvidia.yaml"
