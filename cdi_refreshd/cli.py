@@ -1,7 +1,5 @@
 """`cdi-refreshd COMMAND`: finds the command, and turns faults into one line and an exit status."""
 
-import gc
-import importlib
 import io
 import os
 import sys
@@ -30,8 +28,7 @@ FAILED, USAGE, BROKEN_CONFIGURATION = 1, 2, 78
 
 
 def main() -> NoReturn:
-    """Ends the process: neither collecting garbage nor taking the interpreter apart is worth the time."""
-    gc.disable()
+    """Ends the process: taking the interpreter apart is not worth the time."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a file's name is not an error
@@ -62,8 +59,9 @@ def run(argv: list[str]) -> int:
             from cdi_refreshd.core.findings import quoted  # noqa: PLC0415
 
             raise UsageFault(quoted(command), "there is no such command", nearest(command, tuple(COMMANDS)))
-        module = importlib.import_module(f"cdi_refreshd.commands.{command.replace('-', '_')}")
-        status: int = module.run(argv[1:])
+        name = command.replace("-", "_")
+        commands = __import__("cdi_refreshd.commands", fromlist=[name])  # importlib would be one import more
+        status: int = getattr(commands, name).run(argv[1:])
         return status
     except Fault as fault:
         print(f"cdi-refreshd: {fault}", file=sys.stderr)

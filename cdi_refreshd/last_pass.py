@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia.inventory import read_back, to_json
-from cdi_refreshd.core.refresh.states import Recalled
+from cdi_refreshd.core.refresh.recalled import Recalled
 from cdi_refreshd.host import atomic_file, regular_file, sha256
 
 PATH = "/run/cdi-refreshd/looked.json"

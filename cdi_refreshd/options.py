@@ -1,7 +1,6 @@
 """The options of `nvidia-ctk cdi generate`, by its names, aliases and environment variables, as Choices."""
 
 import argparse
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -209,11 +208,13 @@ def _toolkit_root(path: str | None) -> str:
         if named:
             print(f"cdi-refreshd: {quoted(path)}: is ignored (no such file)", file=sys.stderr)
         return ""
+    import importlib  # noqa: PLC0415 - few hosts have this file
+
     try:
-        toml = importlib.import_module("tomllib")  # here, since few hosts have this file
+        toml = importlib.import_module("tomllib")
     except ModuleNotFoundError:
         toml = importlib.import_module("tomli")  # Python 3.10
-    from cdi_refreshd.host import regular_file  # noqa: PLC0415 - as well
+    from cdi_refreshd.host import regular_file  # noqa: PLC0415
 
     try:
         text = regular_file.read(path, TOOLKIT_LIMIT_BYTES, follow_links=True).decode()

@@ -27,7 +27,6 @@ from cdi_refreshd.host.atomic_file import Identity
 from cdi_refreshd.host.child import Child
 from cdi_refreshd.inspect import candidate
 from cdi_refreshd.last_pass import LastPass
-from cdi_refreshd.probe import runner
 from cdi_refreshd.probe.request import Request
 
 CONFLICT = "conflict"
@@ -172,16 +171,12 @@ def apply(verdict: Verdict, target: Target) -> Outcome:
     return Outcome(verdict, target.path, stands, sha256=last_pass.digest_at(target.path) if stands else "")
 
 
-def one_pass(
-    request: Request,
-    target: Target,
-    limit_s: float = runner.LIMIT_S,
-    start: Callable[[Request], Child] = runner.start,
-) -> Outcome:
-    """A whole one, remembered where a GPU of this host may sleep. Waits."""
-    known = Known(last_pass.read(target.path), partial(by_every_rule, prefix=target.prefix), standing_conflicts)
-    request = request._replace(known_fingerprint=known.last.fingerprint)
-    child = start(request)
+def one_pass(child: Child, request: Request, last: LastPass, target: Target, limit_s: float) -> Outcome:
+    """What follows on a child's start, remembered where a GPU of this host may sleep. Waits.
+
+    `last` is what is known of the spec that stands; its fingerprint was asked with.
+    """
+    known = Known(last, partial(by_every_rule, prefix=target.prefix), standing_conflicts)
     from cdi_refreshd.inspect import published  # noqa: F401, PLC0415 - by_every_rule wants it, and the child is at work
 
     verdict = judge(lambda: child.answer(limit_s), request, target, known, lambda: len(child.left))

@@ -1,6 +1,7 @@
 """`cdi-refreshd oneshot`: one pass, published, with the state as exit status."""
 
 import contextlib
+import itertools
 import sys
 import time
 from collections.abc import Callable
@@ -47,20 +48,24 @@ def published(argv: list[str], prepared: runner.Prepared) -> int:
         if text:
             tell(text)
 
-    from cdi_refreshd import pipeline  # noqa: PLC0415
-    from cdi_refreshd.core.refresh import states  # noqa: PLC0415
+    from cdi_refreshd import last_pass  # noqa: PLC0415
     from cdi_refreshd.probe.request import Request  # noqa: PLC0415
 
     settings = loaded.settings
     starts = iter([prepared.ask])
 
     def once(limit_s: float) -> "Outcome":
-        request = Request(choices, True, "", settings.device_nodes, settings.dev_char_links)
+        last = last_pass.read(path)
+        request = Request(choices, True, last.fingerprint, settings.device_nodes, settings.dev_char_links)
+        child = next(starts, runner.start)(request)
+        from cdi_refreshd import pipeline  # noqa: PLC0415 - the child is at work meanwhile
+
         target = pipeline.target(settings, path, form)
-        start = next(starts, runner.start)
-        return pipeline.one_pass(request, target, min(limit_s, settings.probe_limit_s), start)
+        return pipeline.one_pass(child, request, last, target, min(limit_s, settings.probe_limit_s))
 
     outcome = until_done(once, wait_s) if wait_s else once(settings.probe_limit_s)
+    from cdi_refreshd.core.refresh import states  # noqa: PLC0415
+
     report(outcome, path)
     verdict = outcome.verdict
     return states.USAGE if verdict.usage else states.exit_status(verdict.state, verdict.findings, parsed.strict)
@@ -71,27 +76,36 @@ def until_done(once: "Callable[[float], Outcome]", wait_s: float) -> "Outcome":
 
     A pass may take what is left of the time, but never less than LEAST_PROBE_S: NVML needs seconds on large hosts.
     """
-    import tenacity  # noqa: PLC0415 - it costs three interpreters' start, and only who waits needs it
-
-    from cdi_refreshd.core.refresh import states  # noqa: PLC0415
-
-    pause = tenacity.wait_random_exponential(multiplier=FIRST_RETRY_S, max=LAST_RETRY_S)
-    seen: list[Outcome] = []
     ends_at = time.monotonic() + wait_s
+    seen = [once(max(LEAST_PROBE_S, wait_s))]
+    if is_done(seen[0]):
+        return seen[0]
+    import tenacity  # noqa: PLC0415 - it costs three interpreters' start, and most boots need one pass
+
+    left_s = ends_at - time.monotonic()
+    pause = tenacity.wait_random_exponential(multiplier=FIRST_RETRY_S, max=LAST_RETRY_S)
+    outcomes = itertools.chain(seen, (once(max(LEAST_PROBE_S, ends_at - time.monotonic())) for _ in itertools.count()))
 
     def attempt() -> bool:
-        seen.append(once(max(LEAST_PROBE_S, ends_at - time.monotonic())))
-        verdict = seen[-1].verdict
-        return verdict.state in DONE or verdict.usage or states.is_given_away(verdict)
+        seen[0] = next(outcomes)
+        return is_done(seen[0])
 
     tenacity.Retrying(
-        stop=tenacity.stop_after_delay(wait_s),
+        stop=tenacity.stop_after_delay(left_s),
         # The last pass is at the very end of the time, not up to a pause after it.
-        wait=lambda call: min(pause(call), max(0.0, wait_s - (call.seconds_since_start or 0.0))),
+        wait=lambda call: min(pause(call), max(0.0, left_s - (call.seconds_since_start or 0.0))),
         retry=tenacity.retry_if_not_result(bool),
         retry_error_callback=lambda call: False,
     )(attempt)
-    return seen[-1]
+    return seen[0]
+
+
+def is_done(outcome: "Outcome") -> bool:
+    """Whether waiting would not change it."""
+    from cdi_refreshd.core.refresh import states  # noqa: PLC0415
+
+    verdict = outcome.verdict
+    return verdict.state in DONE or verdict.usage or states.is_given_away(verdict)
 
 
 def report(outcome: "Outcome", path: str) -> None:

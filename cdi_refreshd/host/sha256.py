@@ -5,14 +5,13 @@ Python's own is a module for itself, by a name for each version; the standard li
 same way. Where there is neither, hashlib.
 """
 
-import importlib
 from typing import Any
 
 
 def _found() -> Any:
     for name in ("_sha2", "_sha256"):
         try:
-            return importlib.import_module(name).sha256
+            return __import__(name).sha256
         except (ImportError, AttributeError):
             continue
     import hashlib  # noqa: PLC0415 - see above

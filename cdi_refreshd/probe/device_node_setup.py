@@ -22,7 +22,7 @@ from cdi_refreshd.core.nvidia.device_node_plan import (
 )
 from cdi_refreshd.core.nvidia.inventory import read_back
 from cdi_refreshd.core.read_errors import ABSENT, unreadable
-from cdi_refreshd.host import atomic_file, char_devices, mknod, path_entries, pci, procfs, regular_file
+from cdi_refreshd.host import char_devices, mknod, path_entries, pci, procfs, regular_file
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe import platforms
 
@@ -198,5 +198,7 @@ def recalled() -> Memory:
 
 def note(before: Memory, now: Memory) -> None:
     if now != before:
+        from cdi_refreshd.host import atomic_file  # noqa: PLC0415 - most passes find what the last one left
+
         with contextlib.suppress(Fault):  # then the next pass makes what was taken away
             atomic_file.publish(MEMORY, json.dumps(now).encode())

@@ -18,9 +18,8 @@ NODES = ("/dev/nvidia*", "/dev/nvidia-caps/*", "/dev/nvidia-caps-imex-channels/*
 
 
 def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Libraries, hook: HookProgram) -> str:
-    """ "" where no GPU may sleep: then there is nothing to spare, and the probe is the better answer."""
-    sleepy = any(function.may_suspend for function in seen.functions)
-    if not sleepy or choices.mode not in MODES or seen.tegra or seen.wsl:
+    """For a host with a GPU that may sleep: elsewhere there is nothing to spare. "" where more than this counts."""
+    if choices.mode not in MODES or seen.tegra or seen.wsl:
         return ""
     dev_root = "" if choices.dev_root == "/" else choices.dev_root
     driver = versioned(libraries, "", seen.module_version, choices)

@@ -10,7 +10,7 @@ from cdi_refreshd.core.nvidia import hook_program
 from cdi_refreshd.core.nvidia.driver_paths import HOOK
 from cdi_refreshd.core.nvidia.hook_program import CTK, HookProgram
 from cdi_refreshd.core.nvidia.inventory import freeze, to_json
-from cdi_refreshd.host import atomic_file, program_output, regular_file
+from cdi_refreshd.host import program_output, regular_file
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.host.program_output import Identity
 from cdi_refreshd.probe import files
@@ -70,6 +70,8 @@ def _known() -> Known | None:
 
 
 def _keep(known: Known) -> None:
+    from cdi_refreshd.host import atomic_file  # noqa: PLC0415 - once for each program
+
     try:
         atomic_file.publish(CACHE, to_json(known))
     except Fault:

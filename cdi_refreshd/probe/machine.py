@@ -12,7 +12,6 @@ from cdi_refreshd.host import char_devices, nvml, pci, procfs
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe import files, gpus, hook_program, platforms
 from cdi_refreshd.probe.driver_libraries import inferred_version, inspected, versioned
-from cdi_refreshd.probe.fingerprint import fingerprint
 from cdi_refreshd.probe.libraries import Libraries
 from cdi_refreshd.probe.request import Request
 
@@ -34,7 +33,11 @@ def probe(request: Request) -> Inventory:
             raise Fault(option, f"{root} may not be read", "run as root")
     libraries = Libraries(tree, choices.library_search_paths)
     hook = hook_program.found(choices, keep=request.gated)
-    mark = fingerprint(choices, seen, tree, libraries, hook) if request.gated else ""
+    mark = ""
+    if request.gated and any(function.may_suspend for function in seen.functions):
+        from cdi_refreshd.probe.fingerprint import fingerprint  # noqa: PLC0415 - few GPUs may sleep
+
+        mark = fingerprint(choices, seen, tree, libraries, hook)
     if mark and mark == request.known_fingerprint and any(function.suspended for function in seen.functions):
         return Inventory(mode="nvml", presence=seen, fingerprint=mark, unchanged=True)
     mode, answer = resolved(choices, seen, libraries, not request.gated or may_open_nvml(seen))

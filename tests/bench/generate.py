@@ -38,13 +38,15 @@ def process(command):
 
 def one_pass(changing=[0]):
     """Hand-over to the child, to the rename; the content differs each time, so that it is written."""
-    from cdi_refreshd import last_pass, pipeline  # noqa: F401
+    from cdi_refreshd import last_pass, pipeline
     from cdi_refreshd.core.config.choices import Choices
+    from cdi_refreshd.probe import runner
     from cdi_refreshd.probe.request import Request
 
     changing[0] += 1
     request = Request(Choices(vendor=f"v{changing[0]}.example"), gated=True)
-    outcome = pipeline.one_pass(request, pipeline.Target("/run/cdi/nvidia.yaml", "yaml"))
+    target, last = pipeline.Target("/run/cdi/nvidia.yaml", "yaml"), last_pass.LastPass()
+    outcome = pipeline.one_pass(runner.start(request), request, last, target, runner.LIMIT_S)
     assert outcome.changed, outcome
 
 

@@ -14,6 +14,7 @@ from cdi_refreshd.core.nvidia.csv_files import GPU_NODE
 from cdi_refreshd.core.nvidia.driver_paths import essential_libraries
 from cdi_refreshd.core.nvidia.driver_texts import flaw, not_found
 from cdi_refreshd.core.nvidia.inventory import Driver, Inventory, Presence
+from cdi_refreshd.core.refresh.recalled import Recalled
 
 EXIT_STATUS = {
     "no-gpu": 0,
@@ -39,15 +40,6 @@ SETTLED = ("no-gpu", "ready", "degraded", "driver-mismatch")
 
 NVML_DRIVER_NOT_LOADED, NVML_LIBRARY_NOT_FOUND, NVML_MISMATCH = 9, 12, 18
 GPU_MODES = ("nvml", "csv", "wsl")
-
-
-class Recalled(NamedTuple):
-    """The verdict of a pass without the effects of other specs: it is valid until its inputs change."""
-
-    state: str = ""
-    reason: str = ""
-    findings: tuple[Finding, ...] = ()
-    in_reason: tuple[Finding, ...] = ()
 
 
 NOTHING_RECALLED = Recalled()

@@ -259,7 +259,7 @@ def asked(monkeypatch):
     class Enough(Exception):
         pass
 
-    def one_pass(request, target, *_):
+    def one_pass(_child, request, _last, target, _limit_s):
         requests.append((request, target.path, target.form))
         raise Enough
 

@@ -5,12 +5,12 @@ import pytest
 from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.findings import Fault, Finding, UsageFault
 from cdi_refreshd.core.nvidia.inventory import Driver, Inventory, Library, Nvml, PciFunction, Presence, Search, Tegra
+from cdi_refreshd.core.refresh.recalled import Recalled
 from cdi_refreshd.core.refresh.states import (
     KEEP,
     PUBLISH,
     WITHDRAW,
     Facts,
-    Recalled,
     complete,
     draft,
     exit_status,
