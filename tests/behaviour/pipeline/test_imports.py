@@ -9,8 +9,8 @@ from .hosts import GPU, TOP, case
 pytestmark = pytest.mark.root
 
 BASE = """__main__ cli commands core.cdi core.config core.entries core.findings core.nvidia.control_nodes
-    core.nvidia.driver_paths core.nvidia.hook_program core.nvidia.inventory core.paths core.read_errors
-    core.refresh.recalled host.path_entries host.regular_file options"""
+    core.nvidia.driver_paths core.nvidia.gpu_count core.nvidia.hook_program core.nvidia.inventory core.paths
+    core.read_errors core.refresh.recalled host.path_entries host.regular_file options"""
 RULES = """core.checks core.formats core.nvidia.build.edits core.nvidia.build.places core.nvidia.driver_texts
     host.atomic_file host.driver_root host.pci host.procfs
     host.program_output host.yaml_file inspect probe.files probe.hook_program"""
