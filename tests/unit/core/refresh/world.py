@@ -42,6 +42,7 @@ class World:
         self.child = self.killed = self.reported = self.stopped = False
         self.began_s = self.ended_s = self.jumped_s = self.forward_s = -math.inf
         self.waiting = []  # (real time, event) that no probe has begun after
+        self.leaving = False  # one of them is a sign that the driver goes
         self.failures, self.retry_from_s = 0, None
         self.probes = []
 
@@ -49,6 +50,7 @@ class World:
 
     def happen(self, number=0):
         self.waiting.append((self.real_s, event(number)))
+        self.leaving = self.leaving or is_sign(event(number))
         return self.step(r.Happened(event(number)))
 
     def answer(self, retry=False):
@@ -119,7 +121,7 @@ class World:
                 assert waited_s >= self.backoff(self.failures) - ROUNDING_S, "tried again before its time"
             assert order == r.StartProbe((retry(self.failures),), 1)
         self.child, self.killed, self.reported = True, False, False
-        self.began_s, self.retry_from_s, self.waiting = self.real_s, None, []
+        self.began_s, self.retry_from_s, self.waiting, self.leaving = self.real_s, None, [], False
         self.probes.append((self.real_s, order))
 
     def _kill(self, order):
@@ -141,7 +143,7 @@ class World:
 
     def _nobody_waits_too_long(self):
         bound_s = self.timing.storm_settle_at_most_s
-        if any(is_sign(t) for _, t in self.waiting):
+        if self.leaving:
             bound_s += 2 * self.timing.leaving_s
         if self.stopped:
             assert self.wakes_s == math.inf, "wakes up after stop"
