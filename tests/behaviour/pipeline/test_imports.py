@@ -20,7 +20,8 @@ OURS = {
     "probe": f"{BASE} core.nvidia core.formats host probe",
     "generate": f"{BASE} {PIPELINE}",
     "oneshot": f"{BASE} {PIPELINE} {RULES} config",
-    "check": f"{BASE} {RULES} config core.nvidia.gpu_count probe.container_runtimes host.runtime_config host.runtime_versions host.units",
+    "check": f"""{BASE} {RULES} config core.nvidia.gpu_count host.runtime_config host.runtime_versions host.units
+        probe.container_runtimes""",
     "list": f"{BASE} core.checks inspect config host.yaml_file",
 }
 """What each may import of the package: modules, and rooms whole."""
