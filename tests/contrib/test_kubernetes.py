@@ -21,7 +21,12 @@ FULL = {
     "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}],
     "nodeSelector": {"feature.node.kubernetes.io/pci-10de.present": "true"},
     "extraConfiguration": "[daemon]\nlog-level = debug\n",
-    "image": {"repository": "registry.example/cdi-refreshd", "tag": "2.0", "pullPolicy": "Always"},
+    "image": {
+        "repository": "registry.example/cdi-refreshd",
+        "tag": "2.0",
+        "pullPolicy": "Always",
+        "pullSecrets": ["mine"],
+    },
 }
 
 
@@ -113,6 +118,7 @@ def test_values_reach_the_pod(tmp_path):
     pod = of_kind(documents, "DaemonSet")["spec"]["template"]["spec"]
     assert pod["nodeSelector"] == FULL["nodeSelector"]
     assert pod["tolerations"] == FULL["tolerations"]
+    assert pod["imagePullSecrets"] == [{"name": "mine"}]
     assert pod["containers"][0]["image"] == "registry.example/cdi-refreshd:2.0"
     assert {"name": "metrics", "hostPath": {"path": "/var/lib/node_exporter", "type": "DirectoryOrCreate"}} in pod[
         "volumes"
@@ -120,6 +126,28 @@ def test_values_reach_the_pod(tmp_path):
     found = settings(documents)
     assert (found.expected_gpus, found.log_level, found.choices.hooks) == (8, 7, "none")
     assert found.textfile == "/metrics/cdi-refreshd.prom"
+
+
+def template_of(tmp_path, **values):
+    return of_kind(rendered(tmp_path, **values), "DaemonSet")["spec"]["template"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"driverRoot": "/run/nvidia/driver"},
+        {"hooks": "none"},
+        {"expectedGpus": 8},
+        {"metrics": {"textfileDirectory": "/var/lib/node_exporter"}},
+        {"extraConfiguration": "[daemon]\nsettle = 5\n"},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_each_value_that_changes_the_configuration_makes_new_pods(tmp_path, changed):
+    """A file that is mounted by subPath stays what it was in a running one."""
+    before, after = (of_kind(rendered(tmp_path, **values), "ConfigMap") for values in ({}, changed))
+    assert before != after
+    assert template_of(tmp_path) != template_of(tmp_path, **changed)
 
 
 def test_it_may_do_nothing_in_the_cluster_and_is_never_killed_for_the_hosts_state():
