@@ -50,6 +50,14 @@ def pod():
 
 
 @pytest.mark.root
+def test_a_hook_program_outside_of_the_nodes_path_is_named_as_the_node_has_it():
+    toolkit = "/usr/local/nvidia/toolkit/nvidia-cdi-hook"
+    configuration = f"{POD.format('/')}nvidia-cdi-hook-path = {toolkit}\n"
+    text = published(case(*GPUS, driver_root="/host", path_bins=[f"/host{toolkit}"]), configuration)
+    assert {hook["path"] for hook in yaml.safe_load(text)["containerEdits"]["hooks"]} == {toolkit}
+
+
+@pytest.mark.root
 def test_links_that_only_the_host_can_follow_are_mounted_by_where_they_lead():
     layout = {"layout": "debian-alternatives", "driver_root": "/host", "path_bins": [f"/host{HOOK}"]}
     text = published(case(*GPUS, **layout), POD.format("/"))
