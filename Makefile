@@ -64,9 +64,10 @@ bench: $(READY) ## numbers: how long things take here
 	    echo "== $$file"; $(PYTHON) -m "tests.bench.$$(basename "$$file" .py)" || exit 1; \
 	done
 
-generated: $(READY) ## what is made from the tables of keys and options: default configuration, man page, completions
+generated: $(READY) ## what is made from the tables of keys, options and rules: configuration, man page, completions, docs
 	$(PYTHON) -c 'from cdi_refreshd.core.config.template import template; print(template(), end="")' > systemd/cdi-refreshd.conf
 	$(PYTHON) man/generate.py > man/cdi-refreshd.conf.5
+	$(PYTHON) docs/generate.py
 	$(PYTHON) completion/generate.py bash > completion/cdi-refreshd.bash
 	$(PYTHON) completion/generate.py zsh > completion/_cdi-refreshd
 	$(PYTHON) completion/generate.py fish > completion/cdi-refreshd.fish

@@ -7,79 +7,22 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from cdi_refreshd.core.config.choices import Choices
-from cdi_refreshd.core.config.generate_options import FORMATS, absolute, checked, nearest, printable
+from cdi_refreshd.core.config.generate_options import (
+    FORMATS,
+    LISTS,
+    WORDS,
+    E,
+    absolute,
+    checked,
+    nearest,
+    printable,
+)
 from cdi_refreshd.core.findings import UsageFault, quoted
 from cdi_refreshd.core.findings import printable as on_one_line
 
 TOOLKIT_CONFIG = "/etc/nvidia-container-runtime/config.toml"
 TOOLKIT_LIMIT_BYTES = 1 << 20
 DEFAULTS = Choices(driver_root="", dev_root="")
-E = "NVIDIA_CTK_CDI_GENERATE_"
-
-# Field of Choices, flags, environment variables, help. In a list, commas separate and flags may be repeated.
-LISTS = (
-    ("name_strategies", ["--device-name-strategy"], [E + "DEVICE_NAME_STRATEGIES"], "index, uuid or type-index"),
-    (
-        "device_ids",
-        ["--device-id", "--device-ids", "--device", "--devices"],
-        [E + "DEVICE_IDS"],
-        "index, UUID, GPU:MIG, all or none",
-    ),
-    ("disabled_hooks", ["--disable-hook", "--disable-hooks"], [E + "DISABLED_HOOKS"], "leave this hook out; or all"),
-    ("enabled_hooks", ["--enable-hook", "--enable-hooks"], [E + "ENABLED_HOOKS"], "include this hook in any case"),
-    ("feature_flags", ["--feature-flag", "--feature-flags"], [E + "FEATURE_FLAGS"], "see README"),
-    ("csv_files", ["--csv.file"], [E + "CSV_FILES"], "csv mode: a file that names what containers need"),
-    (
-        "csv_ignore_patterns",
-        ["--csv.ignore-pattern"],
-        [E + "CSV_IGNORE_PATTERNS"],
-        "csv mode: sym entries to ignore",
-    ),
-    (
-        "library_search_paths",
-        ["--library-search-path"],
-        [E + "LIBRARY_SEARCH_PATHS"],
-        "search the driver's libraries only here",
-    ),
-    (
-        "config_search_paths",
-        ["--config-search-path"],
-        [E + "CONFIG_SEARCH_PATHS"],
-        "search configuration files only here",
-    ),
-    (
-        "program_search_paths",
-        ["--program-search-path"],
-        [E + "PROGRAM_SEARCH_PATHS"],
-        "search nvidia-smi and other programs here first",
-    ),
-)
-WORDS: tuple[tuple[str, list[str], list[str], str], ...] = (
-    (
-        "mode",
-        ["--mode", "--discovery-mode"],
-        [E + "MODE"],
-        "what to describe: auto, nvml, csv, wsl, ... (default auto)",
-    ),
-    ("driver_root", ["--driver-root"], ["NVIDIA_CTK_DRIVER_ROOT"], "where the driver is installed (default /)"),
-    ("dev_root", ["--dev-root"], ["NVIDIA_CTK_DEV_ROOT"], "where /dev is (default: the driver root)"),
-    ("vendor", ["--vendor", "--cdi-vendor"], [E + "VENDOR"], "default nvidia.com"),
-    ("class_name", ["--class", "--cdi-class"], [E + "CLASS"], "default gpu"),
-    ("hooks", ["--hooks"], [], "which hooks: nvidia, none, or auto: nvidia if its program can be executed (default)"),
-    (
-        "hook_path",
-        ["--nvidia-cdi-hook-path", "--nvidia-ctk-path"],
-        ["NVIDIA_CTK_CDI_HOOK_PATH"],
-        "the hook program (default: nvidia-cdi-hook, searched)",
-    ),
-    ("ldconfig_path", ["--ldconfig-path"], [E + "LDCONFIG_PATH"], "ldconfig on the host, for the hook"),
-    (
-        "csv_compat_root",
-        ["--csv.compat-container-root"],
-        [E + "CSV_CONTAINER_COMPAT_ROOT"],
-        "csv mode: the directory of CUDA's compat libraries in containers",
-    ),
-)
 CONFIG_VARIABLES = ["NVIDIA_CTK_CONFIG", "NVIDIA_CTK_CONFIG_FILE_PATH"]
 OUTPUT_VARIABLE, FORMAT_VARIABLE = "NVIDIA_CTK_CDI_OUTPUT_FILE_PATH", E + "OUTPUT_FORMAT"
 NO_ALL_VARIABLE = E + "NO_ALL_DEVICE"

@@ -5,19 +5,12 @@ from collections.abc import Iterable
 from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.nvidia import driver_texts
-from cdi_refreshd.core.nvidia.driver_paths import essential_libraries
+from cdi_refreshd.core.nvidia.driver_paths import EXPLICIT_LIBRARIES, OTHER_NAMES, OWN_VERSION, essential_libraries
 from cdi_refreshd.core.nvidia.inventory import Driver, Library
 from cdi_refreshd.host import procfs
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe.libraries import CUDA, NVML, Libraries
 
-EGL_PLATFORMS = tuple(
-    f"libnvidia-egl-{name}.so.*.*" for name in ("gbm", "wayland", "wayland2", "xcb", "xlib")
-)  # own version numbers, not the driver's
-EXPLICIT = (
-    *(f"lib{name}.so" for name in ("EGL", "GL", "GLESv1_CM", "GLESv2", "GLX", "GLdispatch", "OpenCL", "OpenGL")),
-    *(f"libnvidia-{name}.so" for name in ("api", "egl-xcb", "egl-xlib")),
-)
 OTHER_CLASS = "is a 32-bit library in the place of one of 64 bits"
 
 
@@ -38,7 +31,7 @@ def versioned(libraries: Libraries, nvml_version: str, module_version: str, choi
     if "enable-32bit-libraries" in choices.feature_flags:
         whole += narrow(libraries.tree, version, choices)
     report(libraries.tree, whole)
-    egl = [path for pattern in EGL_PLATFORMS for path in one_place(of_bits(libraries, libraries.find(pattern)))]
+    egl = [path for pattern in OWN_VERSION for path in one_place(of_bits(libraries, libraries.find(pattern)))]
     return Driver(
         version=version,
         files_version=version_of_others(libraries, lacks, version),
@@ -95,9 +88,9 @@ def beside(libraries: Libraries, directories: tuple[str, ...], version: str, cho
     """Everything that carries the driver's version, and what goes with it under other names."""
     tree = libraries.tree
     paths = list(tree.find((d + sub for d in directories for sub in ("", "/vdpau")), f"*.so.{version}"))
-    paths += tree.find(directories, "libnvidia-nvvm70.so.*")
+    paths += (path for name in OTHER_NAMES for path in tree.find(directories, name))
     if "enable-explicit-driver-libraries" in choices.feature_flags:
-        paths += (path for name in EXPLICIT for path in tree.find(directories, name))
+        paths += (path for name in EXPLICIT_LIBRARIES for path in tree.find(directories, name))
     return of_bits(libraries, tree.real(paths))
 
 

@@ -5,6 +5,7 @@ A hook that fails keeps the container from starting, whatever generated the spec
 
 from collections.abc import Iterator
 
+from cdi_refreshd.core.cdi.model import Hook
 from cdi_refreshd.core.checks.hints import make_again
 from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.registry import RuleFinding, found
@@ -39,4 +40,26 @@ def unknown_hooks(of: Subject, host: Host) -> Iterator[RuleFinding]:
         yield found("hook-unknown", path, fact, hint, of.file, devices=affected(of, names))
 
 
-RULES = (unknown_hooks,)
+def links_on_mounts(of: Subject, _: Host) -> Iterator[RuleFinding]:
+    """Links and mounts of one path, which is how a spec with hooks and one without would be mixed."""
+    common, places = of.spec.container_edits, programs(of)
+    both: dict[str, list[str]] = {}
+    for device in of.devices:
+        hooks = (*common.hooks, *device.container_edits.hooks)
+        mounted = {mount.container_path for mount in (*common.mounts, *device.container_edits.mounts)}
+        for path in mounted & {link for hook in hooks if hook.path in places for link in links_of(hook)}:
+            both.setdefault(path, []).append(device.name)
+    for path, names in sorted(both.items()):
+        fact = "is a mount, and a link that a hook makes there: the hook fails, and containers do not start"
+        yield found("link-on-mount", path, fact, make_again(of), of.file, devices=affected(of, names))
+
+
+def links_of(hook: Hook) -> list[str]:
+    """Paths in the container of the links that a call makes."""
+    if hook_program.called(hook.path, hook.args) != "create-symlinks":
+        return []
+    pairs = (word for flag, word in zip(hook.args, hook.args[1:], strict=False) if flag == "--link")
+    return [pair.partition("::")[2] for pair in pairs]
+
+
+RULES = (unknown_hooks, links_on_mounts)

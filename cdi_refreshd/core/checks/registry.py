@@ -41,6 +41,7 @@ RULES: dict[str, Rule] = {
     "mount-socket": Rule("degraded", "the source of a mount is a file and should be a socket"),
     "hook-runs": Rule("fatal", "the program of a hook is missing or not executable"),
     "hook-unknown": Rule("fatal", "NVIDIA's hook program does not know a hook, or a flag of one, and so fails"),
+    "link-on-mount": Rule("fatal", "a hook makes a link where the spec has a mount, and fails"),
     "interface-missing": Rule("fatal", "a network interface is missing"),
     "all-is-all": Rule("degraded", "the device `all` lacks what another device has"),
     "drm-pair": Rule("degraded", "a device has the card node of one GPU and the render node of another"),

@@ -33,6 +33,79 @@ FEATURE_FLAGS = (
 )
 FORMATS = ("yaml", "json")
 NAMED_AT_MOST = 10
+E = "NVIDIA_CTK_CDI_GENERATE_"
+
+Row = tuple[str, list[str], list[str], str]
+"""Field of Choices, flags, environment variables, help. The first flag names its configuration key, too."""
+LISTS: tuple[Row, ...] = (
+    ("name_strategies", ["--device-name-strategy"], [E + "DEVICE_NAME_STRATEGIES"], "index, uuid or type-index"),
+    (
+        "device_ids",
+        ["--device-id", "--device-ids", "--device", "--devices"],
+        [E + "DEVICE_IDS"],
+        "index, UUID, GPU:MIG, all or none",
+    ),
+    ("disabled_hooks", ["--disable-hook", "--disable-hooks"], [E + "DISABLED_HOOKS"], "leave this hook out; or all"),
+    ("enabled_hooks", ["--enable-hook", "--enable-hooks"], [E + "ENABLED_HOOKS"], "include this hook in any case"),
+    ("feature_flags", ["--feature-flag", "--feature-flags"], [E + "FEATURE_FLAGS"], "see README"),
+    ("csv_files", ["--csv.file"], [E + "CSV_FILES"], "mode csv: a file that names what containers need"),
+    (
+        "csv_ignore_patterns",
+        ["--csv.ignore-pattern"],
+        [E + "CSV_IGNORE_PATTERNS"],
+        "mode csv: sym entries to ignore",
+    ),
+    (
+        "library_search_paths",
+        ["--library-search-path"],
+        [E + "LIBRARY_SEARCH_PATHS"],
+        "search the driver's libraries only here",
+    ),
+    (
+        "config_search_paths",
+        ["--config-search-path"],
+        [E + "CONFIG_SEARCH_PATHS"],
+        "search configuration files only here",
+    ),
+    (
+        "program_search_paths",
+        ["--program-search-path"],
+        [E + "PROGRAM_SEARCH_PATHS"],
+        "search nvidia-smi and other programs here first",
+    ),
+)
+"""In these, commas separate, and flags may be repeated."""
+WORDS: tuple[Row, ...] = (
+    (
+        "mode",
+        ["--mode", "--discovery-mode"],
+        [E + "MODE"],
+        "what to describe: auto, nvml, csv, wsl, ... (default auto)",
+    ),
+    ("driver_root", ["--driver-root"], ["NVIDIA_CTK_DRIVER_ROOT"], "where the driver is installed (default /)"),
+    ("dev_root", ["--dev-root"], ["NVIDIA_CTK_DEV_ROOT"], "where /dev is (default: the driver root)"),
+    ("vendor", ["--vendor", "--cdi-vendor"], [E + "VENDOR"], "default nvidia.com"),
+    ("class_name", ["--class", "--cdi-class"], [E + "CLASS"], "default gpu"),
+    ("hooks", ["--hooks"], [], "which hooks: nvidia, none, or auto: nvidia if its program can be executed (default)"),
+    (
+        "hook_path",
+        ["--nvidia-cdi-hook-path", "--nvidia-ctk-path"],
+        ["NVIDIA_CTK_CDI_HOOK_PATH"],
+        "the hook program (default: nvidia-cdi-hook, searched)",
+    ),
+    (
+        "ldconfig_path",
+        ["--ldconfig-path"],
+        [E + "LDCONFIG_PATH"],
+        "the host's ldconfig, for the hook (default: searched for)",
+    ),
+    (
+        "csv_compat_root",
+        ["--csv.compat-container-root"],
+        [E + "CSV_CONTAINER_COMPAT_ROOT"],
+        "mode csv: the directory of CUDA's compat libraries in containers",
+    ),
+)
 
 
 def below(choices: Choices, prefix: str) -> Choices:

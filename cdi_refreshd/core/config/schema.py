@@ -14,8 +14,10 @@ from cdi_refreshd.core.config.generate_options import (
     FORMATS,
     HOOK_SOURCES,
     HOOKS,
+    LISTS,
     MODES,
     NAME_STRATEGIES,
+    WORDS,
     absolute,
     nearest,
     one_of,
@@ -147,7 +149,7 @@ def _names(known: tuple[str, ...]) -> Kind:
     return _list_of(lambda word: one_of("", word, known))
 
 
-KEYS = (
+OF_THEIR_OWN = (
     Key(GENERATE, "mode", _word(MODES), "mode", f"What to describe: {', '.join(MODES)}."),
     Key(
         GENERATE,
@@ -185,13 +187,6 @@ KEYS = (
     ),
     Key(
         GENERATE,
-        "ldconfig-path",
-        TEXT,
-        "ldconfig_path",
-        "ldconfig on the host, for the hook. Empty: it is searched for.",
-    ),
-    Key(
-        GENERATE,
         "disable-hook",
         _names((*HOOKS, "all")),
         "disabled_hooks",
@@ -200,14 +195,6 @@ KEYS = (
     Key(GENERATE, "enable-hook", _names(HOOKS), "enabled_hooks", "Hooks to include in any case, by the same names."),
     Key(GENERATE, "feature-flag", _names(FEATURE_FLAGS), "feature_flags", f"Any of {', '.join(FEATURE_FLAGS)}."),
     Key(GENERATE, "csv.file", PATHS, "csv_files", "Mode csv: the files that name what containers need."),
-    Key(GENERATE, "csv.ignore-pattern", TEXTS, "csv_ignore_patterns", "Mode csv: sym entries to ignore."),
-    Key(
-        GENERATE,
-        "csv.compat-container-root",
-        TEXT,
-        "csv_compat_root",
-        "Mode csv: the directory of CUDA's compat libraries in containers.",
-    ),
     Key(
         GENERATE,
         "library-search-path",
@@ -307,6 +294,18 @@ KEYS = (
         "/etc/kubernetes/node-feature-discovery/features.d. Empty: none.",
     ),
 )
+
+
+def _of_options() -> Iterator[Key]:
+    """The generator's options whose keys take any text, and are described as their flags are."""
+    own = {key.field for key in OF_THEIR_OWN if key.section == GENERATE}
+    for kind, rows in ((TEXTS, LISTS), (TEXT, WORDS)):
+        for field, flags, _, text in rows:
+            if field not in own:
+                yield Key(GENERATE, flags[0].lstrip("-"), kind, field, f"{text[0].upper()}{text[1:]}.")
+
+
+KEYS = tuple(sorted((*OF_THEIR_OWN, *_of_options()), key=lambda key: SECTIONS.index(key.section)))
 BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
 """No two sections have a key in common."""
 NOT_ABOVE = (("settle", "settle-at-most"), ("retry-first", "retry-at-most"))

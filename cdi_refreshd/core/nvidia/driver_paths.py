@@ -28,6 +28,18 @@ LIBRARY_DIRS_32 = (
     "/lib",
 )
 """Directories of 32-bit libraries. On some distributions /usr/lib has 64-bit ones: the ELF headers decide."""
+LIBRARIES = ("*nvidia*", "libcuda.so*", "libcudadebugger.so*", "libnvcuvid.so*", "libnvoptix.so*")
+"""All libraries of the driver, as they are watched: those named by its version need no other entry to be mounted.
+The upgrade of anything else is no reason to probe."""
+OWN_VERSION = tuple(f"libnvidia-egl-{name}.so.*.*" for name in ("gbm", "wayland", "wayland2", "xcb", "xlib"))
+"""Libraries for graphics with version numbers of their own."""
+OTHER_NAMES = ("libnvidia-nvvm70.so.*",)
+"""Libraries whose names have another number than a version."""
+EXPLICIT_LIBRARIES = (
+    *(f"lib{name}.so" for name in ("EGL", "GL", "GLESv1_CM", "GLESv2", "GLX", "GLdispatch", "OpenCL", "OpenGL")),
+    *(f"libnvidia-{name}.so" for name in ("api", "egl-xcb", "egl-xlib")),
+)
+"""Only with enable-explicit-driver-libraries: other packages have them, too."""
 ESSENTIAL_LIBRARIES = ("libcuda", "libnvidia-ml", "libnvidia-ptxjitcompiler", "libnvidia-nvvm")
 """Without which CUDA does not start, or fails at the first kernel that is compiled at run time."""
 NVVM_SINCE = 495

@@ -12,6 +12,8 @@ class Source(Enum):
     SIGNAL = "signal"
     START = "start"
     RETRY = "retry"
+    POLL = "poll"
+    """Of any other, as a new one may be: nothing goes by it."""
 
 
 class Kind(Enum):

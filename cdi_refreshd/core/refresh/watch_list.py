@@ -11,9 +11,10 @@ from cdi_refreshd.core.refresh.event import Kind
 
 LEFTOVERS = ("nvidia*.yaml", "nvidia*.json")
 """Specs of NVIDIA's own generator. On some hosts other vendors' specs come and go with every container."""
-LIBRARIES = ("*nvidia*", "libcuda.so*", "libcudadebugger.so*", "libnvcuvid.so*", "libnvoptix.so*")
+OF_OTHER_NAMES = (name for name in (*driver_paths.OWN_VERSION, *driver_paths.OTHER_NAMES) if "nvidia" not in name)
+LIBRARIES = (*driver_paths.LIBRARIES, *OF_OTHER_NAMES)
 """Also libraries of others that the driver uses; an upgrade of anything else is not a reason to probe."""
-EXPLICIT_LIBRARIES = ("libEGL.so*", "libGL.so*", "libGLES*.so*", "libGLX.so*", "libGLdispatch.so*", "libOpen?L.so*")
+EXPLICIT_LIBRARIES = tuple(f"{name}*" for name in driver_paths.EXPLICIT_LIBRARIES)
 NODES = (
     "/dev/nvidia*",
     "/dev/dxg",

@@ -5,7 +5,8 @@ import fnmatch
 import pytest
 
 from cdi_refreshd.core.config.choices import Choices
-from cdi_refreshd.core.refresh.watch_list import CLOSED, EACH, NONE, watches
+from cdi_refreshd.core.nvidia import driver_paths
+from cdi_refreshd.core.refresh.watch_list import CLOSED, EACH, LIBRARIES, NONE, watches
 
 OUTPUT = "/var/run/cdi/nvidia.yaml"
 
@@ -150,3 +151,9 @@ def test_there_is_one_watch_for_each_directory_and_kind():
     wanted = watches(Choices(), OUTPUT)
     kinds = [(watch.directory, watch.kind, watch.writes) for watch in wanted]
     assert len(set(kinds)) == len(kinds)
+
+
+def test_every_library_that_the_probe_knows_by_name_is_watched():
+    essential = (f"{stem}.so" for stem in driver_paths.ESSENTIAL_LIBRARIES)
+    names = {*driver_paths.OWN_VERSION, *driver_paths.OTHER_NAMES, *essential}
+    assert [name for name in names if not any(fnmatch.fnmatchcase(f"{name}.1", pattern) for pattern in LIBRARIES)] == []
