@@ -7,6 +7,7 @@ import json
 import platform
 import re
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -26,6 +27,7 @@ PROGRAM = [sys.executable, "-m", "cdi_refreshd"]
 SPEC = "/var/run/cdi/nvidia.yaml"
 OURS, WITHOUT_LINKS = "nvidia.com/gpu", "without-links.example/gpu"
 BY_NAME = ["libcuda.so.1", "libnvidia-ml.so.1", "libGLX_nvidia.so.0"]
+GLIBC = ("debian", "fedora")
 GBM = {"debian": MULTIARCH, "fedora": "/usr/lib64", "musl": "/usr/lib64"}
 """Where a container of that kind looks for the backend, by path."""
 WHO = {"root": [], "uid 1000": ["--user", "1000"], "read-only": ["--read-only"], "rootless": []}
@@ -162,6 +164,36 @@ def test_what_an_image_has_in_our_places_is_covered_by_the_hosts(host, image, ru
     IMAGES[image](place / MULTIARCH.lstrip("/"), host.families / "old")
     [said] = host.run(OURS, runtime, "root", ["libcuda.so.1"])
     assert said.startswith("loaded libcuda.so.1 from ")
+
+
+def merge_lib64(place):
+    """As Arch and its kind have it: all libraries in one directory."""
+    for file in (place / "usr/lib64").iterdir():
+        file.rename(place / "usr/lib" / file.name)
+    (place / "usr/lib64").rmdir()
+    (place / "usr/lib64").symlink_to("lib")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("family", GLIBC)
+def test_an_image_may_have_one_directory_by_two_of_our_names(host, family, runtime):
+    merge_lib64(host.rootfs(family))
+    said = host.run(OURS, runtime, "read-only", BY_NAME)
+    assert [line.split()[:2] for line in said] == [["loaded", name] for name in BY_NAME]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("family", GLIBC)
+def test_a_libcuda_that_an_images_own_loader_cache_names_is_what_its_programs_get(host, family, runtime):
+    """The manual says so, and how to find it."""
+    place = host.rootfs(family)
+    (place / "opt/old").mkdir(parents=True)
+    shutil.copy(host.families / "old", place / "opt/old/libcuda.so.1")
+    (place / "etc/ld.so.conf").write_text("/opt/old\n")
+    subprocess.run(["ldconfig", "-r", place], check=True, capture_output=True)
+    [cuda, nvml] = host.run(OURS, runtime, "root", ["libcuda.so.1", "libnvidia-ml.so.1"])
+    assert cuda.startswith("loaded the image's own libcuda.so.1 from /opt/old/")
+    assert nvml.startswith("loaded libnvidia-ml.so.1 from ")
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
