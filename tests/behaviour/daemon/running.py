@@ -156,6 +156,19 @@ class Running:
             for pid in open(f"/proc/{self.process.pid}/task/{task}/children").read().split()
         ]
 
+    def until_probing(self):
+        """The child that has the driver's library open: there are others, as what looks for libudev."""
+        found = []
+
+        def probes():
+            for pid in self.children():
+                with contextlib.suppress(OSError):
+                    found.extend([pid] if "libnvidia-ml" in Path(f"/proc/{pid}/maps").read_text() else [])
+            return found
+
+        self.until(probes, "no child ever probed")
+        return found[0]
+
     def signal(self, number):
         self.process.send_signal(number)
 

@@ -111,8 +111,7 @@ def hanging(machine, start):
     machine.become(HANGS)
     daemon.until_quiet()
     daemon.signal(signal.SIGHUP)
-    daemon.until(daemon.children)
-    (child,) = daemon.children()
+    child = daemon.until_probing()
     os.kill(child, signal.SIGSTOP)  # whatever becomes of the machine now
     return daemon, [child]
 
@@ -157,9 +156,9 @@ def test_a_directory_in_the_specs_place_is_reported_while_probes_fail(machine, s
 def test_a_hold_reaches_a_daemon_whose_first_probe_is_under_way(machine, start):
     machine.become({**CASE, "nvml": ["hang nvmlInit_v2 1"]})
     daemon = start(config="[daemon]\nready-wait = 0\n")
-    daemon.until(daemon.children)
-    (child,) = daemon.children()
+    child = daemon.until_probing()
     os.kill(child, signal.SIGSTOP)  # it stays under way until the daemon was asked
+    daemon.until(machine.path(STATE).exists)
     reported = machine.run([*PROGRAM, "status"])
     assert (reported.returncode, "the first probe has not ended" in reported.stdout) == (1, True)
     with machine.popen([*PROGRAM, "hold", "600"], stderr=subprocess.PIPE, text=True) as asking:

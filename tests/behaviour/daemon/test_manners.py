@@ -69,8 +69,7 @@ def test_who_asks_while_a_probe_is_under_way_gets_the_next_one(machine, start):
     daemon.until_quiet()
     heard = len(daemon.hear())
     daemon.signal(signal.SIGHUP)
-    daemon.until(daemon.children)
-    (first,) = daemon.children()
+    first = daemon.until_probing()
     os.kill(first, signal.SIGSTOP)  # it stays under way until the daemon was asked
     daemon.configure("[generate]\nclass = accel\n")
     daemon.signal(signal.SIGHUP)
@@ -296,8 +295,7 @@ def test_who_holds_the_daemon_waits_for_the_probe_that_is_under_way(machine, sta
     machine.become({**CASE, "nvml": ["hang nvmlInit_v2 1"]})
     daemon.until_quiet()
     daemon.signal(signal.SIGHUP)
-    daemon.until(daemon.children)
-    (child,) = daemon.children()
+    child = daemon.until_probing()
     assert machine.run([*PROGRAM, "hold"]).returncode == 0
     assert child not in daemon.children()
 
