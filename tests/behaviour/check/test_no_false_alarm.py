@@ -196,7 +196,7 @@ def test_nvidia_modprobe_is_not_proposed_for_nodes_below_a_dev_root(host):
     host.become(dev_root="/run/nvidia/driver", nodes=["ctl", "uvm-tools", "modeset"])
     host.run("oneshot", "--dev-root", "/run/nvidia/driver")
     hint = next(one["hint"] for one in host.findings() if one["rule"] == "control-node")
-    assert hint.startswith("have what runs the driver below /run/nvidia/driver make it")
+    assert hint.startswith("the driver container at /run/nvidia/driver makes it")
 
 
 def test_adopt_is_proposed_only_where_it_helps(host):
