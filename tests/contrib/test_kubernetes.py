@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cdi_refreshd import __version__
 from cdi_refreshd.core.config import schema
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -91,6 +92,10 @@ def test_the_chart_is_what_the_schemas_allow_and_its_configuration_what_the_daem
 def test_the_kustomize_base_is_what_the_schemas_allow_and_its_configuration_what_the_daemon_reads():
     validate(base())
     settings(base())
+
+
+def test_the_chart_names_the_image_of_this_release():
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == __version__
 
 
 def test_the_schemas_refuse_what_is_misspelt():

@@ -14,6 +14,7 @@ import pytest
 
 from tests.contrib.programs import program
 from tests.contrib.test_node_problem_detector import PLUGIN
+from tests.contrib.test_prometheus import alerts
 
 from .running import CASE, LIMIT_S, PROGRAM, patched
 
@@ -261,10 +262,18 @@ def test_prometheus_sees_ready_a_lost_gpu_a_daemon_that_hangs_and_nothing_after_
     machine.path("/dev/nvidia1").unlink()
     prometheus.until('cdi_refreshd_state{state="degraded"}', 1)
     assert prometheus.value('cdi_refreshd_state{state="ready"}') == 0
-    prometheus.until('cdi_refreshd_spec_devices{kind="gpu"} < on (instance) cdi_refreshd_host_gpus', 1)
+    prometheus.until(alerts()["CDIFewerDevicesThanGPUs"], 1)
+    assert prometheus.value(alerts()["CDISpecNotReady"]) is None
     daemon.signal(signal.SIGSTOP)
     prometheus.until("time() - cdi_refreshd_heartbeat_timestamp_seconds > bool 2", 1)
     daemon.signal(signal.SIGCONT)
     prometheus.until("time() - cdi_refreshd_heartbeat_timestamp_seconds < bool 2", 1)
+    machine.become(CASE | {"no_module": True})
+    prometheus.until(alerts()["CDISpecNotReady"], 1)
+    machine.become(CASE | {"gpus": []})
+    prometheus.until('cdi_refreshd_state{state="no-gpu"}', 1)
+    # What fires for a host, by the labels that a real exporter gives its series.
+    assert [name for name, expr in alerts().items() if prometheus.value(expr) is not None] == []
     daemon.stop()
     prometheus.until("absent(cdi_refreshd_build_info)", 1)
+    prometheus.until(alerts()["CDIRefreshdGone"], 1)
