@@ -2,6 +2,9 @@
 
     python -m tests.bench.boot_path            (as root: it makes a machine up)
 
+As the package's launcher starts it, and as `python -m` does where pip installed it. On a busy host, as root:
+`chrt --fifo 50 python -m tests.bench.boot_path`.
+
 Whole runs take turns with `python3 -I -S -c pass`, since machines are noisy; medians. Imports are CPU time, which other
 processes do not disturb, each process once: what takes none of the time is not worth a late import.
 """
@@ -9,15 +12,22 @@ processes do not disturb, each process once: what takes none of the time is not 
 import compileall
 import json
 import os
+import pathlib
 import statistics
 import subprocess
 import sys
+import sysconfig
 import time
 
 from tests.machine import booted
 
-PROGRAM = [sys.executable, "-m", "cdi_refreshd"]
-BARE = ["/usr/bin/python3", "-I", "-S", "-c", "pass"]
+TOP = pathlib.Path(__file__).resolve().parents[2]
+PRIVATE = "/usr/share/cdi-refreshd"
+"""Where the package has the program; here it is in the working tree, and pynvml among the installed modules."""
+LAUNCHER = (TOP / "debian/launcher").read_text().replace(f'"{PRIVATE}"', f'"{TOP}", "{sysconfig.get_path("purelib")}"')
+PROGRAM = [sys.executable, "-IS", "-c", LAUNCHER]
+SCRIPT = [sys.executable, "-m", "cdi_refreshd"]
+BARE = [sys.executable, "-I", "-S", "-c", "pass"]
 ONE = {"gpus": [{}], "path_bins": ["/usr/bin/nvidia-cdi-hook"]}
 ROUNDS, TOLD = 15, 12
 
@@ -30,11 +40,13 @@ def timed(command):
 
 def whole():
     """Runs in the made-up machine; medians in ms."""
-    rows = {"bare": [], "generate": [], "oneshot": []}
+    commands = {"bare": BARE}
+    for command in ("generate", "oneshot"):
+        commands |= {command: [*PROGRAM, command], f"{command}, pip": [*SCRIPT, command]}
+    rows = {name: [] for name in commands}
     for _ in range(ROUNDS):
-        rows["bare"].append(timed(BARE))
-        for verb in ("generate", "oneshot"):
-            rows[verb].append(timed([*PROGRAM, verb]))
+        for name, command in commands.items():
+            rows[name].append(timed(command))
     return {name: statistics.median(values) for name, values in rows.items()}
 
 
@@ -93,7 +105,7 @@ def main():
 
         rows = inside("whole")
         for name, value in rows.items():
-            print(f"{name:<10} {value:6.1f} ms  {value / rows['bare']:4.1f} x")
+            print(f"{name:<14} {value:6.1f} ms  {value / rows['bare']:4.1f} x")
         for process in ("child", "generate", "oneshot"):
             spent = inside(process)
             print(f"imports of {process}: {sum(spent.values()):.1f} ms of CPU time, {len(spent)} modules")
