@@ -26,11 +26,10 @@ def run(argv: list[str]) -> int:
     except Fault as fault:
         print(f"cdi-refreshd: {fault}", file=sys.stderr)
         return BROKEN_CONFIGURATION
-    # The order matters: pyudev needs the real ctypes.util, which the child's modules keep pynvml from loading.
-    from cdi_refreshd.daemon.service import Service  # noqa: I001, PLC0415
-    from cdi_refreshd.host.journal import Journal  # noqa: PLC0415
     import cdi_refreshd.probe.device_node_setup  # noqa: PLC0415
     import cdi_refreshd.probe.machine  # noqa: F401, PLC0415 - here once, not in each child: it saves it 30 ms
+    from cdi_refreshd.daemon.service import Service  # noqa: PLC0415
+    from cdi_refreshd.host.journal import Journal  # noqa: PLC0415
 
     # What exists now is never freed. Garbage is collected after each pass, and only what the pass made.
     gc.freeze()

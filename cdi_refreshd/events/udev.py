@@ -7,7 +7,10 @@ import select
 import socket
 import time
 
-import pyudev
+from cdi_refreshd.host import ctypes_util
+
+with ctypes_util.stood_in():
+    import pyudev
 
 from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 from cdi_refreshd.core.refresh.event_source import EventSource

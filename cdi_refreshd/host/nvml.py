@@ -4,21 +4,13 @@ Source: NVIDIA's NVML API reference; pynvml is the module of PyPI's nvidia-ml-py
 """
 
 import ctypes
-import sys
-import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-# pynvml imports ctypes.util for a function that it calls nowhere on Linux. The real module brings subprocess, shutil
-# and tempfile along, which cost more than asking NVML about eight GPUs; an empty one stands in during this import.
-if "ctypes.util" not in sys.modules:
-    sys.modules["ctypes.util"] = types.ModuleType("ctypes.util")
-    sys.modules["ctypes.util"].find_library = lambda name: None  # type: ignore[attr-defined]
-    import pynvml
+from cdi_refreshd.host import ctypes_util
 
-    del sys.modules["ctypes.util"]
-else:
+with ctypes_util.stood_in():
     import pynvml
 
 from cdi_refreshd.core.findings import Fault, Finding, printable
