@@ -9,34 +9,43 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import vm
-from .image import image_with
+from .image import RELEASES, image, image_with
+from .scenarios import played
 from .scenarios.booting import BOOTS
 
 HERE = Path(__file__).parent
 TOP = HERE.parent.parent
-LIMIT_S = 2400
+LIMIT_S = 3600
+OLDEST = min(RELEASES)
 SOURCES = ("cdi_refreshd", "debian", "systemd")
 
 
-def scenarios(names=(), out=None, limit_s=LIMIT_S):
+def scenarios(debian, names, out=None, limit_s=LIMIT_S):
     """Plays scenarios in a fresh machine: what each told, in order, and the log they stand in."""
     with new_job() as job:
         shutil.copytree(HERE / "job", job, dirs_exist_ok=True)
         (job / "product").mkdir()
         shutil.copy(package(), job / "product")
         (job / "names").write_text(" ".join(names))
-        return outcome(vm.run(job, Path(out) if out else job.parent / "out", limit_s))
+        return outcome(vm.run(job, Path(out) if out else job.parent / "out", limit_s, image(debian)))
 
 
-def booted(name, out=None, limit_s=LIMIT_S):
+def chosen(debian, names):
+    """For each machine, those of these that the release plays; of no names, all of them."""
+    wanted = [[name for name in every if name in names or not names] for every in played(debian).values()]
+    return [names for names in wanted if names]
+
+
+def booted(name, debian=OLDEST, out=None, limit_s=LIMIT_S):
     """Boots a machine that has the package and engines, and has it look at itself: what it told, and the log."""
     with new_job() as job:
         for file in ("nvidia-modprobe", "nvidia.rules"):
             shutil.copy(HERE / "guest" / file, job)
         script(job / "prepare", BOOTS[name].prepare)
         script(job / "run", f"exec python3 -m scenarios.booting {name}")
-        append = "init=/usr/local/sbin/prepare"
-        return outcome(vm.run(job, Path(out) if out else job.parent / "out", limit_s, append, image_with(package())))
+        made_of = image_with(package(), debian)
+        out = Path(out) if out else job.parent / "out"
+        return outcome(vm.run(job, out, limit_s, made_of, "init=/usr/local/sbin/prepare"))
 
 
 @contextmanager
@@ -90,16 +99,17 @@ def main():
     run.add_argument("--append", default="", help="more words for the kernel's command line")
     for verb in (play, boots, run):
         verb.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS")
+        verb.add_argument("--debian", type=int, choices=RELEASES, default=OLDEST, help=f"default: {OLDEST}")
     asked = parser.parse_args()
     if asked.verb == "run":
-        ended = vm.run(asked.folder, asked.out, asked.limit, asked.append)
+        ended = vm.run(asked.folder, asked.out, asked.limit, image(asked.debian), asked.append)
         print(ended.log, end="")
         return ended.status
     if asked.verb == "boots":
         folder = Path(asked.out) if asked.out else None
-        plays = (booted(name, folder and folder / name, asked.limit) for name in asked.names or BOOTS)
+        plays = (booted(name, asked.debian, folder and folder / name, asked.limit) for name in asked.names or BOOTS)
     else:
-        plays = iter([scenarios(asked.names, asked.out, asked.limit)])
+        plays = (scenarios(asked.debian, names, asked.out, asked.limit) for names in chosen(asked.debian, asked.names))
     played = []
     for every, ended in plays:
         print(ended.log, flush=True)

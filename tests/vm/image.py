@@ -1,4 +1,4 @@
-"""The guest's disk: Debian 12 with engines, and with the modules and files of a made-up NVIDIA driver."""
+"""The guest's disk: Debian with container runtimes, and with the modules and files of a made-up NVIDIA driver."""
 
 import fcntl
 import hashlib
@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from tests.machine import driver_files, elf, tree
 
+from . import container_image
+
 HERE = Path(__file__).parent
-SUITE = "bookworm"
 PACKAGES = (
     "linux-image-cloud-amd64",
     # The modules and NVML are built by the guest's compiler, for the guest's kernel and C library.
@@ -37,6 +38,21 @@ PACKAGES = (
     "docker.io",
     "busybox-static",
 )
+
+
+class Release(NamedTuple):
+    """Of Debian."""
+
+    suite: str
+    further: tuple[str, ...] = ()
+    """Packages besides PACKAGES."""
+
+
+RELEASES = {
+    12: Release("bookworm"),
+    # Its containerd is the first with CDI, by the Kubernetes interface alone: a client of it comes along.
+    13: Release("trixie", ("docker-cli", "python3-grpcio")),
+}
 # Nothing that has a network to wait for, or that works in the background while times are taken.
 UNWANTED = (
     "apt-daily.timer",
@@ -73,34 +89,36 @@ class Image(NamedTuple):
         return cls(folder / "disk", folder / "kernel", folder / "initrd")
 
 
-def image() -> Image:
+def image(debian: int) -> Image:
     """The image for the present state of the sources, built where there is none. It is read, never written to."""
     with cache() as folder:
-        return Image.of(host_for(folder))
+        return Image.of(host_for(folder, debian))
 
 
-def image_with(package: Path) -> Image:
+def image_with(package: Path, debian: int) -> Image:
     """The same with the package installed in it, and with engines that are enabled: as a maker of images leaves it."""
     with cache() as folder:
-        host = host_for(folder)
-        finished = folder / f"vm-with-{digest(host.name, package.read_bytes())}"
+        host = host_for(folder, debian)
+        finished = folder / f"vm-{debian}-with-{digest(host.name, package.read_bytes())}"
         if not finished.exists():
             install(package, host, finished)
-            forget_all_but(folder, *folder.glob("vm-base-*"), host, finished)
+            forget_all_but(folder, debian, *folder.glob(f"vm-{debian}-base-*"), host, finished)
         return Image.of(host)._replace(disk=finished / "disk")
 
 
-def host_for(folder):
-    base = folder / f"vm-base-{digest(SUITE, *PACKAGES)}.tar"
-    sources = [Path(__file__), *files(HERE / "modules"), *files(HERE / "guest")]
-    sources += [Path(module.__file__) for module in (driver_files, elf, tree)]
+def host_for(folder, debian):
+    suite, further = RELEASES[debian]
+    packages = (*PACKAGES, *further)
+    base = folder / f"vm-{debian}-base-{digest(suite, *packages)}.tar"
+    sources = [Path(__file__), *files(HERE / "modules"), *files(HERE / "guest"), container_image.PROGRAM]
+    sources += [Path(module.__file__) for module in (container_image, driver_files, elf, tree)]
     sources += [Path(driver_files.__file__).with_name("nvml.c")]
-    finished = folder / f"vm-{digest(base.name, *(file.read_bytes() for file in sources))}"
+    finished = folder / f"vm-{debian}-{digest(base.name, *(file.read_bytes() for file in sources))}"
     if not finished.exists():
         if not base.exists():
-            bootstrap(base)
+            bootstrap(base, suite, packages)
         build(base, finished)
-        forget_all_but(folder, base, finished)
+        forget_all_but(folder, debian, base, finished)
     return finished
 
 
@@ -132,19 +150,19 @@ def digest(*parts):
     return key.hexdigest()[:16]
 
 
-def forget_all_but(folder, *kept):
-    for old in set(folder.glob("vm-*")) - set(kept):
+def forget_all_but(folder, debian, *kept):
+    for old in set(folder.glob(f"vm-{debian}-*")) - set(kept):
         if old.is_dir():
             shutil.rmtree(old)
         else:
             old.unlink()
 
 
-def bootstrap(base):
-    print("Fetching Debian for the virtual machine: once, a few minutes", flush=True)
+def bootstrap(base, suite, packages):
+    print(f"Fetching Debian's {suite} for the virtual machine: once, a few minutes", flush=True)
     fresh = base.with_suffix(".part")
-    include = f"--include={','.join(PACKAGES)}"
-    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", include, SUITE, fresh], check=True)
+    include = f"--include={','.join(packages)}"
+    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "--format=tar", include, suite, fresh], check=True)
     fresh.rename(base)
 
 
@@ -157,6 +175,7 @@ def build(base, finished):
     release = kernel.name.removeprefix("vmlinuz-")
     install_modules(root, release)
     install_driver(root)
+    container_image.make(root, work / "image", inside)
     subprocess.run(["tar", "-C", root, "-cf", work / "root.tar", "."], check=True)
     mask(root, ENGINES)
     shutil.copy(kernel, work / "kernel")
@@ -244,8 +263,7 @@ def install_driver(root):
         library = folder / f"{driver_files.MULTIARCH}/libnvidia-ml.so.{version}".lstrip("/")
         options = ["-shared", "-fPIC", "-O1", "-Wl,-soname,libnvidia-ml.so.1"]
         inside(root, ["gcc", *options, "-o", f"/{library.relative_to(root)}", "/usr/src/nvml.c"])
-    # It is given the container's state and must read it: crun gives up where its pipe breaks.
-    tree.apply(root, {}, {"/usr/bin/nvidia-cdi-hook": tree.File(b"#!/bin/sh\nexec cat >/dev/null\n", 0o755)})
+    shutil.copy(HERE / "guest/nvidia-cdi-hook", root / "usr/bin")
     subprocess.run(["chroot", root, "ldconfig"], check=True)
 
 

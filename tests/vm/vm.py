@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from .image import Image, image
+from .image import Image
 
 MEMORY_MIB, PROCESSORS = 2048, 2
 OUT_AT_MOST = "64M"
@@ -29,9 +29,8 @@ class Lost(Exception):
     """The machine went away with the job undone. That says nothing about what was to be tested."""
 
 
-def run(job: Path, out: Path, limit_s: float, append: str = "", made_of: Image | None = None) -> Ended:
+def run(job: Path, out: Path, limit_s: float, made_of: Image, append: str = "") -> Ended:
     """Boots and does the job; a second time where the machine was lost. `append` goes to the kernel's command line."""
-    made_of = made_of or image()
     try:
         return boot(made_of, job, out, limit_s, append)
     except Lost as lost:

@@ -9,8 +9,9 @@ This runs in the guest, with Debian's own Python: `python3 -m scenarios [NAME ..
 nothing else to do; how slow it was just then, `bare_start_s` tells: what an interpreter takes to start and end.
 """
 
-# In the order in which they are played: package imports service, and comes last.
-from . import boot, hardware, package, service
-from .telling import SCENARIOS
+# In the order in which they are played: package imports service, and comes last. Containers have a machine of their
+# own.
+from . import boot, containers, hardware, package, service
+from .telling import SCENARIOS, played
 
-__all__ = ["SCENARIOS", "boot", "hardware", "package", "service"]
+__all__ = ["SCENARIOS", "boot", "containers", "hardware", "package", "played", "service"]

@@ -1,4 +1,4 @@
-"""Plays the scenarios that are named, or all of them."""
+"""Plays the scenarios that are named."""
 
 import sys
 import time
@@ -6,6 +6,6 @@ import time
 from . import SCENARIOS
 from .telling import QUIET_S, bare_start_s
 
-for name in sys.argv[1:] or SCENARIOS:
+for name in sys.argv[1:]:
     time.sleep(QUIET_S)
     SCENARIOS[name].told(bare_start_s())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -22,6 +23,10 @@ class Scenario(NamedTuple):
     name: str
     play: object
     limit_s: float
+    debian: tuple = (12, 13)
+    """The releases that it is played on."""
+    machine: str = "owner"
+    """Those of one machine are played after each other; each machine boots anew."""
 
     def told(self, bare_start_s):
         """Plays it and prints what came of it, and how fast the machine was that it was played on."""
@@ -41,12 +46,23 @@ class Scenario(NamedTuple):
 SCENARIOS = {}
 
 
-def scenario(play=None, *, limit_s=LIMIT_S):
+def scenario(play=None, *, limit_s=LIMIT_S, debian=(12, 13), machine="owner"):
     """Scenarios are played in the order in which they are declared; each finds the machine as the last one left it."""
     if play is None:
-        return lambda given: scenario(given, limit_s=limit_s)
-    SCENARIOS[play.__name__] = Scenario(play.__name__, play, limit_s)
+        return lambda given: scenario(given, limit_s=limit_s, debian=debian, machine=machine)
+    SCENARIOS[play.__name__] = Scenario(play.__name__, play, limit_s, debian, machine)
     return play
+
+
+def played(debian):
+    """Of a release: machine -> the names of its scenarios."""
+    named = [(one.machine, name) for name, one in SCENARIOS.items() if debian in one.debian]
+    return {machine: [name for of, name in named if of == machine] for machine, _ in named}
+
+
+def debian():
+    """The release that this is."""
+    return int(platform.freedesktop_os_release()["VERSION_ID"])
 
 
 def seconds_until(truth, what, patience_s=PATIENCE_S):
