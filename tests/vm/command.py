@@ -36,7 +36,7 @@ def chosen(debian, names):
     return [names for names in wanted if names]
 
 
-def booted(name, debian=OLDEST, out=None, limit_s=LIMIT_S):
+def booted(name, debian, out=None, limit_s=LIMIT_S):
     """Boots a machine that has the package and engines, and has it look at itself: what it told, and the log."""
     with new_job() as job:
         for file in ("nvidia-modprobe", "nvidia.rules"):
@@ -54,6 +54,11 @@ def new_job():
         job = Path(folder) / "job"
         shutil.copytree(HERE / "scenarios", job / "scenarios", ignore=shutil.ignore_patterns("__pycache__"))
         yield job
+
+
+def booting(debian):
+    """The boots of a release."""
+    return [name for name, one in BOOTS.items() if debian in one.debian]
 
 
 def script(path, lines):
@@ -82,7 +87,7 @@ def table(told):
     for one in told:
         seconds = "  never" if one["seconds"] is None else f"{one['seconds']:7.2f}"
         limits = f"of {one['limit_s']:<4g} (bare start {one['bare_start_s']:.2f} s)"
-        yield f"{one['scenario']:<{width}} {seconds} s  {limits} {one['wrong']}".rstrip()
+        yield f"{one['debian']} {one['scenario']:<{width}} {seconds} s  {limits} {one['wrong']}".rstrip()
 
 
 def main():
@@ -107,7 +112,10 @@ def main():
         return ended.status
     if asked.verb == "boots":
         folder = Path(asked.out) if asked.out else None
-        plays = (booted(name, asked.debian, folder and folder / name, asked.limit) for name in asked.names or BOOTS)
+        plays = (
+            booted(name, asked.debian, folder and folder / name, asked.limit)
+            for name in asked.names or booting(asked.debian)
+        )
     else:
         plays = (scenarios(asked.debian, names, asked.out, asked.limit) for names in chosen(asked.debian, asked.names))
     played = []

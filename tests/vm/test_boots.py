@@ -4,12 +4,15 @@ import pytest
 
 from .command import booted
 from .conftest import TOLD
+from .image import RELEASES
 from .scenarios.booting import BOOTS
 
+EVERY = [(debian, name) for debian in RELEASES for name, one in BOOTS.items() if debian in one.debian]
 
-@pytest.mark.parametrize("name", BOOTS)
-def test_a_boot_comes_up_as_promised(name, request):
-    told, ended = booted(name)
+
+@pytest.mark.parametrize(("debian", "name"), EVERY, ids=[f"debian{debian}-{name}" for debian, name in EVERY])
+def test_a_boot_comes_up_as_promised(debian, name, request):
+    told, ended = booted(name, debian)
     request.config.stash.setdefault(TOLD, []).extend(told)
     print(ended.log)
     assert ended.status == 0

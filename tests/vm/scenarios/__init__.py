@@ -1,8 +1,8 @@
 """What befalls a GPU host, done to the guest as its owner would do it, and how long the spec takes to say the truth.
 
-This runs in the guest, with Debian's own Python: `python3 -m scenarios [NAME ...]` prints one line of JSON a scenario.
+This runs in the guest, with Debian's own Python: `python3 -m scenarios NAME ...` prints one line of JSON a scenario.
 
-    {"scenario": "gpu_removed", "seconds": 0.31, "limit_s": 1.5, "wrong": "", "bare_start_s": 0.12}
+    {"scenario": "gpu_removed", "seconds": 0.31, "limit_s": 1.5, "wrong": "", "bare_start_s": 0.12, "debian": 12}
 
 `seconds` is counted from when the action was done to when the spec says the truth; null where it did not, and then
 `wrong` says why not. The limits are for a machine in software, twenty times as slow as a real one, whose host has

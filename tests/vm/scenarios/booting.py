@@ -44,14 +44,16 @@ class Boot(NamedTuple):
     limit_s: float
     prepare: str
     """What a shell does to the machine before systemd is there."""
+    debian: tuple
+    """The releases that boot so."""
 
 
 BOOTS = {}
 
 
-def boot(*prepare, limit_s=STARTING_S):
+def boot(*prepare, limit_s=STARTING_S, debian=(12,)):
     def declare(play):
-        BOOTS[play.__name__] = Boot(play, limit_s, "\n".join(prepare))
+        BOOTS[play.__name__] = Boot(play, limit_s, "\n".join(prepare), debian)
         return play
 
     return declare
@@ -76,7 +78,7 @@ def nvml(*rules):
 # Each of these is a boot of its own. Seconds are what the product took from its start until systemd called it active.
 
 
-@boot(DRIVER, QUADLET)
+@boot(DRIVER, QUADLET, debian=(12, 13))
 def with_a_driver_the_spec_is_there_before_engines_start():
     """No device node is there but those that the daemon makes."""
     took_s = with_driver(UNIT)
@@ -84,7 +86,7 @@ def with_a_driver_the_spec_is_there_before_engines_start():
     return took_s
 
 
-@boot(HARDWARE, QUADLET, UDEV)
+@boot(HARDWARE, QUADLET, UDEV, debian=(12, 13))
 def with_a_driver_that_udev_loads_the_spec_is_there_before_engines_start():
     """While the daemon starts, it comes piece by piece, and its nodes are made by others, too."""
     took_s = with_driver(UNIT)
@@ -93,7 +95,7 @@ def with_a_driver_that_udev_loads_the_spec_is_there_before_engines_start():
     return took_s
 
 
-@boot()
+@boot(debian=(12, 13))
 def without_hardware_nothing_fails_and_nothing_waits():
     took_s = without_hardware(UNIT)
     expect(daemon.state() == "no-gpu", f"the state is {daemon.state()}")

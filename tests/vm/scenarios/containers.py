@@ -6,6 +6,7 @@ With it a spec has hooks that make links and the loader's cache; without, it has
 import contextlib
 import functools
 import itertools
+import json
 import shutil
 import time
 from pathlib import Path
@@ -27,7 +28,7 @@ OTHER = "/dev/nvidia1"
 LOAD = f"/bin/loads {' '.join((*LIBRARIES, *OWN, OTHER))}"
 ASK = f"exec >/diary/tries 2>&1; {LOAD}; (: <{OWN[0]}) && echo opened; echo ended"
 FOUND = [*(f"loaded {name}" for name in LIBRARIES), *(f"there {path}" for path in OWN), f"no {OTHER}", "opened"]
-READY_S, RELOADS_S, ALL_S = 300.0, 180.0, 180.0
+READY_S, RELOADS_S, ALL_S, CHECK_S = 300.0, 180.0, 180.0, 20.0
 CONTAINER_S = 60.0
 """In software, a container of Docker takes ten seconds to start."""
 count = itertools.count()
@@ -91,18 +92,43 @@ def has_none():
     return spec.lists("0", "1")() and not hooks()
 
 
+def checked():
+    """The findings about container runtimes that read no spec: rule, and what it is about."""
+    found = json.loads(owner.do("cdi-refreshd", "check", "--json", check=False))
+    return [[one["rule"], one["place"]] for one in found["findings"] if one["severity"] != "info"]
+
+
+@in_own_machine
+def the_driver_is_loaded():
+    owner.do("modprobe", "gpubus")
+    return spec.takes(owner.load, "0", "1")
+
+
+@in_own_machine(limit_s=CHECK_S, debian=(13,))
+def check_tells_that_docker_and_containerd_have_cdi_turned_off():
+    """As Debian configures them: CDI is off before Docker 28.2 and containerd 2."""
+    began = time.monotonic()
+    found = checked()
+    print(json.dumps(found))
+    return time.monotonic() - began
+
+
 @in_own_machine(limit_s=READY_S)
 def container_runtimes_start_and_load_an_image():
     began = time.monotonic()
-    if not spec.lists("0", "1")():
-        owner.do("modprobe", "gpubus")
-        owner.load()
-        spec.recovers("0", "1")
     for runtime in here():
         runtime.ready()
     expect(has_hooks(), "the toolkit is there, and the spec has no hooks")
     without = said(here()[0], "")
     expect("loaded libcuda.so.1" not in "".join(without), f"without a GPU there is CUDA: {without}")
+    return time.monotonic() - began
+
+
+@in_own_machine(limit_s=CHECK_S)
+def check_finds_nothing_wrong_with_them():
+    began = time.monotonic()
+    found = checked()
+    expect(not found, f"check says {found}")
     return time.monotonic() - began
 
 

@@ -40,7 +40,7 @@ class Scenario(NamedTuple):
         except Exception as error:  # the other scenarios are still to be played
             wrong = f"{type(error).__name__}: {error}"
         line = {"scenario": self.name, "seconds": seconds, "limit_s": self.limit_s, "wrong": wrong}
-        print(json.dumps(line | {"bare_start_s": bare_start_s}), flush=True)
+        print(json.dumps(line | {"bare_start_s": bare_start_s, "debian": debian()}), flush=True)
 
 
 SCENARIOS = {}
