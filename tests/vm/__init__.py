@@ -6,8 +6,8 @@
     python -m tests.vm run FOLDER OUT           boot, run FOLDER/run as root, bring back /out
 
 `--debian 13` takes that release instead of 12. All of it needs root and the packages of `tests/packages vm`, and plays
-with the Debian package that `make deb` left in dist/. An image is built once, which takes minutes, and kept in $VM_DIR, or
-else in ~/.cache/cdi-refreshd.
+with the Debian package that `make deb` left in dist/. An image is built once, which takes minutes, and kept in $VM_DIR,
+or else in ~/.cache/cdi-refreshd.
 VM_ACCEL=tcg or kvm chooses how the machine is made; kvm is the default where the processor offers it.
 
 | file | holds |
