@@ -109,7 +109,7 @@ def the_driver_is_loaded():
 
 @in_own_machine(limit_s=CHECK_S, debian=(13,))
 def check_tells_that_docker_and_containerd_have_cdi_turned_off():
-    """As Debian configures them; it is off before Docker 28.2 and containerd 2. Of containerd, without kubelet, a note."""
+    """As Debian configures them. Nobody asks this containerd, without a kubelet: a note."""
     began = time.monotonic()
     found = unread()
     expect([rule for rule, _ in found] == ["runtime", "runtime-note"], f"check says {found}")
