@@ -1,1 +1,1 @@
-"""The long-running service: waits for events, has the probe run, publishes, and reports."""
+"""The long-running service: waits for events, runs the probe, publishes, and reports."""

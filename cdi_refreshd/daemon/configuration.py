@@ -1,4 +1,4 @@
-"""The configuration in force, and which events may be of another one."""
+"""The configuration in effect, and which events may be changes of it."""
 
 from cdi_refreshd import config
 from cdi_refreshd.core.config.settings import Settings
@@ -11,12 +11,12 @@ from cdi_refreshd.pipeline import Target, target
 
 
 class Configuration:
-    """`file` is the one configuration file, where one was named."""
+    """`file` is the only configuration file, if one was named."""
 
     def __init__(self, loaded: config.Loaded, file: str | None) -> None:
         self._loaded, self._file = loaded, file
         self.is_stale = False
-        """A file of it has changed. The next pass reads it, since editors write a file in more than one step."""
+        """One of its files has changed. The next pass reads it, since editors write a file in several steps."""
         self.library_dirs: tuple[str, ...] = ()
         """Where the last probe found libraries."""
 
@@ -33,7 +33,7 @@ class Configuration:
         return target(self.settings, self.settings.output, self.settings.format)
 
     def load(self) -> Fault | None:
-        """Why the old one stays in force; None where it does not."""
+        """Why the old one stays in effect; None if the new one is used."""
         self.is_stale = False
         try:
             self._loaded = config.load(self._file)
@@ -42,7 +42,7 @@ class Configuration:
         return None
 
     def concerns(self, event: Event) -> bool:
-        """Our own state stands in a directory where configuration may, so that not every event there is of one."""
+        """Our own state is in a directory that may have configuration, so not every event there concerns it."""
         return event.kind is Kind.CONFIGURATION and config.is_configuration(event.path, self._file)
 
     def scope(self) -> Scope:

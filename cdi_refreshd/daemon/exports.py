@@ -1,7 +1,7 @@
 """What monitoring reads: the health line, metrics, and labels for Node Feature Discovery; and the heartbeat in them.
 
 All come from one record. They are written at each outcome, and those with the heartbeat once a minute. A clean stop
-takes them away: what is left of a daemon that was killed grows old, and its age says so.
+removes them; those of a daemon that was killed stay, and their age shows it.
 """
 
 import errno
@@ -40,7 +40,7 @@ class Exports:
         """Of the monotonic clock."""
 
     def configure(self, settings: Settings) -> None:
-        """A file that is not wanted any more is removed."""
+        """A file that is no longer configured is removed."""
         wanted = {"textfile": settings.textfile, "nfd-features": settings.nfd_features}
         for key, path in self._files.items():
             if path and path != wanted[key]:
@@ -83,7 +83,7 @@ class Exports:
                 self._labels = text if key == "nfd-features" else self._labels
 
     def _texts(self) -> Iterator[tuple[str, str, str]]:
-        """Key, path and content of each file that is wanted."""
+        """Key, path and content of each configured file."""
         for key, make in (("textfile", metrics.text), ("nfd-features", nfd_features.text)):
             path, text = self._files.get(key, ""), make(self._measured)
             if path and (key != "nfd-features" or text != self._labels):  # each write makes NFD read it

@@ -1,4 +1,4 @@
-"""Where the health line stands. Its age is the daemon's heartbeat."""
+"""The file with the health line. Its age is the daemon's heartbeat."""
 
 import os
 import time
@@ -18,7 +18,7 @@ def write(of: Health) -> None:
 
 
 def beat() -> bool:
-    """False where somebody has taken the file away."""
+    """False if the file has been removed."""
     try:
         os.utime(PATH, follow_symlinks=False)
     except OSError:
@@ -27,7 +27,7 @@ def beat() -> bool:
 
 
 def age_s() -> float | None:
-    """Since the last heartbeat, below 0 where the clock was set back since; None where no daemon has one."""
+    """Since the last heartbeat, below 0 if the clock was set back since; None if there is none."""
     try:
         return time.time() - os.lstat(PATH).st_mtime
     except OSError:
@@ -35,7 +35,7 @@ def age_s() -> float | None:
 
 
 def read() -> Health:
-    """What the daemon said, unless that is too old to count."""
+    """The daemon's health line, unless it is too old."""
     age = age_s()
     if age is None:
         return health.NO_DAEMON

@@ -1,8 +1,8 @@
-"""`hold`: for a while no probe begins, so that nothing has the driver open. A file says until when.
+"""`hold`: for a while no probe begins, so that nothing of ours has the driver open. A file has the end time.
 
-For who unloads the driver, resets a GPU or gives one to a virtual machine. What is published stays as it is meanwhile,
-and is still restored where somebody damages it. A probe follows when the time is over, and a `refresh` or a restart of
-the daemon ends it early.
+For unloading the driver, resetting a GPU or passing one to a virtual machine. The published spec stays unchanged, and
+is still restored if it is damaged. A probe follows when the time is over; a `refresh` or a restart of the daemon ends
+it early.
 """
 
 import contextlib
@@ -23,15 +23,15 @@ SIZE_LIMIT_BYTES = 100
 
 
 class Hold:
-    """What the file says. Times are of the monotonic clock."""
+    """The content of the file. Times are of the monotonic clock."""
 
     def __init__(self) -> None:
         self.until_s = -math.inf
         self.until = ""
-        """The same for people, in UTC; "" where nothing is held."""
+        """The end in UTC, for display; "" without a hold."""
 
     def read(self) -> bool:
-        """Whether it differs from what was known."""
+        """Whether it differs from the known one."""
         before = self.until_s, self.until
         self.until_s, self.until = asked()
         if self.until_s <= time.monotonic():
@@ -39,7 +39,7 @@ class Hold:
         return before != (self.until_s, self.until)
 
     def end(self) -> None:
-        with contextlib.suppress(Fault):  # what was read is forgotten all the same
+        with contextlib.suppress(Fault):  # what was read is dropped all the same
             atomic_file.withdraw(PATH)
         self.until_s, self.until = -math.inf, ""
 
@@ -54,7 +54,7 @@ def asked() -> tuple[float, str]:
 
 
 class Wanted(NamedTuple):
-    """A hold that somebody asks for."""
+    """A request for a hold."""
 
     until_s: float
     until: str
@@ -65,5 +65,5 @@ class Wanted(NamedTuple):
         return cls(time.monotonic() + seconds, words)
 
     def ask(self) -> None:
-        """Raises Fault. Once it is there, nothing is written."""
+        """Raises Fault. If it is there already, nothing is written."""
         atomic_file.publish(PATH, f"{self.until_s} {self.until}\n".encode())

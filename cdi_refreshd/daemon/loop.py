@@ -1,4 +1,4 @@
-"""Waits for descriptors and for the time, and calls whoever asked. It does no work, and knows nobody."""
+"""Waits for descriptors and timers, and calls their handlers. It does no work of its own."""
 
 import select
 import time
@@ -10,9 +10,9 @@ IDLE_S = 3600.0
 
 class Timer(NamedTuple):
     due_at: Callable[[float], float]
-    """Given the time, when to act: math.inf for not at all. Asked at each turn."""
+    """now -> when to act: math.inf for never. Called in each turn."""
     act: Callable[[float], None]
-    """Given the time. Moves what `due_at` says."""
+    """Given the time. It changes the result of `due_at`."""
 
 
 class Loop:
@@ -32,14 +32,14 @@ class Loop:
             self._poll.unregister(descriptor)
 
     def at(self, due_at: Callable[[float], float], act: Callable[[float], None]) -> None:
-        """Timers that are due together act in the order in which they came here."""
+        """Timers that are due together act in the order in which they were given."""
         self._timers.append(Timer(due_at, act))
 
     def turn(self) -> None:
         now = time.monotonic()
         soonest = min((timer.due_at(now) for timer in self._timers), default=now + IDLE_S)
         wait_s = max(0.0, min(soonest - now, IDLE_S))
-        # Rounded up: poll() counts milliseconds, and a little too early would be a turn for nothing.
+        # Rounded up: poll() counts milliseconds, and waking too early would cost another turn.
         for descriptor, _ in self._poll.poll(int(wait_s * 1000) + 1):
             read = self._readers.get(descriptor)
             if read:

@@ -18,7 +18,7 @@ UP_TO_DATE = ("ready", "degraded")
 
 
 class Monitor:
-    """Times are of the wall clock, in seconds, since that is what monitoring compares them with."""
+    """Times are seconds of the wall clock, since monitoring compares them with it."""
 
     def __init__(self, warn: Callable[[Fault], None], note: Callable[[str], None]) -> None:
         self.exports = Exports(warn, note)
@@ -52,7 +52,7 @@ class Monitor:
         )
 
     def write(self, done: Pass, counters: Counters) -> None:
-        """What is known now. `done` may have another state than the last pass: a probe hangs."""
+        """What is known now. `done` may have another state than the last pass, for instance when a probe hangs."""
         since_s = self._measured.since_s if done.state == self._measured.state else time.time()
         uuids = done.devices if self._settings.metric_uuids else ()
         self._measured = self._measured._replace(

@@ -1,7 +1,7 @@
-"""Who else defines our devices, or would: conflicts, forgotten specs, NVIDIA's own units. Not asked at each pass.
+"""What else defines our devices, or would: conflicts, forgotten specs, NVIDIA's own units. Not read in each pass.
 
-In a child, since other people's specs take a parser and memory that the daemon has no other use for. It is polled as
-the probe's child is, and nobody waits for it.
+It runs in a child, since foreign specs need a parser and memory that the daemon does not need otherwise. The child is
+polled like the probe's, never waited for.
 """
 
 import math
@@ -26,7 +26,7 @@ class Seen(NamedTuple):
 
 
 class OtherSpecs:
-    """What is known of them. Nobody has asked yet where `known` is None."""
+    """What is known about them. `known` is None before the first answer."""
 
     known: Seen | None = None
 
@@ -40,12 +40,12 @@ class OtherSpecs:
         return self.known.conflicts if self.known else ()
 
     def may_differ(self, events: Iterable[Event], ours: Container[str]) -> bool:
-        """`ours`: paths of our own files, whose going and coming says nothing of others."""
+        """`ours`: paths of our own files, whose changes do not concern other specs."""
         others = (e.source is Source.SIGNAL or (e.kind is Kind.SPEC and e.path not in ours) for e in events)
         return self.known is None or bool(self.conflicts) or any(others)
 
     def ask(self) -> int:
-        """A descriptor to listen to until `read` says that it is done; -1 where that is not new."""
+        """A descriptor to poll until `read` returns True; -1 if it is already polled."""
         if self._child is not None:
             return -1
         try:
@@ -56,7 +56,7 @@ class OtherSpecs:
         return self._child.fileno()
 
     def read(self) -> bool:
-        """Whether the child has answered and ended, or is given up."""
+        """Whether the child has answered and ended, or was given up."""
         if self._child is None:
             return True
         self._answered = self._answered or self._child.read()
@@ -72,14 +72,14 @@ class OtherSpecs:
             self._child.kill(f"did not answer within {LIMIT_S:g} s")
 
     def take(self) -> list[Finding]:
-        """After `read` has said that it is done. What is new, but for conflicts."""
+        """After `read` has returned True. New findings, except conflicts."""
         if self._child is None:
             return []
         before = self.known.notes if self.known else ()
         try:
             self.known = read_back(Seen, self._child.result())
         except (Fault, ValueError) as error:
-            self.known = Seen(self.conflicts, (Finding("info", "other specs", f"cannot be looked at: {error}"),))
+            self.known = Seen(self.conflicts, (Finding("info", "other specs", f"cannot be checked: {error}"),))
         self.close()
         return [finding for finding in self.known.notes if finding not in before]
 

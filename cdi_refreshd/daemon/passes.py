@@ -32,13 +32,13 @@ from cdi_refreshd.probe import machine
 from cdi_refreshd.probe.request import Request
 
 HANGS_AFTER_S = 1.0
-"""A probe that lasts longer is not waited for with what needs no probe."""
+"""After a probe has lasted this long, what needs no probe is done without it."""
 WITHDRAWN_RECHECK_S = 5.0
-"""A spec that was withdrawn is missed at once where that was a mistake, so the host is looked at once more."""
+"""A spec withdrawn by mistake is missed at once, so the host is probed once more soon after."""
 
 
 class Passes:
-    """`ended` is called after each pass, with its verdict; `begins` before each, when nothing of it has begun."""
+    """`ended` is called after each pass, with its verdict; `begins` before each."""
 
     def __init__(
         self, configuration: Configuration, loop: Loop, sources: Iterable[EventSource], reporter: Reporter, hold: Hold
@@ -52,11 +52,11 @@ class Passes:
         self.begins: Callable[[], None] = lambda: None
         self.ended: Callable[[Verdict], None] = lambda _: None
         self.inventory: Inventory | None = None
-        """What the published spec came from."""
+        """The inventory of the published spec."""
         self.again_at_s = self.meanwhile_at_s = math.inf
 
     def wire(self) -> None:
-        """The timers, in the order in which they act where several are due."""
+        """The timers, in the order in which they act if several are due."""
         for source in self.sources:
             if source.fileno() >= 0:
                 self.loop.listen(source.fileno(), lambda source=source: self.heard(source.read()))  # type: ignore[misc]
@@ -83,7 +83,7 @@ class Passes:
     # Events
 
     def heard(self, events: Iterable[Event]) -> None:
-        """Of a source. What our own publishing did comes back as an event, too."""
+        """Reads a source. Our own publishing makes events, too."""
         events = tuple(events)
         self._restore_at_once(events)
         for event in events:
@@ -102,11 +102,11 @@ class Passes:
         self.step(scheduler.Happened(event))
 
     def recover(self, error: BaseException) -> None:
-        """From an error in the middle of anything. What was under way counts as lost, and everything is probed anew."""
+        """Recovers from an error anywhere: what was under way counts as lost, and everything is probed again."""
         self.meanwhile_at_s = time.monotonic()  # the child may have ended unheard
         if self.refresh is None and self.scheduler.state in scheduler.WITH_CHILD:
             self.step(scheduler.CHILD_GONE)
-        words = f"everything is probed anew, after {type(error).__name__}: {error}"
+        words = f"everything is probed again, after {type(error).__name__}: {error}"
         self.happened(Event(Source.SWEEP, Kind.DAEMON, Action.DUE, note=words))
 
     def _again(self, now: float) -> None:
@@ -119,7 +119,7 @@ class Passes:
         return time.monotonic() < self.hold.until_s
 
     def read_hold(self) -> None:
-        if self.hold.read() and self.refresh is None:  # else whoever asked waits for its end
+        if self.hold.read() and self.refresh is None:  # otherwise the command would wait for its end
             self.reporter.held(self.hold.until)
 
     def end_hold(self) -> None:
@@ -171,7 +171,7 @@ class Passes:
             self.loop.listen(self.refresh.fileno(), self.child_spoke)
 
     def _examine(self, written: Mapping[str, Spec]) -> list[RuleFinding]:
-        """By the rules about our own specs; what others do to them was asked for elsewhere."""
+        """By the rules about our own specs; OtherSpecs checks what others do to them."""
         return [*before_publishing(written, (), probed=True), *self.others.conflicts]
 
     def _is_ours(self) -> bool:
@@ -195,7 +195,9 @@ class Passes:
             self._end(refresh, made)
 
     def _end(self, refresh: Refresh, made: Verdict) -> None:
-        if made.action == states.KEEP:  # it says nothing against what was published, whatever became of that meanwhile
+        if (
+            made.action == states.KEEP
+        ):  # an unchanged host: the published spec is still right, whatever happened to its file meanwhile
             self._restore(Pending())
         known = refresh.known._replace(is_ours=self._is_ours())
         outcome = pipeline.apply(pipeline.complete(made, refresh.target, known), refresh.target)
@@ -211,7 +213,7 @@ class Passes:
         gc.collect()
 
     def _take(self, outcome: Outcome) -> None:
-        """What the outcome means for everything that follows."""
+        """Takes over what the outcome changes for later passes."""
         verdict = outcome.verdict
         for left in self.published.leave(outcome, pipeline.withdrawn):
             self.reporter.left(left, outcome.path)
@@ -251,13 +253,13 @@ class Passes:
         self.loop.ignore(descriptor)
         self.reporter.other_specs(self.others.take())
         if self.others.conflicts != conflicts:
-            words = "other specs are in the way, or no longer"
+            words = "conflicts with other specs have changed"
             self.happened(Event(Source.SWEEP, Kind.DAEMON, Action.DUE, note=words))
 
     # Between passes, and while one hangs
 
     def _restore_at_once(self, events: tuple[Event, ...]) -> None:
-        """Containers that start before the probe is done get what they would have got before."""
+        """Containers that start before the probe is done get the previous spec."""
         why = restore_policy.written_to(events, self.published.files)
         if why and not self.published.was_restored_just_now() and self.published.lost():
             self._restore(Pending((why,), 1))
@@ -282,11 +284,11 @@ class Passes:
             self.meanwhile_at_s = hangs_from_s
 
     def _withdraw_removed(self) -> bool:
-        """GPUs that have gone need no probe to be known as gone. Whether the spec is another one now."""
+        """Removed GPUs are detected without a probe. Returns whether the spec has changed."""
         choices, target = self.configuration.settings.here, self.configuration.target
         if not self.refresh or not self.published.files or choices.mode not in removed_gpus.GATED_MODES:
             return False
-        with contextlib.suppress(Fault, OSError):  # what cannot be read says nothing
+        with contextlib.suppress(Fault, OSError):  # without it nothing is known
             seen = machine.presence(Tree(choices.driver_root))
             made = states.absence(seen)
             left = removed_gpus.without_removed(self.inventory, seen) if self.inventory and not made else None

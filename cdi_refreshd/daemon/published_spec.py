@@ -1,7 +1,7 @@
-"""What is published: its bytes, whether that is what stands, and how it is restored, moved and given up.
+"""What is published: its bytes, whether they are on disk, and how it is restored, moved and withdrawn.
 
-An identity comes from the descriptor by which the file was written. What stands at the path a moment later may be
-somebody else's, or nothing.
+An identity comes from the descriptor by which the file was written. What is at the path a moment later may be
+another file, or nothing.
 """
 
 import math
@@ -19,14 +19,14 @@ from cdi_refreshd.host.atomic_file import Identity
 from cdi_refreshd.pipeline import Outcome
 
 RESTORED_EVERY_S = 1.0
-"""Who writes more often is not kept up with at once: a probe follows first."""
+"""If the file is overwritten more often, a probe follows before it is restored."""
 
 
 class Standing(Enum):
     AS_PUBLISHED = "as published"
     GONE = "gone"
     DAMAGED = "damaged: what was published was written to, or this is no spec"
-    REPLACED = "replaced by another whole spec, perhaps of a `cdi-refreshd oneshot` that saw more than we did"
+    REPLACED = "replaced by another whole spec, perhaps by a newer `cdi-refreshd oneshot`"
 
 
 class PublishedSpec(EventSource):
@@ -36,7 +36,7 @@ class PublishedSpec(EventSource):
         """`is_spec`: whether container runtimes would take the file at that path."""
         self.path = ""
         self.left: list[str] = []
-        """Where the configuration moved the spec away from, and it may still stand."""
+        """Former paths of the spec, by configuration, where it may still exist."""
         self._is_spec = is_spec
         self._interval = interval or Interval()
         self._contents: dict[str, bytes] = {}
@@ -80,21 +80,21 @@ class PublishedSpec(EventSource):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Those that could be restored."""
+        """The files that could be restored."""
         return tuple(self._contents)
 
     def is_as_published(self) -> bool:
-        """Whether our files are what we made them, and those that we removed are gone; False where nothing is known."""
+        """Whether our files are as we wrote them, and removed ones are gone; False if nothing is known."""
         return bool(self._identities) and all(atomic_file.identity(f) == known for f, known in self._identities.items())
 
     def is_echo(self, event: Event) -> bool:
-        """Whether the event tells of our own doing."""
+        """Whether the event comes from our own writing."""
         return event.kind is Kind.SPEC and event.path in {self.path, *self._identities} and self.is_as_published()
 
     # Restoring
 
     def lost(self) -> Event | None:
-        """Why nobody can use one of the files; None also where somebody put another whole spec in its place."""
+        """Why one of the files cannot be used; None also if another complete spec has replaced it."""
         for file in self._contents:
             standing = self.standing(file)
             if standing in (Standing.GONE, Standing.DAMAGED):
@@ -103,7 +103,7 @@ class PublishedSpec(EventSource):
         return None
 
     def standing(self, file: str) -> Standing:
-        """Of a file that was published."""
+        """The standing of a file that was published."""
         found, known = atomic_file.identity(file), self._identities[file]
         if found is None:
             return Standing.GONE
@@ -115,7 +115,7 @@ class PublishedSpec(EventSource):
         return Standing.REPLACED
 
     def restore(self) -> Fault | None:
-        """In new inodes: what others still write goes to the old ones, which nobody reads any more."""
+        """In new inodes: what others still write goes to the old ones, which are no longer read."""
         self._restored_at_s = time.monotonic()
         for file, content in self._contents.items():
             if self.standing(file) in (Standing.GONE, Standing.DAMAGED):
@@ -131,9 +131,9 @@ class PublishedSpec(EventSource):
     # Moving
 
     def leave(self, outcome: Outcome, withdraw: Callable[[str], bool]) -> Iterator[str | Fault]:
-        """Withdraws what stands where the spec was once: two specs with the same devices hide each other.
+        """Withdraws the spec at its former paths: two specs with the same devices conflict.
 
-        Gives the paths, and what went wrong. The old one is better than none.
+        Returns the paths, and the errors. The old one is better than none.
         """
         if not outcome.files and outcome.verdict.action != states.WITHDRAW:
             return

@@ -1,4 +1,4 @@
-"""One pass: why it is made, the child that probes, and what the pass is judged by."""
+"""One pass: its events, the child that probes, and the context of the verdict."""
 
 import time
 
@@ -34,7 +34,7 @@ class Refresh:
         return self._child.pid if self._child else 0
 
     def fileno(self) -> int:
-        """-1 where there is no child."""
+        """-1 if there is no child."""
         return self._child.fileno() if self._child else -1
 
     def read(self) -> bool:
@@ -43,17 +43,17 @@ class Refresh:
         return self._answered
 
     def is_over(self) -> bool:
-        """The answer, and the child's end, whichever came first: both are needed."""
+        """The answer and the child's end, in any order: both are needed."""
         return self._child is None or (self._answered and self._child.gone())
 
     def answer(self) -> bytes:
-        """Once it is over. Raises Fault where there is none."""
+        """After its end. Raises Fault if there is none."""
         if self._child is None:
             raise self._fault or Fault("probe", "no child was started")
         return self._child.result()
 
     def left(self) -> int:
-        """How many processes the child left behind, once it is over."""
+        """Number of processes that the child left behind, after its end."""
         return len(self._child.left) if self._child else 0
 
     def kill(self, why: str) -> None:

@@ -1,17 +1,17 @@
-"""A reload, from being asked for to its answer: three states."""
+"""A reload, from the request to its answer: three states."""
 
 from enum import Enum
 
 
 class Reload(Enum):
-    """Each method gives the state that follows."""
+    """Each method returns the next state."""
 
     NONE = "nobody waits"
-    ASKED = "asked for, and no pass has begun since"
+    ASKED = "requested, and no pass has begun since"
     RUNNING = "the pass that answers it is under way"
 
     def asked(self) -> "Reload":
-        """Who asks while a pass is under way waits for the next one: this one may have looked already."""
+        """A request during a pass is answered by the next one: this one may have read the old configuration."""
         return Reload.ASKED
 
     def pass_begins(self) -> "Reload":

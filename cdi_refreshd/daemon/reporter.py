@@ -1,4 +1,4 @@
-"""What the daemon reports, and to whom: the journal, systemd's STATUS=, and state.json for everybody else."""
+"""What the daemon reports, and to whom: the journal, systemd's STATUS=, and state.json for everything else."""
 
 import os
 import time
@@ -20,7 +20,7 @@ FIRST = Pass("failed", "the first probe has not ended")
 
 
 class Reporter:
-    """What is the matter with a source of events is reported with the rest."""
+    """Problems of event sources are reported with the rest."""
 
     def __init__(self, journal: Journal, manager: ServiceManager, sources: Sequence[EventSource]) -> None:
         self.journal, self.manager, self._sources = journal, manager, sources
@@ -51,7 +51,7 @@ class Reporter:
         self.count(triggers=1)
 
     def outcome(self, outcome: Outcome, done: Pass) -> None:
-        """`done` has what the outcome does not tell: why it was probed, and how long that took."""
+        """`done` has what the outcome lacks: why it was probed, and how long that took."""
         done, before = completed(done, outcome, self.last), self.last if self.has_probed else None
         for line in lines.lines(done, before):
             self.journal.write(line)
@@ -87,16 +87,16 @@ class Reporter:
         self.state()
 
     def left(self, what: str | Fault, path: str) -> None:
-        """`what`: where the spec stood before the configuration moved it to `path`, or why it stands there still."""
+        """`what`: where the spec was before the configuration moved it to `path`, or why it is still there."""
         if isinstance(what, Fault):
             self.journal.write(Line(lines.WARNING, str(what)))
         else:
             self.journal.write(Line(lines.NOTICE, f"{what} withdrawn: the spec is {path} now", "withdrawn"))
 
     def configuration(self, findings: Sequence[Finding], fault: Fault | None) -> None:
-        """`fault`: why the old one stays in force."""
+        """`fault`: why the old one stays in effect."""
         if fault:
-            text = f"{fault}; the old configuration stays in force"
+            text = f"{fault}; the old configuration stays in effect"
             self.journal.write(Line(lines.ERROR, text, "configuration"))
         for finding in findings:
             self.journal.write(Line(lines.WARNING, str(finding), "configuration"))
@@ -106,7 +106,7 @@ class Reporter:
             self.journal.write(Line(lines.DEBUG if one.severity == "info" else lines.WARNING, str(one), "neighbour"))
 
     def state(self) -> None:
-        """state.json comes last: whoever has read it finds the rest as new."""
+        """state.json comes last: for its readers everything else is at least as new."""
         if self.has_probed or self.life.counters.stuck:
             self.monitor.write(self.last, self.life.counters)
         else:
@@ -117,7 +117,7 @@ class Reporter:
             self.journal.write(Line(lines.WARNING, str(fault)))
 
     def waited(self, waited_s: float) -> None:
-        """The boot goes on without us."""
+        """The boot continues without us."""
         if waited_s and (line := lines.waited(self.last if self.has_probed else None, waited_s)):
             self.journal.write(line)
 
@@ -131,11 +131,11 @@ class Reporter:
         self._status()
 
     def held(self, until: str) -> None:
-        """`until` "": no longer."""
+        """`until` "": the hold is over."""
         if until == self.life.held:
             return
         self.life = self.life._replace(held=until)
-        begins = f"no probe begins until {until}, as somebody asked; cdi-refreshd refresh ends it"
+        begins = f"no probe begins until {until}, by request; cdi-refreshd refresh ends it"
         self.journal.write(Line(lines.NOTICE, begins if until else "probes may begin again", "held"))
         self._status()
         self.state()
@@ -147,7 +147,7 @@ class Reporter:
         self.journal.write(Line(lines.INFO, "stops; the spec stays as it is", "stopped"))
 
     def _status(self) -> None:
-        """For people: systemd's line, and the note in state.json."""
+        """systemd's status line, and the note in state.json."""
         notes = [str(fault) for source in self._sources for fault in source.faults]
         notes += [f"no probe until {self.life.held}"] if self.life.held else []
         notes += [source.note for source in self._sources if source.note]
@@ -158,7 +158,7 @@ class Reporter:
 
 def completed(done: Pass, outcome: Outcome, last: Pass) -> Pass:
     verdict, seen = outcome.verdict, outcome.verdict.seen
-    # Those of the spec: one that is kept because a probe failed has what it had.
+    # Those of the spec: one that is kept because a probe failed keeps its devices.
     devices = lines.devices(seen) if seen and verdict.spec else last.devices if outcome.stands else ()
     return done._replace(
         state=verdict.state,

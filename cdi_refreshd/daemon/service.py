@@ -30,11 +30,11 @@ WAKING_SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 STARTED_WITHIN_S = 30.0
 """Of the unit's TimeoutStartSec=, besides `ready-wait`."""
 REFUSED_PAUSE_S = 0.1
-"""After an error that nobody was prepared for, so that one which stays does not keep the processor busy."""
+"""The pause after an unexpected error, so that a lasting one does not keep the processor busy."""
 
 
 class Service:
-    """`file` is the one configuration file, where one was named. `run` returns when a signal says so."""
+    """`file` is the only configuration file, if one was named. `run` returns on a signal."""
 
     def __init__(self, loaded: config.Loaded, file: str | None, journal: Journal) -> None:
         self.configuration, self.journal = Configuration(loaded, file), journal
@@ -63,7 +63,7 @@ class Service:
         return 0
 
     def _turn(self) -> None:
-        """Whatever the kernel refuses, for a moment or for long: the daemon lives, and probes anew when it is over."""
+        """Whatever the kernel refuses, and for how long: the daemon survives, and probes again afterwards."""
         try:
             self.loop.turn()
         except (OSError, MemoryError, Fault) as error:
@@ -123,7 +123,7 @@ class Service:
             self.exports.beat()
 
     def _ready_at_last(self, _: float) -> None:
-        """The boot goes on without a spec."""
+        """The boot continues without a spec."""
         self._ready()
         self.reporter.waited(self.configuration.settings.ready_wait_s)
 
@@ -139,7 +139,7 @@ class Service:
         self.reload = self.reload.pass_begins()
 
     def _pass_ended(self, verdict: Verdict) -> None:
-        """Our state before READY=1: whoever was started after us, or waits for the reload, may ask for it."""
+        """state.json before READY=1: units ordered after us, and who waits for the reload, may read it."""
         if self.reload.is_answered() or self._is_stuck():
             self._answer_reload()
         self.reporter.state()

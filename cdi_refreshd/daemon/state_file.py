@@ -1,4 +1,4 @@
-"""Where the daemon's word stands, and whether the daemon does."""
+"""The daemon's state file, and whether the daemon runs."""
 
 import json
 import os
@@ -15,26 +15,26 @@ SIZE_LIMIT_BYTES = 4 << 20
 
 
 def write(document: dict[str, Any]) -> None:
-    """Whole or not at all. Raises Fault."""
+    """Written atomically. Raises Fault."""
     atomic_file.publish(PATH, json.dumps(document, indent=1).encode())
 
 
 def read() -> dict[str, Any]:
-    """Raises Fault where there is none."""
+    """Raises Fault if there is none."""
     try:
         loaded = json.loads(regular_file.read(PATH, SIZE_LIMIT_BYTES))
     except FileNotFoundError:
-        raise Fault(PATH, "is not there: no daemon has run since boot", "systemctl start cdi-refreshd") from None
+        raise Fault(PATH, "is missing: no daemon has run since boot", "systemctl start cdi-refreshd") from None
     except (OSError, ValueError, RecursionError) as error:
         raise Fault(PATH, f"cannot be read ({error})", "systemctl restart cdi-refreshd") from None
     if not state_document.is_one(loaded):
-        raise Fault(PATH, "is no state document", "systemctl restart cdi-refreshd")
+        raise Fault(PATH, "is not a state document", "systemctl restart cdi-refreshd")
     document: dict[str, Any] = loaded
     return document
 
 
 def is_daemon(pid: object) -> bool:
-    """Whether that process is alive and ours, not another that got the number since."""
+    """Whether that process is alive and ours, and not another with the same pid."""
     try:
         with open(f"/proc/{int(str(pid))}/cmdline", "rb") as file:
             words = file.read(4096).split(b"\0")
@@ -61,7 +61,7 @@ def _is_locked() -> bool:
 
 
 def _is_locked_elsewhere() -> bool:
-    """By a process that this namespace does not know. Only root may ask."""
+    """Whether a process outside of this PID namespace has the lock. Only root may ask."""
     import fcntl  # noqa: PLC0415 - few come here
 
     try:
@@ -78,7 +78,7 @@ def _is_locked_elsewhere() -> bool:
 
 
 def lock() -> int:
-    """A descriptor to keep open. Raises Fault where another daemon has it."""
+    """A descriptor to keep open. Raises Fault if another daemon has the lock."""
     import fcntl  # noqa: PLC0415 - only the daemon locks
 
     os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
@@ -94,9 +94,9 @@ def lock() -> int:
 
 
 def _lock_file() -> int:
-    """Closed to all others: whoever can open a file can hold a lock on it, and so keep every daemon from starting.
+    """Closed to others: a user who can open the file can lock it, and so keep every daemon from starting.
 
-    One that earlier releases left open to others is replaced, since somebody may hold a lock on it.
+    A file of earlier releases that others can open is replaced, since it may be locked.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     descriptor = os.open(LOCK, flags, 0o600)

@@ -1,4 +1,4 @@
-"""Now and then, whatever the events said: is all that the published spec names still there, and what it was?
+"""Periodically, whatever the events: is everything that the published spec names still there and unchanged?
 
 By stat alone: no device is opened, nothing wakes.
 """
@@ -17,11 +17,11 @@ TYPES = {"b": stat.S_IFBLK, "c": stat.S_IFCHR, "u": stat.S_IFCHR, "p": stat.S_IF
 
 
 class _Thing(NamedTuple):
-    """Something that a spec names, as it was when the spec was published. Times and sizes are nobody's business."""
+    """Something that a spec names, as it was when the spec was published. Times and sizes do not matter."""
 
     real_path: str
     kind: int
-    """The type bits; 0 where it is not there."""
+    """The type bits; 0 if it does not exist."""
     number: int
     mode: int
     uid: int
@@ -29,7 +29,7 @@ class _Thing(NamedTuple):
 
 
 class Sweep(EventSource):
-    """Of what the published spec names. Its own file is published_spec's."""
+    """Drift of what the published spec names. Its own file is checked by published_spec."""
 
     def __init__(self, interval: Interval | None = None) -> None:
         self._interval = interval or Interval()
@@ -40,7 +40,7 @@ class Sweep(EventSource):
         self._interval.every(scope.settings.sweep_s)
 
     def pass_ends(self, spec: Spec | None, stands: bool) -> None:
-        """Without a new spec, one that stands is an earlier one, and what is known of it stays."""
+        """Without a new spec, the published one is an earlier one, and what is known about it is kept."""
         if spec is not None or not stands:
             edits = [spec.container_edits, *(device.container_edits for device in spec.devices)] if spec else []
             self._nodes = {node.host_path or node.path: node for edit in edits for node in edit.device_nodes}
@@ -50,7 +50,7 @@ class Sweep(EventSource):
         return self._interval.due_at(now) if self._things else math.inf
 
     def poll(self, now: float) -> list[Event]:
-        """What differs, an event each."""
+        """One event for each difference."""
         return list(self._differences()) if self._things and self._interval.is_over(now) else []
 
     def _differences(self) -> Iterator[Event]:
@@ -73,7 +73,7 @@ def _thing(path: str) -> _Thing:
     except OSError:
         return _Thing(real, 0, 0, 0, 0, 0)
     is_node = stat.S_ISCHR(seen.st_mode) or stat.S_ISBLK(seen.st_mode)
-    # Of a file or a directory only whether it can be run matters, and only for hooks: libraries come as they come.
+    # Of files only the execute permission matters, and only for hooks: libraries may be replaced.
     mode = stat.S_IMODE(seen.st_mode) if is_node else seen.st_mode & 0o111
     owner = (seen.st_uid, seen.st_gid) if is_node else (0, 0)
     return _Thing(real, stat.S_IFMT(seen.st_mode), seen.st_rdev if is_node else 0, mode, *owner)
@@ -84,7 +84,7 @@ def _said(before: _Thing, now: _Thing, node: DeviceNode | None) -> str:
     if not now.kind:
         return "is gone"
     if node and now.kind != TYPES.get(node.type or "c", now.kind):
-        return "is no device node any more"
+        return "is no longer a device node"
     if node and (node.major or node.minor):
         written = os.makedev(node.major, node.minor)
         if now.number != written:

@@ -1,12 +1,12 @@
-"""Directories under watch, there or not: what comes, goes and changes in them, and they themselves.
+"""Watches directories, existing or not: what is added, removed and changed in them, and the directories themselves.
 
-Every part of a directory's path is watched, too, for the next part's coming and going: so one that is missing is found
-when it is made, however many levels at once, and one that is moved away, replaced, or reached through a symbolic link
-that changes is found again. A mount over one tells inotify nothing, so the kernel's list of mounts is listened to.
+Every part of a directory's path is watched, too, for the next part: so a missing directory is found when it is made,
+however many levels at once, and so is one that is moved away, replaced, or reached through a symbolic link that
+changes. A mount over a directory makes no inotify event, so the kernel's list of mounts is polled.
 A file that is watched by its whole name and is a link is watched where the link leads, too.
 
-What we publish ourselves comes back as an event: its path stands in it, and whoever published compares the
-file with what it was then. Our temporaries begin with a dot, which no pattern for specs does.
+What we publish ourselves makes an event, too: it has the path, and the publisher compares the file with what it
+wrote. Our temporaries begin with a dot, which no pattern for specs does.
 """
 
 import contextlib
@@ -30,10 +30,10 @@ LINKS_AT_MOST = 40
 WILD = frozenset("*?[")
 READ_BYTES = 1 << 16
 READS_AT_MOST = 64
-"""In one `read`: the kernel's queue holds less, so that only who sends without end gets there."""
+"""In one `read`: more than the kernel's queue holds, so that only an endless storm reaches it."""
 NAMED_AT_MOST = 8
 PAUSE_NS = 50_000_000
-"""After events that were none of our business: /tmp can have thousands in a second, and shall not wake us for each."""
+"""After irrelevant events: /tmp can have thousands in a second, which must not wake us each."""
 
 _CLOEXEC, _NONBLOCK = os.O_CLOEXEC, os.O_NONBLOCK  # as IN_CLOEXEC and IN_NONBLOCK are defined
 _MODIFY, _ATTRIB, _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
@@ -93,7 +93,7 @@ class DirectoryWatches(EventSource):
         self._places: dict[int, _Place] = {}
         self._reached: dict[Watch, int] = {}
         self._pending: dict[Event, None] = {}
-        # Polling a list of mounts takes its news away. One is there to wake us, the other to be asked.
+        # Polling a list of mounts clears its event. One descriptor wakes us, the other is polled for changes.
         self._mounts = [os.open(MOUNTS, os.O_RDONLY | os.O_CLOEXEC) for _ in range(2)] if os.path.exists(MOUNTS) else []
         self._mounted = select.poll()
         if self._mounts:
@@ -141,7 +141,7 @@ class DirectoryWatches(EventSource):
         self._inotify, self._timer, self._mounts = -1, -1, []
 
     def _pause(self, begins: bool) -> None:
-        """Let what comes wait in the kernel's queue for a moment, or no longer."""
+        """Leaves events in the kernel's queue for a moment, or no longer."""
         if begins != self._paused and self._inotify >= 0 and self._timer >= 0:
             self._paused = begins
             self._epoll.modify(self._inotify, 0 if begins else select.EPOLLIN)
@@ -171,7 +171,7 @@ class DirectoryWatches(EventSource):
     # Setting up
 
     def _arm(self) -> None:
-        """Follow every path anew, and tell of directories that are not what they were."""
+        """Follows every path again, and returns events for directories that have changed."""
         faults: dict[str, None] = {}
         places: dict[int, _Place] = {}
         reached: dict[Watch, int] = {}
@@ -183,7 +183,7 @@ class DirectoryWatches(EventSource):
                 if place := places.get(reached[watch]):
                     wanted += [found for found in _led_to(watch, place) if found not in reached]
             for number in self._places.keys() - places.keys():
-                libc.inotify_rm_watch(self._inotify, number)  # fails where the kernel was faster: as good
+                libc.inotify_rm_watch(self._inotify, number)  # fails if the kernel has removed it already
         for watch, number in reached.items():
             if self._reached.get(watch, number) != number:
                 self._pending.update(dict.fromkeys(_changed(watch, self._reached[watch], number)))
@@ -202,7 +202,7 @@ class DirectoryWatches(EventSource):
     def _follow(
         self, watch: Watch, places: dict[int, _Place], numbers: dict[tuple[str, int], int], faults: dict[str, None]
     ) -> int:
-        """The kernel's number for the directory, 0 where it is not there (yet) or cannot be watched."""
+        """The kernel's number for the directory, 0 if it does not exist (yet) or cannot be watched."""
 
         def place(path: str, mask: int) -> _Place | None:
             if (path, mask) not in numbers:
@@ -219,7 +219,7 @@ class DirectoryWatches(EventSource):
                 here = here.rpartition("/")[0]
                 continue
             above = place(here, COMES_OR_GOES | _DELETE_SELF | _MOVE_SELF)
-            if above:  # before the look at the part: what comes in between is an event
+            if above:  # before the lookup of the part: what is made in between makes an event
                 above.parts.add(part)
             try:
                 target = os.readlink(f"{here}/{part}") if stat.S_ISLNK(os.lstat(f"{here}/{part}").st_mode) else ""
@@ -280,7 +280,7 @@ def _of(watch: Watch, action: Action, name: str = "") -> Event:
 
 
 def _changed(watch: Watch, before: int, now: int) -> Iterator[Event]:
-    """What happened to a directory that went, came, or is another one. An empty one that comes is no news."""
+    """What happened to a directory that was removed, made or replaced. A new empty one is no event."""
     if before:
         yield _of(watch, Action.REPLACED if now else Action.GONE)
     names: list[str] = []

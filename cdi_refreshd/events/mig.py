@@ -1,4 +1,4 @@
-"""MIG instances, as the driver lists them in procfs, where nothing tells of changes: no uevent, no inotify.
+"""MIG instances, as the driver lists them in procfs. Their changes make neither uevents nor inotify events.
 
 Directories are listed and no file in them is opened: that wakes no GPU.
 """
@@ -11,7 +11,7 @@ from cdi_refreshd.core.refresh.event_source import EventSource, Scope
 
 CAPABILITIES = "/proc/driver/nvidia/capabilities"
 IDLE_S = 60.0
-"""Between two searches for a GPU that can do MIG where there was none. `pass_begins` finds it at once."""
+"""Time between two searches for a MIG-capable GPU if there was none. `pass_begins` finds one at once."""
 NAMED_AT_MOST = 4
 
 
@@ -45,7 +45,7 @@ class MigPoll(EventSource):
         self._due = now + (self._interval_s if self._seen else max(IDLE_S, self._interval_s))
 
     def _listing(self) -> tuple[str, ...]:
-        """Such as gpu0/mig, gpu0/mig/gi1, gpu0/mig/gi1/ci0. Empty where no GPU can do MIG."""
+        """Such as gpu0/mig, gpu0/mig/gi1, gpu0/mig/gi1/ci0. Empty if no GPU is MIG-capable."""
         found = []
         for gpu in _names(self._top, "gpu"):
             for mig in _names(f"{self._top}/{gpu}", "mig"):
@@ -59,7 +59,7 @@ class MigPoll(EventSource):
 def _names(directory: str, prefix: str) -> list[str]:
     try:
         return [name for name in os.listdir(directory) if name.startswith(prefix)]
-    except OSError:  # not there, or on its way out
+    except OSError:  # missing, or being removed
         return []
 
 

@@ -1,4 +1,4 @@
-"""Uevents, from udevd or, where there is none, from the kernel. Nothing of pyudev leaves this module."""
+"""Uevents, from udevd or, without one, from the kernel. No object of pyudev leaves this module."""
 
 import contextlib
 import math
@@ -18,11 +18,11 @@ from cdi_refreshd.core.refresh.uevent_filter import SUBSYSTEMS, Uevent, interest
 
 UDEVD = "/run/udev/control"
 BUFFER_BYTES = 16 << 20
-"""A limit, nothing is allotted: several thousand events while we are busy, or stopped."""
+"""A limit, not an allocation: several thousand events while we are busy or stopped."""
 AT_MOST = 20_000
-"""Events in one read: who sends for ever shall not keep us for ever. The descriptor stays readable."""
+"""Events in one read: an endless sender must not keep us. The descriptor stays readable."""
 AGAIN_S = 60.0
-"""Between two tries to hear of uevents, where that failed."""
+"""Time between two tries to open the socket."""
 OVERFLOW = Event(Source.UDEV, Kind.QUEUE, Action.OVERFLOW)
 _SO_RCVBUFFORCE = 33  # the socket module has no name for it
 
@@ -31,7 +31,7 @@ class UdevEvents(EventSource):
     """`source` is "udev", "kernel" or "none": then `faults` says why, and another try follows."""
 
     def __init__(self, source: str = "", buffer_bytes: int = BUFFER_BYTES) -> None:
-        """`source` is found out where it is not given."""
+        """`source` is detected if it is not given."""
         self.source = "none"
         self._wanted = source
         self._buffer_bytes = buffer_bytes
@@ -89,16 +89,16 @@ class UdevEvents(EventSource):
             self.faults = (f"{fact}; allow AF_NETLINK, in the host's network namespace",)
             self._again_at_s = time.monotonic() + AGAIN_S if self._monitor is None else math.inf
             return False
-        # The old one, if any, closes only now that the new one listens: nothing is lost in between.
+        # The old one, if any, is closed only after the new one listens: nothing is lost in between.
         self._monitor, self.source, self.faults, self._again_at_s = monitor, source, (), math.inf
         self.note = "no udevd runs: events come from the kernel" if source == "kernel" else ""
         return True
 
     def _rebuild(self) -> None:
-        """What the old socket holds is stale by now: a full probe is due, and reading on would only delay it."""
+        """What is in the old socket is stale: a full probe is due, and reading on would only delay it."""
         if not self._open() and self._monitor is not None:
             with contextlib.suppress(OSError), _socket(self._monitor) as old:
-                old.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # else it would be readable for ever
+                old.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # otherwise it would stay readable
 
 
 def _socket(monitor: "pyudev.Monitor") -> socket.socket:
@@ -109,7 +109,7 @@ def _enlarge(monitor: "pyudev.Monitor", size_bytes: int) -> None:
     with _socket(monitor) as ours:
         try:
             ours.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size_bytes)
-        except OSError:  # without CAP_NET_ADMIN: as much as the administrator lets everybody have
+        except OSError:  # without CAP_NET_ADMIN: as much as the system allows any user
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
 
 
@@ -132,5 +132,5 @@ def _told(device: "pyudev.Device") -> Uevent:
             return event
         parent = device.find_parent("pci")
         return event._replace(parent_pci_id=parent.properties.get("PCI_ID", "") if parent else "")
-    except (LookupError, UnicodeError):  # a name in another encoding is none of NVIDIA's
+    except (LookupError, UnicodeError):  # a name in another encoding is not NVIDIA's
         return Uevent("", "", "", "")

@@ -1,1 +1,1 @@
-"""Touches the machine: one facility a module; modules here do not import each other."""
+"""Access to the machine: one facility per module; modules here do not import each other."""

@@ -1,8 +1,8 @@
-"""Puts a spec in its place, whole or not at all: the only module that writes one.
+"""Replaces a spec atomically: the only module that writes one.
 
-The temporary stands in the spec's own directory, because the CDI caches in use notice the rename of a name that they
-watch and not its arrival from elsewhere. It does not end in .yaml or .json, because they would read it, and drop every
-device that it has in common with the spec. Its writer holds a lock on it, so that nobody sweeps it from under them.
+The temporary file is in the spec's own directory, because the CDI caches in use notice a rename within the directory
+that they watch, but not one from elsewhere. It does not end in .yaml or .json, because they would read it, and drop
+every device that it has in common with the spec. Its writer holds a lock on it, so that no other process sweeps it.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _HINTS = {
     errno.EACCES: "run as root; if this is root, look for a denial by SELinux or AppArmor",
     errno.EDQUOT: "free some space in that directory, or raise the quota",
     errno.EIO: "look for disk errors in the kernel's log",
-    errno.ENOENT: "the directory was taken away meanwhile; try again",
+    errno.ENOENT: "the directory was removed meanwhile; try again",
     errno.ENOSPC: "free some space, or inodes, in that filesystem",
     errno.EPERM: "run as root; if this is root, look for an immutable flag with lsattr",
     errno.EROFS: "make that filesystem writable, or write elsewhere",
@@ -31,7 +31,7 @@ _HINTS = {
 
 
 class Identity(NamedTuple):
-    """A file as it was at one moment. Nobody can change what is in it and leave the change time alone."""
+    """A file as it was at one moment. Its content cannot change without the change time."""
 
     device: int
     inode: int
@@ -43,13 +43,13 @@ class Identity(NamedTuple):
 
 class Placed(NamedTuple):
     written: bool
-    """False: it stood there already."""
+    """False: it was there already."""
     identity: Identity
-    """Of what was written, or found right. By its descriptor: the path may be somebody else's by now."""
+    """Of what was written, or found unchanged. From its descriptor: the path may lead to another file by now."""
 
 
 def identity(path: str) -> Identity | None:
-    """Of what stands at `path` itself, a link for instance; None for nothing."""
+    """Of what is at `path` itself, for instance a link; None for nothing."""
     try:
         return _identity(os.lstat(path))
     except OSError:
@@ -61,17 +61,17 @@ def _identity(seen: os.stat_result) -> Identity:
 
 
 def publish(path: str, content: bytes) -> bool:
-    """As `place`: True when written, False when it stood there already."""
+    """As `place`: True when written, False when it was there already."""
     return place(path, content).written
 
 
 def place(path: str, content: bytes, at_once: bool = False) -> Placed:
     """Make `path` a regular file of mode 0644 with this content, unless it is one already.
 
-    Readers meet the old document or the new one, at every moment and whenever we die. The directory is made, with
-    its parents, where it is missing. A Fault leaves what was there, except the one that says "is in place".
+    Readers see the old document or the new one, at every moment and whenever we die. A missing directory is made,
+    with its parents. A Fault leaves what was there, except the one that says "is in place".
 
-    `at_once`: without a look at what is there, for who knows that it is something else.
+    `at_once`: without comparing it with what is there, if it is known to differ.
     """
     directory, name = _split(path)
     try:
@@ -80,7 +80,7 @@ def place(path: str, content: bytes, at_once: bool = False) -> Placed:
         raise _directory_fault(directory, error) from error
     try:
         if not at_once:
-            with contextlib.suppress(OSError):  # litter is no reason not to publish
+            with contextlib.suppress(OSError):  # a leftover temporary must not keep us from publishing
                 _sweep(fd, name)
             if found := _stands(fd, name, content):
                 return Placed(False, found)
@@ -94,7 +94,7 @@ def place(path: str, content: bytes, at_once: bool = False) -> Placed:
 
 
 def holds(path: str, content: bytes) -> bool:
-    """Whether that is what stands there, in a form that publish would leave alone."""
+    """Whether the file has this content, in a form that publish would not replace."""
     head, name = _split(path)
     try:
         directory = os.open(head, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -128,7 +128,7 @@ def withdraw(path: str) -> bool:
 
 
 def sweep(path: str) -> tuple[str, ...]:
-    """Remove the temporaries that dead publishers of `path` left, and return their paths, sorted."""
+    """Remove the temporary files that dead publishers of `path` left, and return their paths, sorted."""
     directory, name = _split(path)
     try:
         fd = _open_directory(directory)
@@ -167,7 +167,7 @@ def _make_directory(directory: str) -> int:
         try:
             os.mkdir(name, _DIRECTORY_MODE, dir_fd=above)
         except FileExistsError:
-            pass  # somebody was faster, or it is a dangling link: opening it tells
+            pass  # made by another process, or a dangling link: opening it fails then
         finally:
             os.umask(umask)
         _sync(above)
@@ -198,20 +198,20 @@ def _sweep_one(directory: int, temporary: str) -> bool:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(temporary, dir_fd=directory)
     except OSError:
-        return False  # its writer lives, or another sweep was faster
+        return False  # its writer is alive, or another sweep was faster
     finally:
         _close(fd)
     return True
 
 
 def _stands(directory: int, name: str, content: bytes) -> Identity | None:
-    """The file, if it is already what it should be. What cannot be read is not: writing will tell why."""
+    """The file, if it is already what it should be. What cannot be read is not: writing gives the error."""
     try:
         fd = regular_file.open_fd(name, dir_fd=directory)
     except OSError:
         return None
     try:
-        seen = os.fstat(fd)  # before it is read: what somebody writes meanwhile makes it another
+        seen = os.fstat(fd)  # before it is read: a write in between changes the identity
         if stat.S_IMODE(seen.st_mode) != _FILE_MODE:
             return None
         found = b""
@@ -232,7 +232,7 @@ def _replace(directory: int, name: str, content: bytes) -> Identity:
 
 
 def _replace_by(temporary: str, directory: int, name: str, content: bytes) -> Identity | None:
-    """None when somebody has this temporary already, or swept it before we had the lock."""
+    """None if the temporary exists already, or was swept before we had the lock."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         # Closed to others until it is whole: who can open it can hold a lock on it.
@@ -250,7 +250,7 @@ def _replace_by(temporary: str, directory: int, name: str, content: bytes) -> Id
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         renamed = True
         after = before
-        with contextlib.suppress(OSError):  # it is in place, and a little more will be taken for a stranger's doing
+        with contextlib.suppress(OSError):  # it is in place; at worst our own event is taken for a foreign one
             after = _identity(os.fstat(fd))
     finally:
         if not renamed:

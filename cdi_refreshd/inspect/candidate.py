@@ -1,6 +1,6 @@
-"""A spec held against this host by the rules about single items: before it is published, or whether it still holds.
+"""Checks a spec against this host by the rules about single items, before or after it is published.
 
-`generate` comes here, too, on its short time: little is imported, and nothing of NVIDIA's rules.
+`generate` uses it, too, so little is imported: none of the NVIDIA rules.
 """
 
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ from cdi_refreshd.host import path_entries
 
 
 def alone(spec: Spec, file: str) -> list[RuleFinding]:
-    """What the host does not bear out of a spec of ours, published or not: its nodes, mounts and hooks."""
+    """Where the host contradicts a spec of ours, published or not: its nodes, mounts and hooks."""
     of = subject(file, spec, ours=True)
     return item_rules.verify(of, plain_host([of]))
 
 
 def plain_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
-    """What any vendor's spec is held against. `more` are paths to look at besides those that the specs name."""
+    """The facts for any vendor's spec. `more` are paths besides those that the specs name."""
     subjects = tuple(subjects)
     wanted = {path for of in subjects for path in item_rules.paths(of)}
     seen = path_entries.entries(wanted.union(more))
@@ -39,7 +39,7 @@ def plain_host(subjects: Iterable[Subject], more: Iterable[str] = ()) -> Host:
 def unexplained(
     subjects: Iterable[Subject], seen: dict[str, Entry], tables: dict[str, dict[int, tuple[str, ...]]]
 ) -> frozenset[tuple[str, int, int]]:
-    """Numbers that no driver in /proc/devices has, and sysfs knows all the same."""
+    """Numbers of no driver in /proc/devices that sysfs knows nevertheless."""
     numbers = set()
     for of in subjects:
         for _, edits in every_edits(of):

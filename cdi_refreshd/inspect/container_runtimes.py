@@ -1,4 +1,4 @@
-"""What the container runtimes of this host make of the published specs."""
+"""Whether the container runtimes of this host can use the published specs."""
 
 import os
 
@@ -21,12 +21,12 @@ UDEV_LINKS = "udevadm trigger"
 
 
 def ask() -> list[programs.Asked]:
-    """Starts the runtimes that are here, to tell their versions."""
+    """Starts the installed runtimes to print their versions."""
     return programs.ask((*INSTALLATIONS, "runc"))
 
 
 def findings(of: Published, host: Host, asked: list[programs.Asked]) -> list[RuleFinding]:
-    """Nothing, where there is no spec."""
+    """Nothing if there is no spec."""
     answers = programs.answers(asked)
     if not of.subjects:
         return []

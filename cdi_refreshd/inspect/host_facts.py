@@ -1,4 +1,4 @@
-"""What rules about specs want to know of this host, gathered: by stat, readlink and small files of the kernel."""
+"""Gathers the facts that the rules need, by stat, readlink and small kernel files."""
 
 import os
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ MODULES = ("nvidia", "nvidia_uvm", "nvidia_modeset")
 WSL_DRIVER = ("/usr/lib/wsl/lib/libnvidia-ml.so.1", "/usr/lib/wsl/lib/libcuda.so.1")
 DXG = "/dev/dxg"
 WSL_STORES, WSL_CUDA = "/usr/lib/wsl/drivers", "libcuda.so.1.1"
-"""What Windows' NVIDIA driver lays there; /dev/dxg is there for everybody's GPUs."""
+"""Files of Windows' NVIDIA driver; /dev/dxg is there for GPUs of any vendor."""
 
 
 def full_host(subjects: Iterable[Subject], more: Iterable[str] = (), probed: bool = False) -> Host:
-    """The same, and what there is of NVIDIA's GPUs and driver. `probed`: a child has looked into libraries just now."""
+    """The same, and the NVIDIA GPUs and driver. `probed`: a child has just inspected the libraries."""
     subjects = tuple(subjects)
     everywhere = pci.functions()
     functions = physical(everywhere)
@@ -55,25 +55,25 @@ def full_host(subjects: Iterable[Subject], more: Iterable[str] = (), probed: boo
 
 
 def flaws(libraries: Iterable[str]) -> dict[str, str]:
-    """Those that are not there are missed by others, and what is a link leads to the file that counts."""
+    """Missing ones are found by other rules, and a link leads to the file that counts."""
     from cdi_refreshd.host.driver_root import Tree  # noqa: PLC0415 - few specs name libraries
 
     tree, machine = Tree("/"), procfs.machine()
     files = {path: tree.library(path) for path in libraries if tree.is_file(path)}
-    # What this user may not read, those who start containers may.
+    # What this user may not read, the users who start containers may.
     found = {path: file.flaw(machine) for path, file in files.items() if not file.trouble}
     return {path: flaw for path, flaw in found.items() if flaw}
 
 
 def hook_programs(subjects: Iterable[Subject]) -> dict[str, HookProgram]:
-    """A spec may name any file: one that not only root can have written is not executed."""
+    """A spec may name any file: one that others than root can write is not executed."""
     paths = {path for of in subjects for path in hook_rules.programs(of)}
     asked = (hook_program.asked(path) for path in sorted(paths) if program_output.is_roots(path))
     return {program.path: program for program in asked if program.runs}
 
 
 def library_version(directories: Iterable[str]) -> str:
-    """Of the driver library that a program of this host would get, as far as its file's name tells."""
+    """Version of the driver library that a program on this host gets, from its file name."""
     directories = tuple(directories)
     for name in LIBRARIES:
         target = path_entries.library_target(directories, name)
@@ -89,7 +89,7 @@ def procfs_of(function: PciFunction) -> str:
 
 
 def bound_gpu(function: PciFunction) -> BoundGpu:
-    """A GPU that sleeps is not even asked for its minor: nobody promises that this lets it sleep."""
+    """A sleeping GPU is not even asked for its minor: reading that may wake it."""
     if function.suspended:
         return BoundGpu(function.address)
     text = procfs.optional_text(f"{procfs_of(function)}/information")
@@ -99,7 +99,7 @@ def bound_gpu(function: PciFunction) -> BoundGpu:
 
 
 def platform() -> str:
-    """Where no PCI function tells of a GPU."""
+    """For hosts whose GPU has no PCI function."""
     if os.path.exists(DXG):
         stores = (f"{WSL_STORES}/{name}/{WSL_CUDA}" for name in path_entries.names(WSL_STORES))
         return WSL if any(map(os.path.exists, (*WSL_DRIVER, *stores))) else ""

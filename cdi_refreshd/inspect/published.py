@@ -1,4 +1,4 @@
-"""Every rule, held to what stands in the spec directories, or will in a moment, and to this host."""
+"""Applies every rule to the spec directories, as they are or will be, and to this host."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -36,7 +36,7 @@ PUBLISHED_RULES = (*directory_rules.RULES, *coverage_rules.RULES)
 
 
 def findings(of: Published) -> tuple[list[RuleFinding], Host]:
-    """Everything that every rule says, whatever its severity, but for what runtimes have to be asked for."""
+    """All findings of all rules, except those for which runtimes must be asked."""
     host = host_of(of)
     found = [one for rule in PUBLISHED_RULES[:2] for one in rule(of, host)]
     found += [one for subject in of.subjects for one in spec_findings(subject, host)]
@@ -70,16 +70,16 @@ def two_runs() -> bool:
 def before_publishing(
     written: Mapping[str, Spec], others: Iterable[str] = SPEC_DIRECTORIES, probed: bool = False, prefix: str = ""
 ) -> list[RuleFinding]:
-    """What `check` would say of our own specs, were they published now: the rules are the same, and so are the words.
+    """What `check` would report about our own specs if they were published now: same rules, same words.
 
     `written` maps paths to the specs that are about to be there. The other files of `others`, the spec directories, are
-    read, since they may take the devices from everybody; (): none is read, by who asks for them otherwise. Others' own
-    troubles, forgotten files and runtimes are not reported. `probed`: a child has looked into the libraries just now.
+    read, since they may conflict; (): none is read, because the caller checks them otherwise. Problems of other specs,
+    leftovers and runtimes are not reported. `probed`: a child has just inspected the libraries.
     """
     others = tuple(others)
     directories = others or SPEC_DIRECTORIES
     mine = [placed(path, spec, directories) for path, spec in written.items()]
-    if any(file.priority < 0 for file in mine):  # runtimes do not read there: nobody else counts
+    if any(file.priority < 0 for file in mine):  # runtimes do not read there: other specs do not matter
         directories, others = (), ()
     ours = [file.path for file in mine]
     documents = [Document(file.path, file.spec.kind, True) for file in mine]
@@ -99,12 +99,12 @@ def before_publishing(
 
 
 def without_vain_hint(one: RuleFinding) -> RuleFinding:
-    """To make it again is what happens just now."""
+    """Without the hint to regenerate it, which is happening."""
     return one._replace(finding=one.finding._replace(hint="")) if one.finding.hint == hints.OURS else one
 
 
 def placed(path: str, spec: Spec, directories: Iterable[str]) -> SpecFile:
-    """By the name that runtimes have for its directory; of priority -1 where that is none of them."""
+    """By the name that runtimes use for its directory; of priority -1 if they do not read it."""
     place = os.path.realpath(os.path.dirname(os.path.abspath(path)))
     for priority, directory in enumerate(directories):
         if os.path.realpath(directory) == place:
@@ -113,7 +113,7 @@ def placed(path: str, spec: Spec, directories: Iterable[str]) -> SpecFile:
 
 
 def neighbours(of: Published) -> list[RuleFinding]:
-    """Who else is at work beside the specs of ours that stand. Others' conflicts among themselves are not reported."""
+    """What affects our published specs. Conflicts among other specs are not reported."""
     ours = [document.path for document in of.documents if document.ours]
     host = _with_neighbours(Host({}))
     found = [one for one in directory_rules.conflicts(of, host) if concerns(one, of, ours)]

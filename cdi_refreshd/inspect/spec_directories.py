@@ -1,4 +1,4 @@
-"""The spec directories of a host, gathered as the rules want them. Of the host itself nothing is asked."""
+"""Reads the spec directories of a host for the rules, and nothing else of the host."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,12 +11,12 @@ from cdi_refreshd.inspect import spec_files
 
 
 def settings() -> Settings:
-    """The configuration's, as far as it can be read."""
+    """The configured spec, if the configuration can be read."""
     from cdi_refreshd import config  # noqa: PLC0415 - who publishes knows it already
 
     try:
         return config.read().settings
-    except Fault:  # run and config tell what is wrong with it
+    except Fault:  # run and config report what is wrong with it
         return Settings()
 
 
@@ -25,7 +25,7 @@ def our_path() -> str:
 
 
 def gathered(directories: Iterable[str], files: Iterable[str] = (), prefix: str = "") -> Published:
-    """What stands in the directories, or, without any, each of the files on its own.
+    """The content of the directories, or, without any, each of the files alone.
 
     `prefix`: where the host's / is; each path of a spec gets it.
     """

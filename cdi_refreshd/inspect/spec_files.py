@@ -62,12 +62,12 @@ def read(path: str, priority: int, into: Loaded, prefix: str = "") -> None:
 
 
 def of_document(problem: Finding) -> Finding:
-    """A place in a document, as part of what is said of its file."""
+    """A place in a document, as part of its file's place."""
     return problem._replace(place="", fact=f"{problem.place}: {problem.fact}" if problem.place else problem.fact)
 
 
 def spec_at(path: str) -> Spec | None:
-    """None where there is no document that runtimes would take."""
+    """None if there is no document that runtimes accept."""
     loaded = nothing()
     read(path, 0, loaded)
     return loaded.files[0].spec if loaded.files else None

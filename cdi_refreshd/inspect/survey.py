@@ -1,4 +1,4 @@
-"""What a probe looked at, for a report: names, sizes, link targets and numbers. Of contents only the driver's procfs.
+"""What a probe read, for a bug report: names, sizes, link targets and numbers; contents only of the driver's procfs.
 
 Nothing here opens a device or wakes a GPU.
 """
@@ -26,7 +26,7 @@ from cdi_refreshd.probe.libraries import Libraries
 
 PROCFS = ("/proc/driver/nvidia", "/proc/driver/nvidia-caps")
 PROCFS_NAMES = ("version", "params", "information", "access", "mig-minors")
-"""Files of the driver's that say what it is and has; the others are made for its support, or act when written."""
+"""Informative files of the driver; the others are for its support, or act when written."""
 TEXT_AT_MOST_BYTES, FILES_AT_MOST = 1 << 16, 20_000
 BY_PATH = "/dev/dri/by-path"
 KINDS = {stat.S_IFREG: "file", stat.S_IFLNK: "link", stat.S_IFDIR: "directory", stat.S_IFCHR: "node"}
@@ -63,7 +63,7 @@ def survey(choices: Choices, inventory: Inventory, spec: Spec | None) -> dict[st
 
 
 def is_ours(path: str, patterns: tuple[str, ...]) -> bool:
-    """The loader's cache leads past libraries of everybody's, which are none of a report's business."""
+    """The loader's cache leads past libraries of others, which do not belong into a report."""
     name = path.rpartition("/")[2]
     return ".so" not in name or any(globs.matches(name, pattern) for pattern in patterns)
 

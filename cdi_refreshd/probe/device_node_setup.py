@@ -1,4 +1,4 @@
-"""Puts the driver's device nodes and their links in /dev/char in order, before anybody looks at them."""
+"""Repairs the driver's device nodes and their links in /dev/char, before the probe reads them."""
 
 import contextlib
 import json
@@ -35,13 +35,13 @@ MEMORY = "/run/cdi-refreshd/nodes.json"
 class Done(NamedTuple):
     action: Action
     fault: str = ""
-    """Why it could not be done. A LEAVE has none."""
+    """Why it failed. A LEAVE has none."""
 
 
 def kept(dev_root: str, device_nodes: str, wants_links: bool) -> tuple[Finding, ...]:
-    """For the daemon and the oneshot. What somebody took away while the driver was loaded stays away.
+    """For the daemon and the oneshot. A node that was removed while the driver was loaded is not made again.
 
-    auto is yes where NVML, which this process is about to open, could not have nvidia-modprobe make its nodes.
+    auto is yes if NVML, which this process is about to open, could not start nvidia-modprobe to make its nodes.
     """
     wants_nodes = device_nodes == "yes" or (device_nodes == "auto" and procfs.no_new_privileges())
     if not wants_nodes and not wants_links:
@@ -57,7 +57,7 @@ def kept(dev_root: str, device_nodes: str, wants_links: bool) -> tuple[Finding, 
 
 
 def keep(done: list[Done], dev_root: str, wants_nodes: bool, wants_links: bool) -> None:
-    """Appends to `done`. Raises Fault where nobody could look: what is not seen is not missing."""
+    """Appends to `done`. Raises Fault if something cannot be read: that does not mean that it is missing."""
     seen = facts(dev_root)
     if wants_nodes and seen.readable:
         memory = recalled()
@@ -69,13 +69,13 @@ def keep(done: list[Done], dev_root: str, wants_nodes: bool, wants_links: bool) 
 
 
 def ordered(dev_root: str, wants_nodes: bool, wants_links: bool) -> list[Done]:
-    """For who types it: all that is missing is made."""
+    """For the command: everything that is missing is made."""
     done = carried_out(device_node_plan.node_actions(facts(dev_root))) if wants_nodes else []
     return done + (carried_out(device_node_plan.link_actions(facts(dev_root), CHAR)) if wants_links else [])
 
 
 def planned(dev_root: str, wants_nodes: bool, wants_links: bool) -> tuple[Action, ...]:
-    """What `ordered` would do, without doing any of it."""
+    """What `ordered` would do, without doing it."""
     seen = facts(dev_root)
     actions = device_node_plan.node_actions(seen) if wants_nodes else ()
     if wants_links:
@@ -117,7 +117,7 @@ def carry_out(action: Action) -> None:
 
 
 def facts(dev_root: str) -> Facts:
-    """Asks no GPU that sleeps for its minor: its node was there when it fell asleep. Raises Fault."""
+    """Sleeping GPUs are not asked for their minors: their nodes existed when they fell asleep. Raises Fault."""
     dev = f"{dev_root.rstrip('/')}/dev"
     text = path_entries.registered_drivers()
     loaded = device_node_plan.majors(registered(text)[0])
@@ -179,7 +179,7 @@ def names(directory: str) -> list[str]:
 
 
 def number(module: str) -> int:
-    """The kernel never gives the same one to two things in sysfs; 0 for what is not there."""
+    """The inode number, which is unique in sysfs over time; 0 if it does not exist."""
     try:
         return os.stat(f"/sys/module/{module}").st_ino
     except FileNotFoundError:
@@ -200,5 +200,5 @@ def note(before: Memory, now: Memory) -> None:
     if now != before:
         from cdi_refreshd.host import atomic_file  # noqa: PLC0415 - most passes find what the last one left
 
-        with contextlib.suppress(Fault):  # then the next pass makes what was taken away
+        with contextlib.suppress(Fault):  # then the next pass makes what was removed
             atomic_file.publish(MEMORY, json.dumps(now).encode())

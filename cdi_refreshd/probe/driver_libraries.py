@@ -1,4 +1,4 @@
-"""The driver's libraries: which version, which of each, what is wrong with them, what links stand beside them."""
+"""The driver's libraries: which version, which of each, what is wrong with them, and which links are beside them."""
 
 from collections.abc import Iterable
 
@@ -11,11 +11,11 @@ from cdi_refreshd.host import procfs
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe.libraries import CUDA, NVML, Libraries
 
-OTHER_CLASS = "is a 32-bit library in the place of one of 64 bits"
+OTHER_CLASS = "is a 32-bit library where a 64-bit one should be"
 
 
 def versioned(libraries: Libraries, nvml_version: str, module_version: str, choices: Choices) -> Driver:
-    """The driver's libraries by its version: NVML's word, else what the file names carry."""
+    """The driver's libraries of its version, which is NVML's, else the one in file names."""
     version = nvml_version or inferred_version(libraries, module_version)
     if not version:
         return Driver(search=libraries.searched())
@@ -46,7 +46,7 @@ def versioned(libraries: Libraries, nvml_version: str, module_version: str, choi
 
 
 def inferred_version(libraries: Libraries, module_version: str) -> str:
-    """Out of file names: the loaded module's version where there is a library of it, else the highest."""
+    """From file names: the loaded module's version where there is a library of it, else the highest."""
     for stem in ("libcuda.so.", "libnvidia-ml.so."):
         versions = versions_of(libraries, stem)
         if module_version in versions:
@@ -62,7 +62,7 @@ def versions_of(libraries: Libraries, stem: str) -> set[str]:
 
 
 def missing(libraries: Libraries, version: str) -> tuple[str, ...]:
-    """Names of those without which CUDA does not start."""
+    """Names of the missing libraries that CUDA needs to start."""
     lacks = []
     for name in (f"{stem}.so.{version}" for stem in essential_libraries(version)):
         found = libraries.find(name)
@@ -73,19 +73,19 @@ def missing(libraries: Libraries, version: str) -> tuple[str, ...]:
 
 
 def version_of_others(libraries: Libraries, lacks: Iterable[str], version: str) -> str:
-    """The version that there is instead of what is missing: an upgrade is half done. "" where there is none."""
+    """The installed version of what is missing, if an upgrade is half done; "" if there is none."""
     found = {other for name in lacks for other in versions_of(libraries, name.removesuffix(version))}
     return driver_texts.highest_version(found - {version})
 
 
 def preferred_directories(libraries: Libraries, version: str) -> list[str]:
-    """Where the loader would take libcuda and NVML from: of a library that lies in two places, this one is meant."""
+    """The directories from which the loader takes libcuda and NVML: of a library in two places, this one is used."""
     led_to = [path for name in (CUDA, NVML) for path in libraries.find(name) if path.endswith(f".so.{version}")]
     return [path.rpartition("/")[0] for path in led_to]
 
 
 def beside(libraries: Libraries, directories: tuple[str, ...], version: str, choices: Choices) -> list[str]:
-    """Everything that carries the driver's version, and what goes with it under other names."""
+    """Every library with the driver's version in its name, and those of the driver with other names."""
     tree = libraries.tree
     paths = list(tree.find((d + sub for d in directories for sub in ("", "/vdpau")), f"*.so.{version}"))
     paths += (path for name in OTHER_NAMES for path in tree.find(directories, name))
@@ -106,13 +106,13 @@ def narrow(tree: Tree, version: str, choices: Choices) -> list[Library]:
 
 
 def of_bits(libraries: Libraries, paths: Iterable[str]) -> list[str]:
-    """Without the libraries of the other class. What is no ELF file counts as one that should be 64 bits wide."""
+    """Without the libraries of the other class. A file that is not ELF counts as a 64-bit library."""
     images = [(path, libraries.tree.library(path).image) for path in paths]
     return [path for path, image in images if (image.bits if image else 64) == libraries.bits]
 
 
 def one_of_each(paths: Iterable[str], preferred: list[str]) -> list[str]:
-    """A library that lies in several directories is taken from one of them, in the place of the first."""
+    """A library that is in several directories is taken from one of them, at the position of the first."""
     groups: dict[tuple[str, bool], list[str]] = {}
     for path in paths:
         directory, _, name = path.rpartition("/")
@@ -122,7 +122,7 @@ def one_of_each(paths: Iterable[str], preferred: list[str]) -> list[str]:
 
 
 def one_place(paths: list[str]) -> list[str]:
-    """Those in the directory of the first: their versions are their own, so that names do not tell what is double."""
+    """Those in the directory of the first: they have versions of their own, so names do not show duplicates."""
     return [path for path in paths if path.rpartition("/")[0] == paths[0].rpartition("/")[0]]
 
 
@@ -149,7 +149,7 @@ def inspected(tree: Tree, path: str, version: str = "") -> Library:
     soname = (file.image.soname if file.image else None) if name.count(".") > 1 else name
     if soname is None:
         if not flaw:
-            tree.note(Finding("info", path, "is no ELF library with one soname, so it gets no links"))
+            tree.note(Finding("info", path, "is not an ELF library with one soname, so it gets no links"))
         return Library(path, flaw=flaw, bits=bits)
     soname = soname or name
     if is_of_another_version(soname, name, version):
@@ -171,6 +171,6 @@ def is_of_another_version(soname: str, name: str, version: str) -> bool:
 
 
 def plain_name(soname: str) -> str:
-    """The soname without what follows `.so`; "" where it has none."""
+    """The soname without what follows `.so`; "" if it has none."""
     stem, dot_so, _ = soname.rpartition(".so")
     return stem + dot_so

@@ -1,4 +1,4 @@
-"""What belongs to the driver beside its libraries: configuration, firmware, sockets, programs, Xorg's modules."""
+"""The driver's files besides its libraries: configuration, firmware, sockets, programs, Xorg's modules."""
 
 from collections.abc import Iterable
 
@@ -25,7 +25,7 @@ from cdi_refreshd.host.driver_root import Tree
 
 
 def beside(tree: Tree, driver: Driver, choices: Choices, machine: str, ipc: bool) -> Driver:
-    """The driver with everything but firmware filled in. `machine` is uname's word for the processor."""
+    """The driver with everything but firmware filled in. `machine` is uname's name of the processor."""
     found = programs(tree, PROGRAMS, choices.program_search_paths)
     if driver.library_dirs and not any(path.endswith(f"/{SMI}") for path in found):
         fact = f"is in none of {', '.join((*choices.program_search_paths, *map(tree.host, PROGRAM_DIRS)))}"
@@ -40,7 +40,7 @@ def beside(tree: Tree, driver: Driver, choices: Choices, machine: str, ipc: bool
 
 
 def program(tree: Tree, name: str, search_paths: tuple[str, ...] = ()) -> str:
-    """In the search paths, which are the host's own, else in the usual places below the driver root."""
+    """In the search paths, which are the host's own, else in the usual directories below the driver root."""
     places = (*search_paths, *map(tree.host, PROGRAM_DIRS))
     return tree.first((f"{directory}/{name}" for directory in places), tree.is_executable)
 
@@ -54,7 +54,7 @@ def sockets(tree: Tree) -> tuple[str, ...]:
     mps = tree.host(MPS)
     why = tree.untrusted_socket(mps)
     if why:
-        # Everybody may put it there, and take it away again: that is no news, and degrades nothing.
+        # Any user may create and remove it there: that is only worth knowing, and degrades nothing.
         tree.note(Finding("info", mps, f"{why}, so it is left out"))
     return tuple(filter(None, (*found, "" if why is None or why else mps)))
 

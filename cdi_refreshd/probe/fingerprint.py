@@ -13,12 +13,12 @@ from cdi_refreshd.probe.driver_libraries import versioned
 from cdi_refreshd.probe.libraries import Libraries
 
 MODES = ("auto", "nvml", "management")
-"""Those that ask NVML, and whose inputs are all below."""
+"""The modes that use NVML and whose inputs are all hashed below."""
 NODES = ("/dev/nvidia*", "/dev/nvidia-caps/*", "/dev/nvidia-caps-imex-channels/*", "/dev/dri/*")
 
 
 def fingerprint(choices: Choices, seen: Presence, tree: Tree, libraries: Libraries, hook: HookProgram) -> str:
-    """For a host with a GPU that may sleep: elsewhere there is nothing to spare. "" where more than this counts."""
+    """For hosts with a GPU that may sleep: elsewhere a probe costs nothing. "" if the spec has further inputs."""
     if choices.mode not in MODES or seen.tegra or seen.wsl:
         return ""
     dev_root = "" if choices.dev_root == "/" else choices.dev_root

@@ -1,4 +1,4 @@
-"""From NVML's GPUs and MIG devices to ones with device nodes. What lacks a node that it needs is left out and named."""
+"""Adds device nodes to NVML's GPUs and MIG devices. What lacks a required node is left out and reported."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ CONTROL = tuple(f"/dev/{node.name}" for node in reversed(CONTROL_NODES))
 
 
 class Devices:
-    """Device nodes under a dev root ("" for the host's own), and what was found wrong with them."""
+    """Device nodes under a dev root ("" for the host's own), and the findings about them."""
 
     def __init__(self, dev_root: str) -> None:
         self.root = "" if dev_root == "/" else dev_root
@@ -31,7 +31,7 @@ class Devices:
         return char_devices.present(self.root + path for path in CONTROL)
 
     def gpu(self, raw: RawGpu) -> Gpu | None:
-        """None where the GPU has no node of its own: DRM nodes alone are of no use to anybody."""
+        """None if the GPU's own node is missing: DRM nodes alone are useless."""
         own, why = self._node(f"/dev/nvidia{raw.minor}", raw.minor)
         if own is None:
             self._left_out(f"GPU {raw.number} ({raw.uuid})", why, (str(raw.number), raw.uuid))
@@ -53,7 +53,7 @@ class Devices:
         for ci in (None, raw.ci):
             minor = self._capability(parent.minor, raw.gi, ci)
             found = None
-            why = f"the driver tells no minor for its {'GPU' if ci is None else 'compute'} instance"
+            why = f"the driver has no minor for its {'GPU' if ci is None else 'compute'} instance"
             if minor is not None:
                 found, why = self._node(f"/dev/nvidia-caps/nvidia-cap{minor}", minor)
             if found is None:
@@ -64,12 +64,12 @@ class Devices:
         return MigDevice(raw.parent, parent.uuid, raw.number, raw.uuid, raw.gi, raw.ci, (own, *access, *drm), links)
 
     def _node(self, path: str, minor: int) -> tuple[Node | None, str]:
-        """The node and "", or None and why: what has another's number would give a container another's GPU."""
+        """The node and "", or None and why: a node with another's number would give a container another GPU."""
         found = char_devices.node(path := self.root + path)
         if found is None:
             return None, f"{path} {char_devices.problem(path)}"
         if found.minor != minor:
-            return None, f"{path} has the number {found.major}:{found.minor}, which is another one's"
+            return None, f"{path} has the number {found.major}:{found.minor} of another node"
         return found, ""
 
     def _drm(self, address: str) -> tuple[tuple[Node, ...], tuple[Link, ...]]:
@@ -81,7 +81,7 @@ class Devices:
         return found, tuple(link for link in links if joined(by_path, link.target) in paths)
 
     def _capability(self, gpu_minor: int, gi: int, ci: int | None) -> int | None:
-        """The minor of an access node: from the driver's one table, else from the instance's own directory."""
+        """The minor of an access node: from the driver's table, else from the instance's directory."""
         if self._minors is None:
             self._minors = self._table(procfs.text)
         inner = "" if ci is None else f"/ci{ci}"

@@ -1,4 +1,4 @@
-"""Where NVIDIA's hook program is, and what it says of itself. It is asked once, and again when it was exchanged."""
+"""Finds NVIDIA's hook program and its version and hooks. It is asked once, and again after it was replaced."""
 
 import json
 from typing import NamedTuple
@@ -22,7 +22,7 @@ WITHOUT = ("gds", "gdrcopy", "imex", "mofed", "nvswitch")
 
 
 class Known(NamedTuple):
-    """What a program said, and which file it was. `release` is ours: another one may understand more of it."""
+    """The output of a program, and its file. `release` is ours: another one may parse more of it."""
 
     release: str
     identity: Identity
@@ -30,13 +30,13 @@ class Known(NamedTuple):
 
 
 def found(choices: Choices, keep: bool = False) -> HookProgram:
-    """The program of this host, by what it says of itself. `keep`: for the processes that come after this one."""
+    """The hook program of this host, by its own output. `keep`: stored for later processes."""
     path = place(choices)
     return HookProgram(path) if choices.mode in WITHOUT or choices.hooks == "none" else asked(path, keep)
 
 
 def place(choices: Choices) -> str:
-    """The toolkit's programs are the host's own, whatever the driver root. The usual place where there is none."""
+    """The toolkit's programs are the host's own, whatever the driver root. The usual path if there is none."""
     wanted = choices.hook_path or HOOK
     if wanted.startswith("/"):
         return wanted
@@ -75,4 +75,4 @@ def _keep(known: Known) -> None:
     try:
         atomic_file.publish(CACHE, to_json(known))
     except Fault:
-        return  # the next process asks again, which costs some milliseconds
+        return  # the next process asks again, which takes some milliseconds

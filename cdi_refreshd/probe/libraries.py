@@ -11,14 +11,14 @@ from cdi_refreshd.host.driver_root import Tree
 CUDA, NVML = "libcuda.so.1", "libnvidia-ml.so.1"
 
 OURS = ("libnvidia", "libcuda", "libnv", "libGL", "libEGL", "libOpenCL", "libvdpau", "libvulkan")
-"""How names begin that lead to NVIDIA's libraries on some distribution."""
+"""Prefixes of names that lead to NVIDIA's libraries on some distributions."""
 
 
 class Libraries:
-    """Finds libraries by name. What one place has hides nothing that another one has.
+    """Finds libraries by name, in all places: one place does not hide another.
 
-    Many a host has a file of the driver left over in a usual directory, and the driver itself elsewhere. Where search
-    paths are given, they are the only place. With `bits` 32 the directories and the cache's entries are those of
+    Many hosts have a leftover file of the driver in a usual directory, and the driver itself elsewhere. Given search
+    paths are the only places. With `bits` 32 the directories and the cache's entries are those of
     32-bit libraries.
     """
 
@@ -38,17 +38,17 @@ class Libraries:
         self._order: dict[str, int] = {}
 
     def find(self, pattern: str) -> list[str]:
-        """Real paths, each once: those of the directories in their order, then what the cache has besides."""
+        """Real paths, each once: those of the directories in their order, then the others of the cache."""
         return self.tree.real((*self.tree.find(self.directories(), pattern), *self._in_cache(pattern)))
 
     def nvml(self, module_version: str = "") -> str:
-        """The file to open, "" where there is none: where there are several, the one that the module answers."""
+        """The file to open, "" if there is none; if there are several, the one of the module's version."""
         found = self.find(NVML)
         fitting = (path for path in found if module_version and path.endswith(f".so.{module_version}"))
         return next(fitting, next(iter(found), ""))
 
     def directories(self) -> tuple[str, ...]:
-        """The usual ones, and the real ones of libcuda.so.1 and libnvidia-ml.so.1, whatever leads there."""
+        """The usual ones, and the real ones of libcuda.so.1 and libnvidia-ml.so.1, by whichever link."""
         if self._directories is None:
             self._directories = self.usual
             if self.uses_cache:
@@ -57,7 +57,7 @@ class Libraries:
         return self._directories
 
     def searched(self) -> Search:
-        """For who found nothing."""
+        """The places that were searched, for messages."""
         root = self.tree.host("/")
         there = tuple(path for path in self.usual if path != root and self.tree.is_directory(path))
         self._cache()
@@ -67,12 +67,12 @@ class Libraries:
         return Search(there, cache, self._cache_trouble)
 
     def cached(self, *patterns: str) -> list[str]:
-        """What the loader's cache lists by such names, in its order."""
+        """The entries of the loader's cache with such names, in its order."""
         self._cache()
         return [path for path in self._order if any(globs.matches(path.rpartition("/")[2], one) for one in patterns)]
 
     def _each_once(self, directories: Iterable[str]) -> tuple[str, ...]:
-        """/lib is a link to /usr/lib nearly everywhere: each directory once, under the name that comes first."""
+        """Each directory once, under its first name: /lib is a link to /usr/lib nearly everywhere."""
         once: dict[str, str] = {}
         for path in directories:
             once.setdefault(self.tree.resolve(path), path)
@@ -84,7 +84,7 @@ class Libraries:
         return [path for path in sorted(found, key=self._order.__getitem__) if self.tree.is_file(path)]
 
     def _cache(self) -> dict[str, list[str]]:
-        """The names by which a pattern may know them, sorted, with paths.
+        """The names that a pattern may match, sorted, with their paths.
 
         A host lists thousands. Of those in the usual directories, which are searched by name, only links with names
         like NVIDIA's are followed: nothing else there can lead to what was not found.
@@ -110,7 +110,7 @@ class Libraries:
             return ld_so_cache.libraries(raw, self.bits)
         except ValueError as error:
             self._cache_trouble = "is damaged"
-            self._damage = f"is not a library cache that can be read ({error})"
+            self._damage = f"is not a readable library cache ({error})"
             return ()
 
     def _may_be_ours(self, path: str) -> bool:
@@ -118,7 +118,7 @@ class Libraries:
         return directory not in self._named or name.startswith(OURS)
 
     def _names(self, path: str) -> Iterator[str]:
-        """Of the path and of every link's target on the way: a pattern may match any of them."""
+        """The names of the path and of every link target on the way: a pattern may match any of them."""
         for _ in LIBRARY_DIRS:
             yield path.rpartition("/")[2]
             if not self.tree.is_link(path):

@@ -1,4 +1,4 @@
-"""One look at the machine: which mode it calls for, then what that mode needs."""
+"""Probes the machine: which mode it needs, then what that mode needs."""
 
 import os
 
@@ -20,7 +20,7 @@ NO_SYSFS = Finding("degraded", "/sys", "cannot be read, so DRM nodes are left ou
 
 
 def probe(request: Request) -> Inventory:
-    """Raises Fault where the mode cannot be served at all."""
+    """Raises Fault if nothing can be described in the mode."""
     choices = request.choices
     tree = Tree(choices.driver_root)
     seen = presence(tree)
@@ -28,7 +28,7 @@ def probe(request: Request) -> Inventory:
         return Inventory(mode="nvml", presence=seen)
     for option, root in (("--driver-root", choices.driver_root), ("--dev-root", choices.dev_root)):
         if not os.path.isdir(root):
-            raise Fault(option, f"{root} is no directory", "name the directory that its paths are below")
+            raise Fault(option, f"{root} is not a directory", "name the directory that contains its paths")
         if not os.access(root, os.R_OK | os.X_OK):
             raise Fault(option, f"{root} may not be read", "run as root")
     libraries = Libraries(tree, choices.library_search_paths)
@@ -49,7 +49,7 @@ def probe(request: Request) -> Inventory:
 
 
 def presence(tree: Tree) -> Presence:
-    """Never from a part of it: where something cannot be read, that is all that is known."""
+    """Never a part: if something cannot be read, nothing else is reported."""
     try:
         return Presence(
             sysfs=pci.readable(),
@@ -64,13 +64,13 @@ def presence(tree: Tree) -> Presence:
 
 
 def may_open_nvml(seen: Presence) -> bool:
-    """Opening NVML may load the driver: not where nobody loaded it, nor where no GPU is bound to it."""
+    """Opening NVML may load the driver, so it is opened only if the driver is loaded and has a GPU."""
     bound = any(function.driver == "nvidia" for function in seen.functions)
     return not seen.unreadable and (seen.wsl or seen.tegra or (seen.module_loaded and bound))
 
 
 def resolved(choices: Choices, seen: Presence, libraries: Libraries, may_ask: bool) -> tuple[str, Answer]:
-    """The mode that `auto` means here, and what NVML said where it was asked."""
+    """The mode that `auto` means here, and the answer of NVML if it was asked."""
     tree, unasked = libraries.tree, Answer(Inventory().nvml)
     if choices.mode not in ("auto", "nvml", "management", "csv") or not may_ask:
         return choices.mode, unasked
@@ -101,7 +101,7 @@ def nvml_probe(
 
 
 def without_nvml(libraries: Libraries, module_version: str) -> Driver:
-    """What there is of the driver's libraries where NVML did not answer, for who is to say why."""
+    """The driver's libraries if NVML did not answer, to find out why."""
     opened = libraries.nvml(module_version)
     found = [inspected(libraries.tree, opened)] if opened else []
     return Driver(
@@ -162,7 +162,9 @@ def imex_probe(base: Inventory, choices: Choices, _: Libraries, __: Answer, devi
             break
         channel = wanted.removeprefix("channel")
         if not is_channel(channel):
-            raise UsageFault("--device-id", f"{quoted(wanted)} is no IMEX channel", "channels are 0 to 1048575, or all")
+            raise UsageFault(
+                "--device-id", f"{quoted(wanted)} is not an IMEX channel", "channels are 0 to 1048575, or all"
+            )
         if char_devices.node(f"{place}/channel{channel}") is None:
             raise Fault(f"{place}/channel{channel}", "there is no such channel", "nvidia-modprobe -i makes it")
         found[f"{place}/channel{channel}"] = None

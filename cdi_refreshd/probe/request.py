@@ -1,4 +1,4 @@
-"""What the probe's child is asked."""
+"""The request to the probe's child."""
 
 from typing import NamedTuple
 
@@ -9,10 +9,10 @@ class Request(NamedTuple):
     choices: Choices
     gated: bool = False
     """True: NVML stays closed unless sysfs and procfs say that a driver is there, since opening it may load one.
-    The daemon and the oneshot ask so; who types `generate` wants it tried."""
+    So for the daemon and oneshot; `generate` always tries NVML."""
     known_fingerprint: str = ""
-    """Of the probe that the published spec came from. Where it still holds, a GPU that sleeps is let sleep."""
+    """The fingerprint of the published spec's probe. If it still matches, a sleeping GPU is not woken."""
     device_nodes: str = "no"
-    """Make those of the driver's nodes that are missing before looking at them: yes, no, auto."""
+    """Make missing device nodes of the driver before reading them: yes, no, auto."""
     dev_char_links: bool = False
     """Keep their links in /dev/char."""

@@ -1,4 +1,4 @@
-"""Starts the child that looks at the machine. Imports little: whoever asks goes on importing while the child probes."""
+"""Starts the child that probes. It imports little: the parent goes on importing while the child works."""
 
 import os
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cdi_refreshd.probe.request import Request
 
 WRITES_BELOW = ("/dev", "/proc", "/tmp", "/var/tmp")  # noqa: S108 - the unit gives it its own
-"""Of the process that has NVML: devices, and its own temporary files. Nothing of /run."""
+"""Where the process with NVML may write: devices, and its own temporary files. Not /run."""
 LIMIT_S = 60.0
 """For the whole probe. An 8-GPU host without persistence mode needs several seconds to initialise NVML."""
 
@@ -20,7 +20,7 @@ def start(request: "Request") -> Child:
 
 
 class Prepared:
-    """A child that imports what a probe needs while its request is still being understood."""
+    """A child that imports what a probe needs while its request is still being parsed."""
 
     def __init__(self) -> None:
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
@@ -35,7 +35,7 @@ class Prepared:
             while rest:
                 rest = rest[os.write(self._writer, rest) :]
         except BrokenPipeError:
-            pass  # the child has died, and its end will tell how
+            pass  # the child has died, and its exit status says how
         os.close(self._writer)
         self._writer = -1
         return self._child
@@ -80,8 +80,8 @@ def _probe(request: "Request") -> bytes:
 
 
 def _confine() -> None:
-    """Before NVML comes into this process. In the units' sandbox alone: elsewhere NVML may start nvidia-modprobe, which
-    is setuid and does more than we can foresee; there it may not."""
+    """Before NVML is loaded. Only in the units' sandbox: elsewhere NVML may start nvidia-modprobe, which is setuid and
+    whose writes we cannot foresee."""
     from cdi_refreshd.host import landlock, procfs  # noqa: PLC0415
 
     if procfs.no_new_privileges():

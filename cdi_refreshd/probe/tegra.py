@@ -66,14 +66,14 @@ def _texts(tree: Tree, files: tuple[str, ...]) -> Iterator[str]:
             yield text.decode("utf-8", "surrogateescape")
         elif not any(finding.place == file for finding in host.findings):
             severity = "info" if file in CSV_FILES else "degraded"  # few systems have all the usual ones
-            host.findings.append(Finding(severity, file, "is no file that can be read, so it names nothing"))
+            host.findings.append(Finding(severity, file, "cannot be read, so it is ignored"))
     tree.findings += host.findings
     if not read:
-        raise Fault(", ".join(files) or "--csv.file", "no CSV file can be read", "name the right ones with --csv.file")
+        raise Fault(", ".join(files) or "--csv.file", "no CSV file can be read", "give others with --csv.file")
 
 
 def _there(tree: Tree, places: list[str], entry: str, condition: Callable[[str], bool]) -> tuple[str, ...]:
-    """Host paths of what an entry means, in each of the places that it may be below."""
+    """Host paths that match an entry, below each possible root."""
     return tuple(path for place in places for path in tree.expanded(place, entry) if condition(path))
 
 
@@ -82,15 +82,15 @@ def _flat(found: Mapping[str, tuple[T, ...]]) -> Iterator[T]:
 
 
 def _report_unmatched(tree: Tree, found: Mapping[str, tuple[T, ...]]) -> None:
-    """Worth knowing and no more: one list serves several models, and few have all that it names. All need a libcuda."""
+    """Info: one list serves several models, and few have everything in it. But all need libcuda."""
     cuda = [entry for entry in found if entry.rpartition("/")[2].startswith("libcuda.so")]
     without = bool(cuda) and not any(found[entry] for entry in cuda)
     for entry, matched in found.items():
         if without and entry in cuda:
-            fact = "is in a CSV file, and nothing here matches it: containers have no CUDA"
+            fact = "is in a CSV file and matches nothing on this host: containers have no CUDA"
             tree.note(Finding("degraded", entry, fact, "install the driver's libraries again"))
         elif not matched:
-            tree.note(Finding("info", entry, "is in a CSV file, and nothing here matches it"))
+            tree.note(Finding("info", entry, "is in a CSV file and matches nothing on this host"))
 
 
 def _chain(tree: Tree, path: str) -> Iterator[Link]:
@@ -103,7 +103,7 @@ def _chain(tree: Tree, path: str) -> Iterator[Link]:
 
 
 def _beside_discrete(choices: Choices, answer: Answer, tree: Tree) -> int:
-    """The index of the integrated GPU where a discrete one stands beside it, else -1: then all is one device."""
+    """The index of the integrated GPU beside a discrete one, else -1: then everything is one device."""
     if "disable-multiple-csv-devices" in choices.feature_flags or answer.nvml.code != 0 or len(answer.gpus) < 2:
         return -1
     ours = [gpu.number for gpu in answer.gpus if integrated(gpu)]

@@ -1,4 +1,4 @@
-"""WSL: the driver's files lie in a store that Windows keeps, and libdxcore.so knows where."""
+"""WSL: the driver's files are in a store of Windows, and libdxcore.so knows where."""
 
 import os
 
@@ -22,15 +22,15 @@ REQUIRED = (
     "nvidia-smi",
 )
 MISSED = ("libnvidia-ptxjitcompiler.so.1", "libnvidia-ml.so.1", "nvidia-smi")
-"""Of these: every Windows driver has them. Whether it has the others depends on its age."""
+"""Every Windows driver has these. Whether it has the others depends on its version."""
 OTHERS = ("*.so*", "*.bin", "*.dll")
 THIS = "this is WSL (/dev/dxg is there)"
 
 
 def library(tree: Tree) -> str:
-    """libdxcore.so as it is to be opened: another root's by its path, the host's as its loader knows it.
+    """The name to open libdxcore.so by: in another root its path, on the host the name that its loader knows.
 
-    Many a distribution's loader does not know WSL's directory: then by the path at which WSL itself puts it.
+    Many distributions' loaders do not know WSL's directory: then the path where WSL puts it.
     """
     found = tree.is_file(usual(tree))
     if tree.root or (found and not dxcore.can_open(dxcore.LIBRARY)):
@@ -39,7 +39,7 @@ def library(tree: Tree) -> str:
 
 
 def probe(tree: Tree, seen: Presence) -> Wsl:
-    """Raises Fault where CUDA's library is not to be found."""
+    """Raises Fault if CUDA's library is not found."""
     opened = library(tree)
     if opened == usual(tree) and not tree.is_file(opened):
         raise missing(opened, seen)
@@ -71,7 +71,7 @@ def driver_store(tree: Tree, candidates: list[str]) -> str:
     where = ", ".join(candidates) or "none"
     if not there:
         fact = f"{THIS}, and none of Windows' ({where}) has {CUDA}"
-        raise Fault("driver store", fact, "install NVIDIA's driver for Windows; none inside WSL")
+        raise Fault("driver store", fact, "install NVIDIA's driver in Windows, not inside WSL")
     newest = max(there, key=lambda path: os.stat(f"{path}/{CUDA}").st_mtime_ns)
     fact = f"is taken, since what {dxcore.LIBRARY} names ({where}) has no {CUDA}"
     tree.note(Finding("info" if len(there) == 1 else "degraded", newest, fact, "restart WSL: wsl --shutdown"))

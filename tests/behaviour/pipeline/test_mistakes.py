@@ -82,7 +82,7 @@ def test_an_unknown_verb_is_one_line(host, words, said):
 def test_a_root_that_is_no_directory_is_reported(host, option, root):
     (said,) = host.refused(option, root, "--mode", "nvml", status=1)
     # The dev root is the driver root, where none is given.
-    assert said.startswith(f"{option}: {root} is no directory")
+    assert said.startswith(f"{option}: {root} is not a directory")
 
 
 def test_an_empty_root_has_no_driver(host):
@@ -100,7 +100,7 @@ def test_a_root_that_may_not_be_read_is_reported(host):
 
 
 CONFIGS = [
-    ('[nvidia-container-cli]\nroot = "/nowhere"\n', 1, "--driver-root: /nowhere is no directory"),
+    ('[nvidia-container-cli]\nroot = "/nowhere"\n', 1, "--driver-root: /nowhere is not a directory"),
     (
         '[nvidia-container-cli]\nroot = "nowhere"\n',
         2,
@@ -135,12 +135,12 @@ def test_an_option_or_a_variable_beats_the_configuration(host):
 def test_a_configuration_that_is_named_is_the_one(host, variable):
     host.become(HERE | {"add": {"/run/other.toml": CONFIGS[0][0]}})
     words, environment = ([], {variable: "/run/other.toml"}) if variable else (["--config", "/run/other.toml"], {})
-    assert "/nowhere is no directory" in host.refused(*words, env=environment)[0]
+    assert "/nowhere is not a directory" in host.refused(*words, env=environment)[0]
 
 
 def test_a_configuration_in_the_users_directory_comes_before_the_hosts(host):
     host.become(HERE | {"add": {"/root/c/nvidia-container-runtime/config.toml": CONFIGS[0][0]}})
-    assert "/nowhere is no directory" in host.refused(env={"XDG_CONFIG_HOME": "/root/c"})[0]
+    assert "/nowhere is not a directory" in host.refused(env={"XDG_CONFIG_HOME": "/root/c"})[0]
 
 
 @pytest.mark.parametrize("kind", ["missing", "fifo", "directory"])
@@ -242,7 +242,7 @@ def test_an_instance_that_nobody_knows_a_minor_of_is_left_out(host, minors):
     access.write_text("DeviceFileMode: 292\n")
     try:
         done = host.run("generate")
-        assert "the driver tells no minor for its compute instance, so it is left out" in lines(done)[0]
+        assert "the driver has no minor for its compute instance, so it is left out" in lines(done)[0]
         assert '"1:0"' not in done.stdout
     finally:
         access.write_text(text)
@@ -260,7 +260,7 @@ def test_a_damaged_library_cache_is_reported_where_it_is_needed(host, content):
     host.path(CACHE).write_bytes(content)
     done = host.run("generate", "--mode", "management", env={"LD_LIBRARY_PATH": "/opt/nvidia/lib64"})
     assert done.returncode == 1
-    assert any(said.startswith(f"{CACHE}: is not a library cache that can be read (") for said in lines(done)), done
+    assert any(said.startswith(f"{CACHE}: is not a readable library cache (") for said in lines(done)), done
 
 
 def test_a_damaged_library_cache_does_no_harm_where_it_is_not_needed(host):

@@ -118,7 +118,7 @@ def test_channels_are_asked_for_by_number_and_keep_their_text(host, ids, names):
 @pytest.mark.parametrize("word", ["x", "-1", "1048576", "channel", "channel 1", "9" * 5000, "0x1", "²"])
 def test_what_is_no_channel_is_a_mistake(host, word):
     (said,) = host.refused("--mode", "imex", f"--device-id={word}", status=2)
-    assert "is no IMEX channel; channels are 0 to 1048575, or all" in said
+    assert "is not an IMEX channel; channels are 0 to 1048575, or all" in said
 
 
 def test_a_channel_that_is_not_there_is_reported(host):
@@ -162,7 +162,7 @@ def test_a_list_that_is_missing_is_reported_and_the_others_count(host):
     named = ["--csv.file", f"{CSV}/devices.csv,/run/missing.csv"]
     done = host.run("generate", "--mode", "csv", *named)
     assert done.returncode == 0
-    assert lines(done) == ["/run/missing.csv: is no file that can be read, so it names nothing"]
+    assert lines(done) == ["/run/missing.csv: cannot be read, so it is ignored"]
     assert host.run("generate", "--debug").stderr.count("is no file that can be read") == 1  # l4t.csv, which few have
 
 
@@ -173,7 +173,7 @@ def test_no_list_at_all_is_a_failure(host, make):
     host.become(TEGRA)
     host.shell(f"rm -rf /run/list.csv; {make}")
     said = host.refused("--mode", "csv", "--csv.file", "/run/list.csv")
-    assert said[0] == "/run/list.csv: no CSV file can be read; name the right ones with --csv.file"
+    assert said[0] == "/run/list.csv: no CSV file can be read; give others with --csv.file"
 
 
 def test_a_relative_list_is_the_one_in_the_working_directory(host):
@@ -206,7 +206,7 @@ def test_an_entry_that_matches_nothing_is_worth_knowing(host):
     host.become(TEGRA)
     said = host.run("generate", "--debug").stderr
     for entry in ("/dev/nvidia1", f"{TEGRA_LIB}/gone.so"):
-        assert f"{entry}: is in a CSV file, and nothing here matches it" in said
+        assert f"{entry}: is in a CSV file and matches nothing on this host" in said
 
 
 def test_a_list_whose_libcuda_is_not_there_is_never_ready(host):
@@ -215,7 +215,7 @@ def test_a_list_whose_libcuda_is_not_there_is_never_ready(host):
     nodes = {"nvgpu/igpu0/ctrl": [235, 1]}
     host.become(listed(lists, extra_nodes=nodes))
     assert (
-        f"{libcuda}: is in a CSV file, and nothing here matches it: containers have no CUDA"
+        f"{libcuda}: is in a CSV file and matches nothing on this host: containers have no CUDA"
         in host.run("oneshot").stderr
     )
     assert host.run("oneshot", "--strict").returncode == 5
@@ -379,7 +379,7 @@ def test_a_store_without_cuda_is_reported(wsl):
     wsl.shell(f"rm {STORE}/libcuda.so.1.1")
     said = wsl.refused("--mode", "wsl", env=LOADER)[0]
     assert said.startswith("driver store: this is WSL (/dev/dxg is there), and none of Windows' (/0sr/lib/wsl")
-    assert "has libcuda.so.1.1; install NVIDIA's driver for Windows; none inside WSL" in said
+    assert "has libcuda.so.1.1; install NVIDIA's driver in Windows, not inside WSL" in said
 
 
 def test_wsl_mode_without_its_library_is_reported(host):

@@ -60,7 +60,7 @@ DIFFERENCES = {
     "lib/libcuda.so leads to {}/590/libcuda.so now, and led to {}/580/libcuda.so": move_library,
     "hook is something else now": swap_hook,
     "hook has another owner or other permissions": lambda path: (path / "hook").chmod(0o644),
-    "fifo is no device node any more": lambda path: ((path / "fifo").unlink(), (path / "fifo").touch()),
+    "fifo is no longer a device node": lambda path: ((path / "fifo").unlink(), (path / "fifo").touch()),
 }
 
 

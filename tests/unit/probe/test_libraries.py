@@ -193,7 +193,7 @@ def test_a_32_bit_library_in_the_place_of_one_of_64_bits_is_named(root):
     tree = Tree(root.top)
     assert versioned(Libraries(tree), V, V, Choices()).missing == (f"libcuda.so.{V}",)
     (finding,) = tree.findings
-    assert finding[1:3] == (f"{root.top}{USUAL}/libcuda.so.{V}", "is a 32-bit library in the place of one of 64 bits")
+    assert finding[1:3] == (f"{root.top}{USUAL}/libcuda.so.{V}", "is a 32-bit library where a 64-bit one should be")
 
 
 @pytest.mark.parametrize(("size", "flaw"), [(0, "is empty"), (100, "is cut short: 100 of ")])

@@ -1,4 +1,4 @@
-"""What is no state document is taken for none, and `status` words what is one, or says that it is damaged."""
+"""What is not a state document is taken for none, and `status` words what is one, or says that it is damaged."""
 
 import contextlib
 import json
