@@ -221,7 +221,7 @@ def test_a_directory_that_is_swapped_meanwhile_does_not_lead_the_publisher_elsew
 def test_a_directory_that_is_removed_meanwhile_is_a_fault_that_says_so(shelf, monkeypatch):
     there = os.path.join(shelf, "cdi")
     before(monkeypatch, "urandom", lambda *_: os.rmdir(there))
-    assert "taken away" in fault_of(publish, os.path.join(there, "nvidia.yaml"), NEW).hint
+    assert "removed meanwhile" in fault_of(publish, os.path.join(there, "nvidia.yaml"), NEW).hint
 
 
 def test_a_directory_that_somebody_else_makes_meanwhile_is_taken(shelf, monkeypatch):
