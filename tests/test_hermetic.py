@@ -106,7 +106,7 @@ def test_what_is_probed_is_hidden(path):
 
 
 @root
-def test_files_and_directories_can_be_hidden_and_their_neighbours_stay():
+def test_files_and_directories_can_be_hidden_and_others_beside_them_stay():
     machine = Namespace(["/etc/passwd", "/usr/share/doc"])
     try:
         assert not (machine.root / "etc/passwd").exists()

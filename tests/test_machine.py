@@ -92,7 +92,7 @@ def test_nvml_crashes_on_demand():
 
 
 @root
-def test_nvml_floods_every_pipe_even_those_that_nobody_empties():
+def test_nvml_that_floods_every_pipe_does_not_block_the_probe():
     with booted(TWO | {"nvml": ["flood nvmlInit_v2"]}) as machine:
         read, write = os.pipe()
         program = [sys.executable, "-c", "import pynvml; pynvml.nvmlInit()"]
@@ -174,7 +174,7 @@ def test_a_signal_reaches_the_command_itself():
 
 
 @root
-def test_nothing_of_a_machine_is_left():
+def test_a_machine_leaves_no_traces():
     def host():
         names = [sorted(os.listdir(folder)) for folder in ("/dev", "/mnt")]
         return Path("/proc/self/mountinfo").read_text(), names, os.path.exists("/run/fake-nvml")

@@ -117,6 +117,6 @@ def fields(node):
     [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["codespell_lib"]],
     ids=["ruff check", "ruff format", "mypy", "codespell"],
 )
-def test_linters_have_nothing_to_say(command):
+def test_linters_find_nothing(command):
     done = subprocess.run([sys.executable, "-m", *command], check=False, cwd=TOP, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

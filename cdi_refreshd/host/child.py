@@ -1,7 +1,7 @@
 """A child process that does one piece of work and answers once, bounded in time and in size.
 
 It is forked and not executed: a fresh interpreter costs as much as the whole probe. It has its own session, so that a
-terminal's signals miss it and a kill takes what it started along; it dies with its parent; it keeps no descriptor but
+terminal's signals miss it and a kill includes what it started; it dies with its parent; it keeps no descriptor but
 the one it answers by. What NVML prints goes nowhere.
 
 Its whole answer and its own end are enough. What it started and left behind is killed: its process group, and whoever
@@ -28,7 +28,7 @@ PR_SET_PDEATHSIG = 1
 FAULT_WORDS = 3
 """Place, fact, hint."""
 BLIND_S = 0.05
-"""How often the end of a child is looked for where nothing tells."""
+"""How often the end of a child is polled if the kernel cannot notify us."""
 _ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 Work = Callable[[], bytes]
@@ -87,7 +87,7 @@ class Child:
     def kill(self, why: str) -> None:
         self._killed = self._killed or why
         if self._status is not None:
-            return  # its number may be another's by now
+            return  # its pid may belong to another process by now
         for kill in (os.killpg, os.kill):
             try:
                 kill(self.pid, signal.SIGKILL)
@@ -109,7 +109,7 @@ class Child:
         """Without reaping it: until then no other process gets its number."""
         try:
             return self._status is not None or os.waitid(os.P_PID, self.pid, _ENDED) is not None
-        except ChildProcessError:  # somebody else waits for every child of this process
+        except ChildProcessError:  # another part of this process waits for every child
             return True
 
     def _kill_what_is_left(self) -> None:
@@ -122,7 +122,7 @@ class Child:
     def close(self) -> None:
         """Ends the conversation whatever its state. A child that is still there is killed, not waited for."""
         if not self.gone():
-            self.kill("is not needed any more")
+            self.kill("is no longer needed")
             self.gone()
         if self._reader >= 0:
             _close(self._reader)
@@ -261,7 +261,7 @@ def _live(work: Work, writer: int, stdin: int, parent: int) -> None:
             answer, head = work(), b"answer"
         except Fault as fault:
             answer, head = _told(fault), b"usage" if isinstance(fault, UsageFault) else b"fault"
-        except Exception as error:  # whatever it is, the parent is to tell it
+        except Exception as error:  # whatever it is, the parent reports it
             text = " ".join(f"{type(error).__name__}: {error}".split())
             answer, head = _told(Fault("probe", text)), b"fault"
         rest = memoryview(b"%s %d\n%s" % (head, len(answer), answer))

@@ -1,4 +1,4 @@
-"""Where Windows keeps its GPU driver, as WSL's libdxcore.so tells it.
+"""Where Windows keeps its GPU driver, according to WSL's libdxcore.so.
 
 Source: the kernel's own description of this interface, include/uapi/misc/d3dkmthk.h of the dxgkrnl driver, and
 Microsoft's documentation of D3DKMTEnumAdapters3 and D3DKMTQueryAdapterInfo. Characters are 16 bits wide.
@@ -73,7 +73,7 @@ def driver_stores(library: str = LIBRARY) -> tuple[str, ...]:
         query = dxcore.D3DKMTQueryAdapterInfo
         adapters = _adapters(dxcore)
     except (OSError, AttributeError) as error:
-        raise Fault(library, f"does not tell where the driver is ({error})", "update WSL: wsl --update") from None
+        raise Fault(library, f"does not report where the driver is ({error})", "update WSL: wsl --update") from None
     stores = (_store(query, adapter.handle) for adapter in adapters if _wddm(query, adapter.handle) >= OLDEST_WDDM)
     return tuple(dict.fromkeys(filter(None, stores)))
 

@@ -17,11 +17,11 @@ SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "cdi-refreshd"
 VALUE_AT_MOST_BYTES = 4096
 TAKEN_WITHIN_S = 1
-"""So long a queue that is full is waited for. After that journald hangs, and no line is worth the watchdog's wrath."""
+"""How long a full queue is waited for. After that journald hangs, and no line is worth a watchdog timeout."""
 
 
 class Journal:
-    """`priority_at_most`: lines of lesser weight (higher numbers) are dropped.
+    """`priority_at_most`: lines of lower importance (higher numbers) are dropped.
 
     So are those that journald does not take while it hangs. It is waited for once; from then on it takes a line at once
     or not at all, until it has taken one.
@@ -33,7 +33,7 @@ class Journal:
         self._hangs = False
         if form == JOURNAL or (form == AUTO and _stderr_is_journal()):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            # Not settimeout(): poll(2) tells of our own queue alone, and would spin while journald's is full.
+            # Not settimeout(): poll(2) reports only our own queue, and would spin while journald's is full.
             limit = struct.pack("@ll", TAKEN_WITHIN_S, 0)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
@@ -45,7 +45,7 @@ class Journal:
         try:
             print(self._text(line), file=sys.stderr, flush=True)
         except OSError:
-            return  # nobody reads any more, and the spec matters more than the line
+            return  # the reader is gone, and the spec matters more than the line
 
     def close(self) -> None:
         if self._socket:
@@ -60,7 +60,7 @@ class Journal:
         return f"cdi-refreshd: {text}" if sys.stderr.isatty() else f"<{line.priority}>{text}"
 
     def _send(self, journal: socket.socket, line: Line) -> bool:
-        """False where the line is to go the second way, by stderr."""
+        """False if the line must go to stderr instead."""
         try:
             journal.sendto(datagram(line), socket.MSG_DONTWAIT if self._hangs else 0, SOCKET)
         except BlockingIOError:
@@ -80,7 +80,7 @@ def datagram(line: Line) -> bytes:
 
 
 def _object(line: Line) -> str:
-    """One line of JSON. A field that comes more than once is a list."""
+    """One line of JSON. A field that occurs more than once is a list."""
     import json  # noqa: PLC0415 - only here
 
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -102,7 +102,7 @@ def _field(name: str, value: str) -> bytes:
 
 
 def _stderr_is_journal() -> bool:
-    """systemd tells by device and inode which stream is the journal's; a redirection makes it another."""
+    """systemd passes device and inode of the journal's stream; after a redirection stderr is another file."""
     stream = os.environ.get("JOURNAL_STREAM", "")
     try:
         seen = os.fstat(2)

@@ -1,6 +1,6 @@
-"""Takes from this process, for good, and from all that it starts, the right to change files outside some directories.
+"""Removes the right to change files outside some directories from this process and its children, for good.
 
-See landlock(7): Linux 5.13 and later, where the security module is on; elsewhere nothing is taken. From 6.12 on the
+See landlock(7): Linux 5.13 and later, with the security module enabled; else it does nothing. From 6.12 on the
 process can besides neither signal others than its own children nor connect to abstract sockets. Sockets that have a
 path, in directories that it may see, stay open to it.
 """
@@ -22,7 +22,7 @@ SCOPES, SCOPES_SINCE = 1 << 0 | 1 << 1, 6
 
 
 def change_only_below(directories: Iterable[str]) -> bool:
-    """True when that is so from now on. What is open already stays open. Needs no_new_privs, or CAP_SYS_ADMIN."""
+    """Whether it is in effect from now on. Open files stay open. Needs no_new_privs, or CAP_SYS_ADMIN."""
     import ctypes  # noqa: PLC0415 - only a probe's child comes here, and has it
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -41,7 +41,7 @@ def change_only_below(directories: Iterable[str]) -> bool:
         return False
     try:
         for directory in directories:
-            with contextlib.suppress(OSError):  # one that is not there needs no rule
+            with contextlib.suppress(OSError):  # a missing directory needs no rule
                 below = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
                 rule = struct.pack("=Qi", handled, below)
                 call(ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(PATH_BENEATH), rule, ctypes.c_uint32(0))

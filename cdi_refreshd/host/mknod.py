@@ -1,4 +1,4 @@
-"""Makes device nodes and links to them. No symbolic link is followed, and whoever was faster is welcome."""
+"""Makes device nodes and links to them. No symbolic link is followed. A node that exists by now is fine."""
 
 import contextlib
 import errno
@@ -20,7 +20,7 @@ _HINTS = {
 
 
 def make(node: Node) -> bool:
-    """False where somebody has made it meanwhile. Raises Fault; then it is not left half-made."""
+    """False if it was made meanwhile. Raises Fault; then it is not left half-made."""
     with _directory(node.path) as (fd, name):
         try:
             _make(fd, name, node)
@@ -32,7 +32,7 @@ def make(node: Node) -> bool:
 
 
 def replace(node: Node) -> bool:
-    """In the place of a character device with other numbers. False where it has these already. Raises Fault."""
+    """Replaces a character device with other numbers. False if it has these already. Raises Fault."""
     with _directory(node.path) as (fd, name):
         numbers = _numbers(fd, name)
         if numbers == (node.major, node.minor):
@@ -47,7 +47,7 @@ def replace(node: Node) -> bool:
 
 
 def link(path: str, text: str) -> bool:
-    """False where it is there already, or something else is by now: the next probe tells. Raises Fault."""
+    """False if the path exists already: the next probe checks it. Raises Fault."""
     with _directory(path) as (fd, name):
         try:
             os.symlink(text, name, dir_fd=fd)
@@ -57,7 +57,7 @@ def link(path: str, text: str) -> bool:
 
 
 def unlink(path: str, text: str) -> bool:
-    """Only a link with this very text. False where there is none any more. Raises Fault."""
+    """Removes only a link with this text. False if there is none. Raises Fault."""
     with _directory(path) as (fd, name):
         try:
             if os.readlink(name, dir_fd=fd) != text:

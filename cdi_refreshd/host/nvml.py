@@ -26,7 +26,7 @@ UNKNOWN_TO_DRIVER = (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_FUNCTION
 
 
 class Nonsense(Exception):
-    """What NVML said of a device cannot be true."""
+    """NVML's answer about a device is impossible."""
 
 
 class Found(NamedTuple):
@@ -189,7 +189,7 @@ def _profile(handle: Any, gi: int) -> int | None:
 
 def _coherent(handle: Any) -> bool | None:
     """Whether CPU and GPU share page tables (ATS); False where the driver does not know the question, None on error."""
-    ask_mode = getattr(pynvml, "nvmlDeviceGetAddressingMode", None)  # newer than the oldest pynvml that we take
+    ask_mode = getattr(pynvml, "nvmlDeviceGetAddressingMode", None)  # newer than the oldest supported pynvml
     if ask_mode is None:
         return False
     try:
@@ -210,7 +210,7 @@ def _required(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _said(function: Callable[..., Any], *arguments: Any) -> str:
-    """What a function says, whether it is UTF-8 or not: pynvml's own decoding raises."""
+    """A function's text, whether it is UTF-8 or not: pynvml's own decoding raises."""
     raw = getattr(function, "__wrapped__", function)(*arguments)
     return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 

@@ -1,4 +1,4 @@
-"""What stands at paths, by lstat and stat alone: nothing is opened, so nothing wakes and nothing is held."""
+"""What is at paths, by lstat and stat only: nothing is opened, so no GPU wakes and no driver is held."""
 
 import os
 import stat

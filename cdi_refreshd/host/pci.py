@@ -1,4 +1,4 @@
-"""NVIDIA's display functions and their DRM nodes, out of sysfs. Reading these attributes wakes nothing.
+"""NVIDIA's display functions and their DRM nodes, from sysfs. Reading these attributes wakes nothing.
 
 Only ENOENT says that something is not there. Every other error is raised as a Fault: a spec is not withdrawn because
 the kernel had no memory or no descriptor left.
@@ -18,7 +18,7 @@ BY_PATH = ("card", "render")
 
 
 def readable(sysfs: str = "/sys") -> bool:
-    """Whether sysfs is there at all: without it nothing can be said about absence."""
+    """Whether sysfs is mounted: without it no GPU is known to be absent."""
     return os.path.isdir(f"{sysfs}/bus")
 
 

@@ -32,6 +32,6 @@ def replace(path: str, content: bytes) -> None:
 
 
 def remove(path: str) -> None:
-    """Raises OSError, but not where there is none."""
+    """Raises OSError, but not if there is none."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(path)

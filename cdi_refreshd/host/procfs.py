@@ -1,4 +1,4 @@
-"""What the kernel and NVIDIA's modules tell in procfs and sysfs. Nothing here wakes a GPU.
+"""What the kernel and NVIDIA's modules report in procfs and sysfs. Nothing here wakes a GPU.
 
 Only ENOENT says that something is not there; every other error is raised as a Fault, except by `optional_text`.
 """
@@ -17,7 +17,7 @@ GPUS = "/proc/driver/nvidia/gpus"
 
 
 def text(path: str) -> str | None:
-    """A small kernel file; None where it is not there. Raises Fault."""
+    """A small kernel file; None if it does not exist. Raises Fault."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read(1 << 20)
@@ -28,7 +28,7 @@ def text(path: str) -> str | None:
 
 
 def optional_text(path: str) -> str:
-    """The same, "" also where it does not answer: for what may stay unknown."""
+    """The same, "" if it cannot be read: for what may stay unknown."""
     try:
         return text(path) or ""
     except Fault:
@@ -36,18 +36,18 @@ def optional_text(path: str) -> str:
 
 
 def module_version() -> str:
-    """Of the loaded nvidia module, "" where none is loaded."""
+    """The version of the loaded nvidia module, "" if none is loaded."""
     said = text("/proc/driver/nvidia/version")
     return (driver_texts.module_version(said) if said else "") or (text("/sys/module/nvidia/version") or "").strip()
 
 
 def module_loaded() -> bool:
-    """Raises Fault where nobody could look."""
+    """Raises Fault if it cannot be read."""
     return any(map(is_there, ("/proc/driver/nvidia/version", "/sys/module/nvidia")))
 
 
 def is_there(path: str) -> bool:
-    """Links are followed. Raises Fault where nobody could look."""
+    """Links are followed. Raises Fault if it cannot be read."""
     try:
         os.stat(path)
     except FileNotFoundError:
@@ -65,7 +65,7 @@ def module_present(name: str) -> bool:
 def gpus() -> tuple[KernelGpu, ...]:
     """Those of the loaded module, by address; none where it lists none, as in some containers. Raises Fault.
 
-    What it tells of a GPU that is lost may not be had: that stays unknown.
+    The information of a lost GPU may be unreadable: it stays unknown.
     """
     try:
         addresses = sorted(os.listdir(GPUS))
@@ -84,14 +84,14 @@ def _gpu(address: str, said: str) -> KernelGpu:
 
 
 def capability_minor(gpu_minor: int, gi: int, ci: int | None = None) -> int | None:
-    """The minor of a MIG access node as the driver's own directory tells it."""
+    """The minor of a MIG access node, from the driver's directory."""
     inner = "" if ci is None else f"/ci{ci}"
     said = text(f"{CAPABILITIES}/gpu{gpu_minor}/mig/gi{gi}{inner}/access")
     return None if said is None else driver_texts.device_file_minor(said)
 
 
 def no_new_privileges() -> bool:
-    """Whether setuid programs have lost their power for this process."""
+    """Whether setuid programs have no effect for this process."""
     return "\nNoNewPrivs:\t1\n" in optional_text("/proc/self/status")
 
 

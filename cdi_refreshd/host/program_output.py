@@ -1,4 +1,4 @@
-"""What a program prints when it is asked something: bounded in time and in size, and alone.
+"""The output of a program, bounded in time and in size, and isolated.
 
 It gets no environment of ours, no input, no descriptor but the one that it answers by, and a session of its own, so
 that what it starts goes with it when it takes too long.
@@ -20,7 +20,7 @@ CANNOT_RUN = (126, 127)
 
 
 class Identity(NamedTuple):
-    """A file that was not exchanged nor written since. Links are followed."""
+    """Identity of a file that was neither replaced nor written. Links are followed."""
 
     device: int
     inode: int
@@ -45,7 +45,7 @@ def identity(path: str) -> Identity | None:
 
 
 def is_roots(path: str) -> bool:
-    """Whether nobody but root can have written the program: what else would be executed here is anybody's."""
+    """Whether only root can have written the program: anything else is not executed."""
     try:
         seen = os.stat(path)
     except (OSError, ValueError):
@@ -108,7 +108,7 @@ def _ended(pid: int, ends_at: float) -> int | None:
                 os.killpg(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
         return status if ends else None
-    except ChildProcessError:  # somebody else waits for every child of this process
+    except ChildProcessError:  # another part of this process waits for every child
         return None
     finally:
         if descriptor >= 0:

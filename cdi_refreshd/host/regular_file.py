@@ -1,7 +1,7 @@
-"""Opens files at paths where somebody else can put what he likes: a FIFO, a link, a device, a file without an end.
+"""Opens files at paths where others can put anything: a FIFO, a link, a device, an endless file.
 
-Every module that reads a file opens it here (tests/test_rules.py sees to it), but for those of procfs and sysfs, which
-are the kernel's. This is the one module that its neighbours in host/ and events/ may import.
+Every module that reads a file opens it here (tests/test_rules.py sees to it), except those of procfs and sysfs, which
+are the kernel's. This is the only module that others in host/ and events/ may import.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ _KINDS = {
 
 
 class NotRegular(OSError):
-    """There is something else: `status` is its stat."""
+    """The path is something else: `status` is its stat."""
 
     def __init__(self, path: str, status: os.stat_result) -> None:
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
@@ -31,7 +31,7 @@ class NotRegular(OSError):
 
 
 class TooLarge(OSError):
-    """There is more than the reader wants to have."""
+    """The file is larger than the reader's limit."""
 
     def __init__(self, path: str, at_most_bytes: int) -> None:
         super().__init__(errno.EFBIG, f"is larger than {at_most_bytes} bytes", path)
@@ -40,7 +40,7 @@ class TooLarge(OSError):
 def open_fd(path: str, *, follow_links: bool = False, dir_fd: int | None = None) -> int:
     """A descriptor of a regular file, to be closed by the caller. Never waits, and opens no device.
 
-    Raises NotRegular, or another OSError. `follow_links` is for what administrators may link elsewhere.
+    Raises NotRegular, or another OSError. `follow_links` is for files that administrators may link elsewhere.
     """
     _refuse(path, os.stat(path, dir_fd=dir_fd, follow_symlinks=follow_links))
     descriptor = os.open(path, _FLAGS | (0 if follow_links else os.O_NOFOLLOW), dir_fd=dir_fd)

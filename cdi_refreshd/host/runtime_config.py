@@ -1,4 +1,4 @@
-"""Configuration files of container runtimes, read and parsed. What they mean is core/checks/runtime_config.py's."""
+"""Configuration files of container runtimes, read and parsed. core/checks/runtime_config.py interprets them."""
 
 import fnmatch
 import importlib
@@ -49,7 +49,7 @@ def documents(name: str, said: str) -> tuple[Documents, list[Finding]]:
         except FileNotFoundError:
             continue
         except PermissionError:
-            broken.append(Finding("info", path, "cannot be read by you", "probe as root"))
+            broken.append(Finding("info", path, "cannot be read by this user", "probe as root"))
             continue
         except (OSError, ValueError, RecursionError) as error:
             why = " ".join(str(getattr(error, "strerror", None) or error).split())
@@ -85,7 +85,7 @@ def parsed(path: str) -> Any:
         return json.loads(data or b"{}")
     lines = [line for line in data.splitlines() if not line.lstrip().startswith(b"#")]
     if not any(word in line for line in lines for word in (b"cdi", b"imports", b"disabled_plugins", b"version")):
-        return {}  # most files say nothing of what is asked; the parser costs more than the rest of the probe
+        return {}  # most files do not mention it; the parser costs more than the rest of the probe
     try:
         toml = importlib.import_module("tomllib")
     except ModuleNotFoundError:

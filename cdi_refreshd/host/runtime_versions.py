@@ -1,4 +1,4 @@
-"""The container runtimes that are installed, and what they say of their version. Asking starts no service.
+"""The installed container runtimes and their version output. Asking starts no service.
 
 A program that does not end in time is killed with all that it started, and nothing waits for one that cannot be killed.
 """
@@ -28,7 +28,7 @@ _lingering: set[int] = set()
 
 
 class Asked(NamedTuple):
-    """A program that was started to tell its version."""
+    """A program that was started to print its version."""
 
     found: InstalledRuntime
     pid: int = 0

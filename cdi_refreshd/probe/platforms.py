@@ -11,7 +11,7 @@ DXCORE_DIR = "/usr/lib/wsl/lib"
 
 
 def is_tegra(tree: Tree) -> bool:
-    """Raises Fault where nobody could look: a Tegra need not have a PCI function, and would be without GPU."""
+    """Raises Fault if it cannot be read: a Tegra may have no PCI function, and would seem to have no GPU."""
     release = tree.host(TEGRA_RELEASE)
     return procfs.is_there(release) or tree.is_file(release) or _family(tree).lower().startswith(b"tegra")
 
@@ -27,7 +27,7 @@ def _family(tree: Tree) -> bytes:
 
 
 def is_wsl(tree: Tree, seen: Presence) -> bool:
-    """A Linux driver that somebody installed inside WSL has no GPU to be bound to: it leads nowhere else."""
+    """A Linux driver that was installed inside WSL has no GPU to bind to, so it does not change the mode."""
     if seen.wsl and not any(function.driver == "nvidia" for function in seen.functions):
         return True
     return dxcore.can_open(dxcore.LIBRARY if not tree.root else usual(tree))

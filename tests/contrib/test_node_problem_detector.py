@@ -99,7 +99,7 @@ def test_a_file_that_may_not_be_read_is_unknown(shell):
 
 
 @pytest.mark.parametrize(("line", "status"), [("0 Ready x\n", 1), ("1 Failed x\n", 0), ("2 Unknown x\n", 2)])
-def test_for_a_condition_that_is_good_when_true_the_statuses_are_exchanged(tmp_path, line, status):
+def test_a_condition_that_is_good_when_true_has_inverted_statuses(tmp_path, line, status):
     (tmp_path / "health").write_text(line)
     assert ran(tmp_path / "health", "5", "ready")[0] == status
 

@@ -70,7 +70,7 @@ def test_each_alert_keeps_the_labels_by_which_its_target_is_known():
     assert known and all({"instance", "job"} <= set(labels) for labels in known)
 
 
-def test_promtool_has_nothing_to_say_of_the_metrics():
+def test_promtool_accepts_the_metrics():
     assert promtool("check", "metrics", input=metrics.text(FULL)) == ""
 
 

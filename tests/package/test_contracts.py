@@ -70,7 +70,7 @@ def printed(machine, *words):
 
 
 @pytest.mark.root
-def test_list_check_and_config_are_what_their_schemas_say(host):
+def test_list_check_and_config_match_their_schemas(host):
     host.path("/etc/cdi").mkdir(exist_ok=True)
     host.path("/etc/cdi/nvidia.yaml").write_text(LEFTOVER)
     host.path("/etc/cdi/broken.yaml").write_text("{")
@@ -98,7 +98,7 @@ def test_a_bundle_is_what_its_schema_says(host):
 
 
 @pytest.mark.root
-def test_diff_says_as_a_document_what_it_prints(host):
+def test_diff_prints_the_same_as_a_document(host):
     status, same = printed(host, "diff", "--json")
     hold("diff", same)
     assert (status, same["status"], same["changes"]) == (0, 0, [])

@@ -35,13 +35,13 @@ OPTIONS = {verb: generator().options(verb) for verb in COMMANDS}
 
 
 @pytest.mark.parametrize("file", GENERATED, ids=lambda file: file.name)
-def test_what_is_generated_is_what_the_tables_make(file):
+def test_generated_files_match_the_tables(file):
     command = [sys.executable, *GENERATED[file]]
     made = subprocess.run(command, check=True, cwd=TOP, capture_output=True, text=True).stdout
     assert file.read_text() == made, "make generated"
 
 
-def test_the_page_tells_every_verb_and_option():
+def test_the_page_has_every_command_and_option():
     text = PAGE.read_text().replace("\\-", "-")
     untold = [verb for verb in COMMANDS if not re.search(rf"^\.It Cm {verb}$", text, re.MULTILINE)]
     flags = {flag for options in OPTIONS.values() for option in options for flag in option.flags}
@@ -53,14 +53,14 @@ def test_the_page_tells_every_verb_and_option():
     assert flags - reported - {"-h"} == set()
 
 
-def test_the_configurations_page_tells_every_section_and_key():
+def test_the_configuration_page_has_every_section_and_key():
     text = CONF.read_text().replace("\\-", "-")
     assert re.findall(r"^\.Sh \[(.*)\]$", text, re.MULTILINE) == list(SECTIONS)
     assert re.findall(r"^\.It Cm (.*)$", text, re.MULTILINE) == [key.name for key in KEYS]
 
 
 @pytest.mark.parametrize("page", [PAGE, CONF], ids=lambda page: page.name)
-def test_man_formats_the_page_without_a_word(page):
+def test_man_formats_the_page_without_a_warning(page):
     if not shutil.which("man"):
         pytest.skip("no man here")
     command = ["man", "--warnings", "--encoding=UTF-8", "--local-file", str(page)]
@@ -84,13 +84,13 @@ def completed(*words):
     return done.stdout.split()
 
 
-def test_bash_completes_every_verb():
+def test_bash_completes_every_command():
     assert set(completed("")) == {*COMMANDS, "--help", "--version"}
     assert completed("ones") == ["oneshot"]
 
 
 @pytest.mark.parametrize("verb", COMMANDS)
-def test_bash_completes_the_options_of_each_verb(verb):
+def test_bash_completes_the_options_of_each_command(verb):
     assert completed(verb, "-") == [flag for option in OPTIONS[verb] for flag in option.flags]
 
 
@@ -124,7 +124,7 @@ def offered(line):
     return [entry.partition("\t")[0] for entry in done.stdout.splitlines()]
 
 
-def test_fish_knows_every_verb_and_option():
+def test_fish_knows_every_command_and_option():
     lines = FISH.read_text().splitlines()
     assert [verb for verb in COMMANDS if not any(f" -a {verb} -d " in line for line in lines)] == []
     for verb, options in OPTIONS.items():
@@ -134,7 +134,7 @@ def test_fish_knows_every_verb_and_option():
             assert any(word in f"{line} " for line in its), f"{verb} {flag}"
 
 
-def test_fish_completes_verbs_options_values_and_lists():
+def test_fish_completes_commands_options_values_and_lists():
     assert offered("cdi-refreshd ones") == ["oneshot"]
     assert {"--json", "--level"} <= set(offered("cdi-refreshd check --"))
     assert offered("cdi-refreshd generate --mode nv") == ["nvml", "nvswitch"]

@@ -67,7 +67,7 @@ def test_the_rpm_has_the_debian_packages_files_with_their_modes_in_fedoras_place
     assert {path: ours[path] for path in ours if path in debians and ours[path] != debians[path]} == {}
 
 
-def test_rules_dashboard_and_plugin_lie_in_both_packages_as_they_are(packages):
+def test_rules_dashboard_and_plugin_are_in_both_packages_unchanged(packages):
     (rpm,), (deb,) = packages.glob("*.noarch.rpm"), packages.glob("*.deb")
     wanted = {str(path.relative_to(TOP)) for path in (TOP / "contrib").rglob("*") if path.is_file()}
     in_deb = {line.split()[-1] for line in printed("dpkg-deb", "-c", deb).splitlines()}
@@ -83,7 +83,7 @@ def test_each_unit_is_handled_by_the_scriptlets(packages):
     assert [unit for unit in units if unit not in scripts] == []
 
 
-def test_rpmlint_has_nothing_to_say(packages):
+def test_rpmlint_finds_nothing(packages):
     config = TOP / "packaging/rpm/rpmlint.toml"
     spec = TOP / "packaging/rpm/cdi-refreshd.spec"
     command = ["rpmlint", "--strict", "-c", config, *packages.glob("*.rpm"), spec]

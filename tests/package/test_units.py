@@ -76,7 +76,7 @@ def root(tmp_path):
 
 
 @needs_systemd
-def test_systemd_finds_no_mistake_and_no_cycle_with_any_engine(root):
+def test_systemd_finds_no_mistake_and_no_cycle_with_any_runtime(root):
     units = [instance(name) for name in names(UNITS)]
     command = ["systemd-analyze", "verify", "--man=no", f"--root={root}", *units, "multi-user.target"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -120,7 +120,7 @@ def test_all_units_have_the_sandbox_of_the_daemon():
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=names(UNITS))
-def test_engines_wait_for_the_spec_and_nothing_late_is_waited_for(unit):
+def test_container_runtimes_wait_for_the_spec_and_nothing_late_is_waited_for(unit):
     before, after = values(unit, "Unit", "Before"), values(unit, "Unit", "After")
     engines = {"docker.service", "containerd.service", "crio.service", "podman.service", "kubelet.service"}
     assert engines <= set(before)
@@ -140,7 +140,7 @@ def test_no_unit_takes_the_directory_of_all_vendors_along(unit):
     assert values(unit, "Service", "RuntimeDirectoryPreserve") == ["yes"]
 
 
-def test_nobody_can_stop_the_daemon_by_starting_something_else():
+def test_starting_another_unit_never_stops_the_daemon():
     for unit in UNITS:
         assert values(unit, "Unit", "Conflicts") == []
     stands_back = (SYSTEMD / f"{RIVAL}.d/cdi-refreshd.conf").read_text()

@@ -87,7 +87,7 @@ def test_an_inventory_with_a_few_values_altered_is_a_verdict_that_can_be_rendere
 
 @given(st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
 @settings(max_examples=100, deadline=None)
-def test_what_is_no_inventory_is_a_failure_of_the_pass(answer):
+def test_an_answer_that_is_not_an_inventory_fails_the_pass(answer):
     assert judged(answer).state == "failed"
 
 

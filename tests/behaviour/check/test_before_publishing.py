@@ -44,7 +44,7 @@ def _clean(host):
     host.shell("rm -f /run/spec")
 
 
-def test_of_a_clean_machine_nothing_is_said(host):
+def test_a_clean_machine_has_no_findings(host):
     assert before(host) == after(host) == []
 
 
@@ -79,7 +79,7 @@ def test_a_file_of_the_same_directory_with_the_same_devices_is_a_conflict_before
     assert before(host, "/run/cdi/nvidia.yaml")[0][:2] == ("conflict", "fatal")
 
 
-def test_others_conflicts_and_broken_files_are_not_said(host):
+def test_conflicts_and_broken_files_of_others_are_not_reported(host):
     for name in ("a", "b"):
         host.write(f"/etc/cdi/{name}.json", {"cdiVersion": "0.5.0", "kind": "x.example/card", "devices": [
             {"name": "0", "containerEdits": {"env": ["A=b"]}}]})  # fmt: skip
@@ -87,7 +87,7 @@ def test_others_conflicts_and_broken_files_are_not_said(host):
     assert before(host) == []
 
 
-def test_outside_of_the_spec_directories_nobody_else_counts(host):
+def test_outside_of_the_spec_directories_other_specs_do_not_matter(host):
     host.write("/run/cdi/z.json", {"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [
         {"name": "0", "containerEdits": {"env": ["A=b"]}}]})  # fmt: skip
     host.become(gpus=[*GPUS, {}])

@@ -5,7 +5,7 @@ from cdi_refreshd.core.entries import registered
 DEVICES = "Character devices:\n  1 mem\n195 nvidia\n\nBlock devices:\n  7 loop\n"
 
 
-def test_a_list_without_nvidia_beside_a_loaded_module_is_not_its_kernels_and_tells_nothing():
+def test_a_device_list_without_nvidia_beside_a_loaded_module_is_of_another_kernel():
     assert registered(DEVICES.replace("195 nvidia\n", ""), nvidia_loaded=True) == ({}, {})
 
 

@@ -34,7 +34,7 @@ def test_a_hook_that_the_program_does_not_know_is_fatal(host, release):
     assert "containers with it do not start" in said
 
 
-def test_every_unknown_hook_is_named_and_a_new_spec_cures_it(host):
+def test_every_unknown_hook_is_named_and_a_new_spec_lacks_it(host):
     exchanged(host, "1.17.8")
     named = {finding["fact"].split()[6].strip(",") for finding in host.findings() if finding["rule"] == "hook-unknown"}
     assert named == {"disable-device-node-modification", "update-application-profile"}
@@ -42,12 +42,12 @@ def test_every_unknown_hook_is_named_and_a_new_spec_cures_it(host):
     host.clean_line()
 
 
-def test_a_program_that_ignores_what_it_does_not_know_is_no_fault(host):
+def test_a_program_that_ignores_unknown_hooks_is_not_a_fault(host):
     exchanged(host, "1.18.2")
     host.clean_line()
 
 
-def test_flags_that_the_program_refuses_are_fatal_in_anybodys_spec(host):
+def test_flags_that_the_program_refuses_are_fatal_in_any_spec(host):
     install(host.machine, "1.18.2")
     hook = {"hookName": "createContainer", "path": CDI_HOOK}
     hook["args"] = ["nvidia-cdi-hook", "enable-cuda-compat", "--host-cuda-version=12.6"]

@@ -22,7 +22,7 @@ def _whole_again(host):
 
 @pytest.mark.parametrize(("path", "severity"), [(CUDA, "fatal"), (ENCODE, "degraded")])
 @pytest.mark.parametrize(("size", "fact"), [(0, "is empty"), (300, "is cut short: 300 of ")])
-def test_a_library_that_is_not_whole_is_named_by_its_weight(host, path, severity, size, fact):
+def test_a_damaged_library_is_reported_with_its_severity(host, path, severity, size, fact):
     os.truncate(host.path(path), size)
     weight, place, said = host.one_fault()
     assert (weight, place) == (severity, path)
@@ -39,7 +39,7 @@ def test_a_library_of_another_machine_is_named(host):
     )
 
 
-def test_32_bit_libraries_beside_the_others_are_nothing_to_say(host):
+def test_32_bit_libraries_beside_the_others_are_not_a_finding(host):
     folder = "/usr/lib/i386-linux-gnu"
     host.path(folder).mkdir(parents=True, exist_ok=True)
     host.path(f"{folder}/libcuda.so.580.95.05").write_bytes(shared_library("libcuda.so.1", "i386"))

@@ -93,7 +93,7 @@ def test_diff_is_silent_about_a_spec_that_is_current_and_ends_with_0(host):
 
 
 @pytest.mark.root
-def test_diff_tells_each_device_in_words_and_writes_nothing(host):
+def test_diff_prints_each_device_in_words_and_writes_nothing(host):
     host.become(gpus=[{}, {}])
     host.publish()
     before = host.path(SPEC).read_bytes()
@@ -111,7 +111,7 @@ def test_diff_tells_each_device_in_words_and_writes_nothing(host):
 
 
 @pytest.mark.root
-def test_diff_tells_that_a_spec_would_be_withdrawn_replaced_or_kept(host):
+def test_diff_prints_that_a_spec_would_be_withdrawn_replaced_or_kept(host):
     host.become(gpus=[])
     assert host.run("diff").stdout.splitlines()[:2] == [f"{SPEC} goes: no NVIDIA GPU", "nvidia.com/gpu=0 goes"]
     host.become(nvml=["fail nvmlInit_v2 999"])
@@ -129,7 +129,7 @@ def test_diff_tells_that_a_spec_would_be_withdrawn_replaced_or_kept(host):
 
 
 @pytest.mark.root
-def test_diff_says_what_oneshot_then_does(host):
+def test_diff_prints_what_oneshot_then_does(host):
     host.become(driver="590.48.01")
     assert host.run("diff").returncode == 1
     host.publish()

@@ -66,7 +66,7 @@ def test_a_machine_that_is_so_on_purpose_is_clean(host, changes):
     host.clean_line()
 
 
-def test_virtual_functions_without_a_driver_are_no_gpus_of_this_host(host):
+def test_virtual_functions_without_a_driver_are_not_gpus_of_this_host(host):
     host.become(unbound=[{"bdf": f"0000:41:00.{n}"} for n in (4, 5)])
     for n in (4, 5):
         host.shell(f"ln -s ../0000:41:00.0 /sys/bus/pci/devices/0000:41:00.{n}/physfn")
@@ -150,7 +150,7 @@ def test_a_spec_that_mounts_the_directory_of_libcuda_has_it(host):
     assert said.endswith("run the generator of example.com again")
 
 
-def test_nodes_that_several_drivers_have_by_turns_are_nobodys_mistake(host):
+def test_nodes_that_several_drivers_may_own_are_not_a_finding(host):
     host.become(extra_nodes={"accel/accel0": [261, 0], "nvidia-vgpu1": [230, 1]})
     host.edit("/proc/devices", ("\nBlock devices:", "230 nvidia-vgpu-vfio\n261 habanalabs\n\nBlock devices:"))
     host.publish()
@@ -221,7 +221,7 @@ def test_a_node_that_is_not_there_is_not_to_be_removed(host):
     assert "remove" not in fault["hint"]
 
 
-def test_list_and_check_say_the_same_of_a_conflict(host):
+def test_list_and_check_report_a_conflict_in_the_same_words(host):
     for name in ("a", "b"):
         host.write(f"/etc/cdi/{name}.json", hand_made([], ["/dev/null"], "xx.example/card"))
     host.write("/etc/cdi/c.json", "{")

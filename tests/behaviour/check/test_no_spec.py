@@ -27,7 +27,7 @@ DXG = {"gpus": [], "no_module": True, "files": False, "extra_nodes": {"dxg": [10
     ],
     ids=["orin", "thor", "wsl", "wsl store"],
 )
-def test_a_gpu_that_is_no_card_is_missed_too(host, machine):
+def test_a_gpu_that_is_not_a_card_is_missed_too(host, machine):
     host.become(**machine)
     host.path(SPEC).unlink()
     severity, place, fact = host.one_fault()
@@ -35,7 +35,7 @@ def test_a_gpu_that_is_no_card_is_missed_too(host, machine):
     assert fact.startswith("has no spec for ")
 
 
-def test_a_wsl_whose_windows_has_no_driver_of_nvidias_is_ok_for_nobody(host):
+def test_a_wsl_without_an_nvidia_driver_in_windows_fails_in_every_command(host):
     host.become(**DXG)
     host.path(SPEC).unlink()
     assert host.run("oneshot").returncode == 1

@@ -65,20 +65,20 @@ def test_a_conflict_below_hides_our_good_spec_above(host):
     host.clean_line()
 
 
-def test_the_only_spec_of_a_host_is_no_leftover_wherever_it_is(host):
+def test_the_only_spec_of_a_host_is_not_a_leftover_wherever_it_is(host):
     copy(host, OLD)
     host.path(SPEC).unlink()
     host.clean_line()
 
 
-def test_our_spec_by_another_name_is_no_leftover(host):
+def test_our_spec_under_another_name_is_not_a_leftover(host):
     host.path("/etc/cdi").mkdir()
     host.path(OLD).symlink_to("/run/cdi/nvidia.yaml")
     host.clean_line()
     assert host.run("adopt", "--yes").stdout == "nothing to move aside\n"
 
 
-def test_other_kinds_of_the_same_vendor_are_nobodys_business(host):
+def test_other_kinds_of_the_same_vendor_are_ignored(host):
     text = host.path(SPEC).read_text()
     host.write("/run/cdi/management.yaml", text.replace("kind: nvidia.com/gpu", "kind: management.nvidia.com/gpu"))
     host.write("/run/cdi/coherent.yaml", text.replace("kind: nvidia.com/gpu", "kind: nvidia.com/gpu.coherent").replace(
@@ -169,7 +169,7 @@ def test_a_masked_unit_of_the_rivals_is_none(host, rival):
         (rival.parent / unit).unlink()
 
 
-def test_adopt_says_what_it_would_do_and_does_nothing(host):
+def test_a_dry_run_of_adopt_prints_what_it_would_do(host):
     copy(host, OLD)
     done = host.run("adopt", "--dry-run")
     assert (done.returncode, done.stdout) == (0, f"{OLD} -> {ASIDE}\n")
@@ -200,7 +200,7 @@ def test_adopt_does_what_was_answered(host, answer, status, left):
     assert os.listdir(host.path("/etc/cdi")) == [left]
 
 
-def test_adopt_keeps_the_files_and_what_was_put_aside_before(host):
+def test_adopt_keeps_the_files_and_what_was_moved_aside_before(host):
     for text in ("first", "second"):
         copy(host, OLD)
         host.edit(OLD, ("cdiVersion:", f"# {text}\ncdiVersion:"))
@@ -229,7 +229,7 @@ def test_adopt_does_not_take_the_last_spec_away(host):
     assert host.path(OLD).exists()
 
 
-def test_adopt_tells_what_cannot_be_renamed_and_goes_on(host):
+def test_adopt_reports_what_cannot_be_renamed_and_goes_on(host):
     copy(host, OLD)
     copy(host, "/run/cdi/x.json")
     host.shell("mount --bind /etc/cdi /etc/cdi; mount -o remount,ro,bind /etc/cdi")
@@ -243,7 +243,7 @@ def test_adopt_tells_what_cannot_be_renamed_and_goes_on(host):
     assert host.path("/run/cdi/x.json.cdi-refreshd-aside").exists()
 
 
-def test_adopt_leaves_what_nobody_can_read(host):
+def test_adopt_leaves_unreadable_files(host):
     host.write(OLD, "kind: nvidia.com/gpu\n\tbroken")
     done = host.run("adopt", "--yes")
     assert (done.returncode, done.stdout) == (0, "nothing to move aside\n")

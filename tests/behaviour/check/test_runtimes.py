@@ -232,7 +232,7 @@ def test_the_hint_for_a_spec_that_is_too_new_is_the_version_that_it_needs(host, 
 
 
 @pytest.mark.root
-def test_an_old_containerd_that_nobody_asks_is_reported_once_and_no_alarm(host):
+def test_an_old_unused_containerd_is_reported_once_as_a_note(host):
     host.program("containerd", "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u1")
     host.become(drm_mode="0660", drm_gid=44)
     assert host.run("oneshot", "--strict").returncode == 0
@@ -260,7 +260,7 @@ def test_k3s_is_judged_by_its_own_containerd_and_the_distributions_beside_it_onl
 
 
 @pytest.mark.root
-def test_podman_6_by_the_files_that_it_reads(host):
+def test_podman_6_is_checked_by_the_files_that_it_reads(host):
     host.program("podman", "podman version 6.0.1")
     host.write("/usr/share/containers/containers.conf", '[engine]\ncdi_spec_dirs = ["/opt/cdi"]\n')
     host.write("/etc/containers/containers.conf", "[containers]\n")

@@ -139,7 +139,7 @@ FAULTS = [
 ]
 
 
-def test_specs_of_other_vendors_that_are_right_get_one_line(host):
+def test_correct_specs_of_other_vendors_get_one_line(host):
     assert host.clean_line("--level", "info").startswith("ok: 5 devices in /etc/cdi/amd.json, /etc/cdi/card.json, ")
 
 
@@ -168,7 +168,7 @@ def test_the_nodes_of_two_gpus_mixed_up_in_one_device_are_found(host):
     assert mixed == {"amd.com/gpu=0", "amd.com/gpu=1", "intel.com/gpu=0000:03:00.0-0x56c0"}
 
 
-def test_all_that_lacks_a_device_is_found_whosever_it_is(host):
+def test_an_all_that_lacks_a_device_is_found_for_any_vendor(host):
     host.edit("/etc/cdi/amd.json", ('"path": "/dev/dri/card2", "permissions": "rw"}, {"path": "/dev/dri/renderD129", '
                                     '"permissions": "rw"}]}}]', '"path": "/dev/dri/renderD129"}]}}]'))  # fmt: skip
     assert host.one_fault()[1] == "amd.com/gpu=all"

@@ -41,14 +41,14 @@ def test_a_clean_host_gets_one_line(host, changes):
     assert ("no CDI spec" in line) is (changes.get("gpus") == [])
 
 
-def test_a_gpu_that_is_for_a_display_alone_is_missed_by_nobody(host):
+def test_a_gpu_that_only_drives_a_display_is_not_missed(host):
     host.become(gpus=[*GPUS, {"name": "NVIDIA DGX Display"}])
     host.publish()
     host.shell("sed -i 's/^Model:.*/Model: NVIDIA DGX Display/' /proc/driver/nvidia/gpus/0000:03:00.0/information")
     host.clean_line()
 
 
-def test_uvm_that_was_not_there_when_the_spec_was_made(host):
+def test_a_uvm_node_that_was_missing_when_the_spec_was_made_is_found(host):
     host.become(nodes=["ctl", "modeset", "caps"])
     assert host.run("oneshot").returncode == 5
     host.become()
@@ -57,7 +57,7 @@ def test_uvm_that_was_not_there_when_the_spec_was_made(host):
     assert status == 1
 
 
-def test_uvm_that_is_still_not_there(host):
+def test_a_uvm_node_that_is_still_missing_is_found(host):
     host.become(nodes=["ctl", "modeset", "uvm-tools", "caps"])
     assert host.run("oneshot").returncode == 5
     severity, place, said = host.one_fault()
@@ -72,7 +72,7 @@ def test_a_control_node_that_went(host):
     assert said == "is missing: containers with it do not start; nvidia-modprobe -c 0 makes it"
 
 
-def test_modeset_that_was_not_there_when_the_spec_was_made(host):
+def test_a_modeset_node_that_was_missing_when_the_spec_was_made_is_found(host):
     host.become(nodes=["ctl", "uvm", "uvm-tools", "caps"])
     host.publish()
     host.become()
@@ -81,7 +81,7 @@ def test_modeset_that_was_not_there_when_the_spec_was_made(host):
     )  # fmt: skip
 
 
-def test_uvm_tools_that_nobody_misses_at_first(host):
+def test_uvm_tools_missing_in_the_spec_is_found(host):
     host.become(nodes=["ctl", "modeset", "uvm", "caps"])
     host.shell("mkdir /sys/module/nvidia_uvm")
     host.publish()
@@ -116,12 +116,12 @@ def test_a_node_that_outlived_its_driver_with_the_spec_agreeing(host):
     assert {finding["place"] for finding in host.findings()} == {"/dev/nvidia-uvm", "/dev/nvidia-uvm-tools"}
 
 
-def test_a_node_whose_driver_is_gone(host):
+def test_a_node_without_its_driver_cannot_be_opened(host):
     host.edit("/proc/devices", ("510 nvidia-uvm\n", ""))
     assert host.one_fault()[2].startswith("no driver has major 510: the device cannot be opened")
 
 
-def test_mig_nodes_that_were_not_there_yet(host):
+def test_mig_nodes_that_were_missing_are_found(host):
     gpus = [{"mig": [[1, 0]], "mig_nodes": False}, {}]
     host.become(gpus=gpus)
     assert host.run("oneshot").returncode == 0
@@ -203,7 +203,7 @@ def test_a_device_that_is_empty(host):
     assert said.startswith("devices[4].containerEdits: must not be empty; a device must change something")
 
 
-def test_all_that_is_not_all(host):
+def test_a_device_named_all_that_lacks_nodes_is_found(host):
     spec = host.spec()
     everything = next(device for device in spec["devices"] if device["name"] == "all")["containerEdits"]
     everything["deviceNodes"] = [node for node in everything["deviceNodes"] if node["path"] != "/dev/nvidia1"]
@@ -235,7 +235,7 @@ def test_a_gpu_that_came_later_and_sleeps_is_reported_without_waking_it(host):
     assert host.one_fault()[1:] == ("GPU 0000:03:00.0", f"one of them is in no spec: 0 of 1 are; {AGAIN}")
 
 
-def test_a_socket_that_is_gone(host):
+def test_a_removed_socket_is_reported(host):
     host.become(sockets=["/run/nvidia-persistenced/socket"])
     host.publish()
     host.become()
@@ -283,7 +283,7 @@ def test_libraries_that_were_exchanged_under_the_loaded_module(host):
     )
 
 
-def test_a_hook_program_that_is_gone(host):
+def test_a_hook_program_that_was_removed_is_fatal(host):
     """As after an exchange of the toolkit: cuInit then fails, or no container starts."""
     host.become(path_bins=[])
     severity, place, said = host.one_fault()
@@ -298,7 +298,7 @@ def test_a_group_that_the_spec_does_not_give(host):
     assert {finding["fact"] for finding in host.findings()} == {"is for group 45, and the spec gives 44"}
 
 
-def test_a_level_shows_what_is_as_grave_and_ends_with_one_only_then(host):
+def test_a_level_shows_what_is_as_severe_and_only_then_the_status_is_1(host):
     host.become(sockets=["/run/nvidia-persistenced/socket"])
     assert host.said("--level", "fatal")[0] == 0
     assert host.said("--level", "fatal")[1][0].endswith("(1 note: --level info)")
@@ -343,7 +343,7 @@ def test_no_device_of_nvidias_is_opened_and_nvml_is_left_alone(host):
     assert host.machine.nvml_opens() == before
 
 
-def test_anybody_may_look(host):
+def test_any_user_may_run_check(host):
     """Without root, and without a home."""
     check = [sys.executable, "-m", "cdi_refreshd", "check"]
     assert host.machine.run_as_nobody(check).stdout.startswith("ok: ")

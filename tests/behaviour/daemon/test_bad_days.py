@@ -87,7 +87,7 @@ def test_libraries_upgraded_before_the_module_are_a_state_with_both_versions(mac
     until_state(daemon, "ready")
 
 
-def test_a_driver_that_is_unloaded_while_a_child_looks_withdraws_the_spec(machine, daemon):
+def test_a_driver_that_is_unloaded_during_a_probe_withdraws_the_spec(machine, daemon):
     machine.become({**OTHER, "nvml": ["hang nvmlDeviceGetCount_v2 600"]})
     daemon.until(lambda: bool(daemon.children()))
     machine.become({**CASE, "no_module": True, "nodes": [], "gpus": [{"node": False}, {"node": False}]})
@@ -107,7 +107,7 @@ def test_a_library_that_fails_for_all_or_for_one_call_only_withdraws_nothing(mac
     until_state(daemon, "ready")
 
 
-def test_a_spec_that_somebody_wrote_is_replaced_though_ours_has_worse_findings(machine, daemon):
+def test_a_foreign_spec_is_replaced_though_ours_has_worse_findings(machine, daemon):
     """Without the hook program ours cannot start a container; one without hooks could, and is not ours."""
     daemon.configure(QUICK + "[generate]\nhooks = nvidia\n")
     machine.become({"gpus": [{}, {}]})

@@ -68,7 +68,7 @@ def test_a_gpu_that_sleeps_is_not_woken_by_a_daemon_that_starts_again(machine, s
     assert second.state()["state"] == "ready"
 
 
-def test_a_fifo_that_somebody_renames_over_the_spec_of_a_gpu_that_sleeps_holds_up_nobody(machine, start):
+def test_a_fifo_renamed_over_the_spec_of_a_sleeping_gpu_does_not_block(machine, start):
     machine.become(ASLEEP)
     daemon = start()
     daemon.until_devices("0")
@@ -121,7 +121,7 @@ def hanging(machine, start):
     [({"gpus": []}, "no-gpu"), ({"no_module": True, "nodes": []}, "waiting-driver")],
     ids=["the last GPU", "the module"],
 )
-def test_hardware_that_is_gone_takes_the_spec_with_it_though_a_probe_hangs(machine, start, gone, state):
+def test_removed_hardware_withdraws_the_spec_while_a_probe_hangs(machine, start, gone, state):
     daemon, children = hanging(machine, start)
     machine.become({**HANGS, **gone})
     daemon.until(lambda: not machine.path(SPEC).exists())
@@ -129,7 +129,7 @@ def test_hardware_that_is_gone_takes_the_spec_with_it_though_a_probe_hangs(machi
     assert daemon.children() == children
 
 
-def test_a_gpu_that_is_gone_leaves_the_spec_though_a_probe_hangs(machine, start):
+def test_a_removed_gpu_leaves_the_spec_while_a_probe_hangs(machine, start):
     daemon, children = hanging(machine, start)
     machine.become({**HANGS, "gpus": [{}]})
     daemon.until_devices("0")
@@ -171,7 +171,7 @@ def test_a_hold_reaches_a_daemon_whose_first_probe_is_under_way(machine, start):
     assert machine.run([*PROGRAM, "refresh"]).returncode == 0
 
 
-def test_a_hold_of_an_earlier_life_holds_nobody(machine, start):
+def test_a_hold_from_before_the_start_has_no_effect(machine, start):
     folder = machine.path("/run/cdi-refreshd")
     folder.mkdir(exist_ok=True)
     (folder / "hold").write_text("9e9 2026-01-01T00:00:00Z\n")

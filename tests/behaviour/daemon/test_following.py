@@ -100,7 +100,7 @@ def test_mig_devices_come_change_and_go(machine, start):
     ],
     ids=["deleted", "cut", "tampered", "linked", "renamed", "emptied", "closed", "wiped", "moved"],
 )
-def test_a_spec_that_somebody_damages_is_made_whole(machine, start, damage):
+def test_a_damaged_spec_is_restored(machine, start, damage):
     daemon = ready(start)
     before = machine.path(SPEC).read_bytes()
     daemon.until_quiet()
@@ -134,14 +134,14 @@ def test_a_control_node_that_comes_late_enters_the_spec(machine, start):
     daemon.until(lambda: daemon.state()["state"] == "ready")
 
 
-def test_a_node_whose_major_changes_is_written_anew(machine, start):
+def test_a_node_whose_major_changes_is_written_again(machine, start):
     daemon = ready(start)
     machine.become({**CASE, "uvm_major": 509})
     daemon.until(lambda: "major: 509" in daemon.text())
     assert "major: 510" not in machine.path(SPEC).read_text()
 
 
-def test_libraries_that_come_after_the_module_make_a_spec_without_anybody_asking(machine, start):
+def test_libraries_installed_after_the_module_make_a_spec_without_a_request(machine, start):
     machine.become({**CASE, "files": False})
     daemon = start(config="[daemon]\nready-wait = 0\n")
     daemon.until_told("STATUS=waiting-userspace")
@@ -149,7 +149,7 @@ def test_libraries_that_come_after_the_module_make_a_spec_without_anybody_asking
     daemon.until_devices("0", "1")
 
 
-def test_nothing_changes_and_nothing_is_looked_at(machine, start):
+def test_without_a_change_nothing_is_probed(machine, start):
     daemon = ready(start)
     daemon.until_quiet()
     opens, passes = machine.nvml_opens(), daemon.state()["counters"]["passes"]
@@ -160,7 +160,7 @@ def test_nothing_changes_and_nothing_is_looked_at(machine, start):
     assert (machine.nvml_opens(), daemon.state()["counters"]["passes"]) == (opens, passes)
 
 
-def test_our_own_publishing_is_no_reason_to_probe_again(machine, start):
+def test_our_own_publishing_is_not_a_reason_to_probe_again(machine, start):
     daemon = ready(start)
     daemon.until_quiet()
     assert machine.nvml_opens() == 1, daemon.journal()

@@ -51,7 +51,7 @@ def test_descriptors_and_children_do_not_pile_up(start):
     assert daemon.children() == []
 
 
-def test_reload_says_so_with_the_time_and_is_done_when_the_pass_is(start):
+def test_reload_is_announced_with_the_time_and_done_when_the_pass_is(start):
     daemon = ready(start)
     heard = len(daemon.hear())
     daemon.configure("[generate]\nclass = accel\n")
@@ -228,7 +228,7 @@ def test_a_file_that_takes_every_device_away_is_a_state_as_long_as_it_stands(mac
     daemon.until(lambda: daemon.state()["state"] == "ready")
 
 
-def test_other_vendors_conflicts_are_none_of_our_state(machine, start):
+def test_conflicts_of_other_vendors_do_not_change_our_state(machine, start):
     directory = machine.path("/run/cdi")
     directory.mkdir(exist_ok=True)
     theirs = "cdiVersion: 0.5.0\nkind: intel.com/gpu\ndevices:\n- name: card0\n  containerEdits: {env: [A=b]}\n"
@@ -248,7 +248,7 @@ def test_a_second_daemon_refuses_to_run(machine, start):
     assert "another daemon runs" in second.stderr
 
 
-def test_status_and_refresh_speak_for_the_daemon(machine, start):
+def test_status_and_refresh_report_the_daemons_state(machine, start):
     assert machine.run([*PROGRAM, "refresh"]).returncode == 1
     daemon = ready(start)
     reported = machine.run([*PROGRAM, "status"])
@@ -319,7 +319,7 @@ def test_a_hold_of_no_sensible_length_is_refused(machine, start, word):
     assert not machine.path("/run/cdi-refreshd/hold").exists()
 
 
-def test_a_probe_that_fails_is_no_reload_that_failed(machine, start):
+def test_a_failed_probe_is_not_a_failed_reload(machine, start):
     daemon = ready(start)
     machine.become(CASE | {"nvml": ["fail nvmlInit_v2 999"]})
     asked = machine.run([*PROGRAM, "refresh", "--quiet"])
@@ -354,7 +354,7 @@ def test_fields_reach_the_journal_where_there_is_one(machine, start):
     assert any(line.startswith("CDI_SPEC_SHA256=") for line in fields)
 
 
-def test_sigkill_at_any_of_80_moments_leaves_a_true_spec_and_no_child(machine, start):
+def test_sigkill_at_any_of_80_moments_leaves_a_correct_spec_and_no_child(machine, start):
     """From before the first probe to after several, while the machine changes under it."""
     random, major, children = Random(7), 0, set()
     ready(start).stop()

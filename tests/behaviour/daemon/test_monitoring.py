@@ -73,7 +73,7 @@ def test_no_uuid_is_in_them_unless_the_configuration_asks_for_it(machine, begin)
     daemon.until(lambda: "GPU-" in machine.path(TEXTFILE).read_text())
 
 
-def test_promtool_has_nothing_to_say_of_the_file(machine, begin):
+def test_promtool_accepts_the_file(machine, begin):
     begin()
     with machine.path(TEXTFILE).open() as file:
         done = subprocess.run([program("promtool"), "check", "metrics"], check=False, stdin=file, capture_output=True)

@@ -47,7 +47,7 @@ def test_a_lost_spec_is_back_though_no_probe_ends(published, damage, verb):
     daemon.until(lambda: f"{SPEC} {verb}, not by us; restored as it was published" in daemon.journal())
 
 
-def test_a_whole_document_of_somebody_else_stands_until_the_probe_has_decided(published):
+def test_a_complete_foreign_document_stays_until_the_probe_has_decided(published):
     daemon, spec, before = published
     other = before.replace(b"/dev/nvidia1", b"/dev/null")
     spec.with_name("other").write_bytes(other)
@@ -56,7 +56,7 @@ def test_a_whole_document_of_somebody_else_stands_until_the_probe_has_decided(pu
     assert spec.read_bytes() == other
 
 
-def test_a_spec_that_goes_together_with_the_machine_is_not_put_back(published):
+def test_a_spec_that_goes_together_with_the_gpus_is_not_restored(published):
     daemon, spec, _ = published
     daemon.machine.become({**HANGS, "gpus": [{}]})
     spec.unlink()
@@ -142,7 +142,7 @@ def test_what_was_published_outlives_looks_that_fail_though_the_machine_changed_
     daemon.until(lambda: daemon.state()["state"] == "failed" and daemon.state()["spec"]["stands"])
 
 
-def test_a_document_of_somebody_else_is_left_alone_while_probes_fail_and_is_no_reason_to_probe(machine, start):
+def test_a_foreign_document_is_kept_while_probes_fail_and_is_not_a_reason_to_probe(machine, start):
     daemon = start(config="[daemon]\nretry-first = 1min\n")
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -176,7 +176,7 @@ def test_each_time_is_counted_and_followed_by_a_probe(machine, start):
     assert (counters["restored"], counters["passes"]) == (3, passes + 3)
 
 
-def test_a_daemon_that_is_asked_too_often_looks_and_is_not_kept_busy(machine, start):
+def test_a_daemon_that_is_asked_too_often_probes_and_is_not_kept_busy(machine, start):
     daemon = start()
     daemon.until_devices("0", "1")
     daemon.until_quiet()

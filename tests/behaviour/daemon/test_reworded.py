@@ -8,15 +8,15 @@ import pytest
 from tests.behaviour.daemon.running import Running, patched
 from tests.behaviour.daemon.test_following import (  # noqa: F401 - collected again
     test_a_control_node_that_comes_late_enters_the_spec,
-    test_a_node_whose_major_changes_is_written_anew,
+    test_a_damaged_spec_is_restored,
+    test_a_node_whose_major_changes_is_written_again,
     test_a_socket_that_comes_late_enters_the_spec_and_leaves_with_its_daemon,
-    test_a_spec_that_somebody_damages_is_made_whole,
-    test_libraries_that_come_after_the_module_make_a_spec_without_anybody_asking,
+    test_libraries_installed_after_the_module_make_a_spec_without_a_request,
     test_mig_devices_come_change_and_go,
-    test_nothing_changes_and_nothing_is_looked_at,
-    test_our_own_publishing_is_no_reason_to_probe_again,
+    test_our_own_publishing_is_not_a_reason_to_probe_again,
     test_the_last_gpu_takes_the_spec_with_it,
     test_the_spec_stays_when_the_daemon_stops_and_when_it_starts_again,
+    test_without_a_change_nothing_is_probed,
 )
 from tests.behaviour.daemon.test_manners import (  # noqa: F401
     test_a_changed_configuration_file_is_taken_up_without_being_asked,

@@ -48,7 +48,7 @@ def test_one_uevent_is_enough(machine, daemon):
     daemon.until_devices("0")
 
 
-def test_ten_thousand_uevents_cost_three_looks_at_most_and_the_state_is_right(machine, daemon):
+def test_ten_thousand_uevents_cost_at_most_three_probes_and_the_state_is_right(machine, daemon):
     before = daemon.state()["counters"]["passes"]
     machine.become(ONE_LEFT)
     send(daemon, 10_000)
@@ -57,7 +57,7 @@ def test_ten_thousand_uevents_cost_three_looks_at_most_and_the_state_is_right(ma
     assert daemon.state()["counters"]["passes"] - before <= 3
 
 
-def test_an_overflow_is_counted_and_everything_is_looked_at_anew(machine, daemon):
+def test_an_overflow_is_counted_and_everything_is_probed_again(machine, daemon):
     daemon.signal(signal.SIGSTOP)
     send(daemon, 60_000)
     machine.become(ONE_LEFT)

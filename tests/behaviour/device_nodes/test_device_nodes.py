@@ -64,7 +64,7 @@ def links(machine):
     return {path.name: os.readlink(path) for path in machine.path("/dev/char").glob("*")}
 
 
-def test_a_dry_run_tells_every_step_and_takes_none(machine):
+def test_a_dry_run_prints_every_step_and_does_none(machine):
     done = host_nodes(machine, "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")
     reported = done.stdout.splitlines()
@@ -74,7 +74,7 @@ def test_a_dry_run_tells_every_step_and_takes_none(machine):
     assert not machine.path("/dev/char").exists()
 
 
-def test_what_is_missing_is_made_as_the_driver_wants_it_and_a_second_time_nothing(machine):
+def test_missing_nodes_are_made_as_the_driver_wants_them_and_a_second_time_none(machine):
     first = host_nodes(machine)
     assert first.returncode == 0, first.stderr
     assert nodes(machine) == NODES
@@ -124,7 +124,7 @@ def test_an_owner_that_cannot_be_given_leaves_no_node_behind(machine):
         ("mknod /dev/nvidia0 b 195 0", "block device"),
     ],
 )
-def test_what_is_in_a_nodes_place_is_reported_and_left_as_it_is(machine, command, word):
+def test_a_file_in_a_nodes_place_is_reported_and_left_unchanged(machine, command, word):
     machine.run(["sh", "-c", command], check=True)
     before = machine.path("/dev/nvidia0").lstat()[:5]
     done = host_nodes(machine)
@@ -151,7 +151,7 @@ def test_a_node_with_the_number_of_an_earlier_module_is_replaced_and_its_link_to
     assert not {"510:0", "510:1"} & set(links(machine))
 
 
-def test_a_driver_that_is_gone_leaves_no_links_of_ours_and_all_of_others(machine):
+def test_an_unloaded_driver_loses_our_links_and_keeps_those_of_others(machine):
     host_nodes(machine)
     machine.run(["sh", "-c", "ln -s ../null /dev/char/1:3; ln -s /dev/nvidia0 /dev/char/999:0"], check=True)
     machine.become({"gpus": [{}, {}], "no_module": True})
@@ -179,7 +179,7 @@ def test_nothing_is_made_on_wsl(machine):
     assert set(nodes(machine)) == set()
 
 
-def test_oneshot_leaves_nodes_to_nvidia_modprobe_unless_told_or_that_one_cannot(machine):
+def test_oneshot_leaves_nodes_to_nvidia_modprobe_unless_configured_or_impossible(machine):
     oneshot(machine)
     assert nodes(machine) == {}
     done = machine.run(["setpriv", "--no-new-privs", *PROGRAM, "oneshot"])
@@ -208,7 +208,7 @@ def test_generate_makes_no_node(machine):
     assert nodes(machine) == {}
 
 
-def test_the_daemon_makes_a_gpus_node_and_respects_that_somebody_takes_it_away():
+def test_the_daemon_makes_a_gpus_node_and_does_not_make_it_again_after_removal():
     with booted({"gpus": [{}, {"node": False}], "path_bins": ["/usr/bin/nvidia-cdi-hook"]}) as machine:
         daemon = Running(machine, config=YES)
         try:

@@ -151,7 +151,7 @@ def test_a_bundle_boots_by_hand(host, tmp_path):
     assert (done.returncode, state_of(done)) == (0, "ready")
 
 
-def test_nothing_in_a_bundle_tells_whose_machine_it_is(host):
+def test_nothing_in_a_bundle_identifies_the_machine(host):
     host.become(case(OURS, CUT, add={"/home/alice/lib/libnvidia-x.so.1": ""}))
     named = "hostname gpu01.example.org && exec"
     words = ["unshare", "--uts", "sh", "-c", f'{named} "$@"', "sh", *PROGRAM]

@@ -48,7 +48,7 @@ def test_on_mismatch_decides_over_the_spec_of_an_upgrade_half_done(published):
 
 @pytest.mark.parametrize("path", [CUDA, NVML])
 @pytest.mark.parametrize(("size", "fact"), [(0, "is empty"), (300, "is cut short: 300 of ")])
-def test_an_essential_library_that_is_not_whole_is_named_and_never_ready(published, path, size, fact):
+def test_a_damaged_essential_library_is_reported_and_never_ready(published, path, size, fact):
     os.truncate(published.path(path), size)
     done = published.oneshot()
     assert (done.returncode, state_of(done)) == (3, "waiting-userspace")
@@ -57,7 +57,7 @@ def test_an_essential_library_that_is_not_whole_is_named_and_never_ready(publish
     assert published.run("generate").returncode == 3
 
 
-def test_another_library_that_is_not_whole_degrades(published):
+def test_another_damaged_library_degrades(published):
     path = f"{LIB}/libnvidia-encode.so.{VERSION}"
     os.truncate(published.path(path), 0)
     done = published.oneshot("--strict")
@@ -83,7 +83,7 @@ def test_libraries_that_only_a_lost_cache_would_name_are_not_called_uninstalled(
     assert "/etc/ld.so.cache, which is missing; install the driver's libraries, run ldconfig, or give" in lines(done)[0]
 
 
-def test_32_bit_libraries_are_mounted_for_who_asks(host):
+def test_32_bit_libraries_are_mounted_on_request(host):
     host.become(HERE)
     folder = "/usr/lib/i386-linux-gnu"
     host.path(folder).mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def test_firmware_has_its_microcode_beside_it(host):
 
 
 @pytest.mark.parametrize("reported", ["/run/nvidia/driver/opt/firmware", "/opt/firmware/", "/opt/firmware"])
-def test_a_firmware_directory_that_lies_below_the_driver_root_already_is_taken_as_it_is(host, reported):
+def test_a_firmware_directory_below_the_driver_root_already_is_used_unchanged(host, reported):
     root = "/run/nvidia/driver"
     image = f"{root}/opt/firmware/nvidia/{VERSION}/gsp_ga10x.bin"
     parameter = "/sys/module/firmware_class/parameters/path"
@@ -125,14 +125,14 @@ def test_programs_in_opt_bin_are_given_to_containers_where_they_find_them(host):
     assert state_of(host.oneshot()) == "ready"
 
 
-def test_programs_are_looked_for_first_where_the_owner_says(host):
+def test_programs_are_searched_in_the_given_paths_first(host):
     host.become(HERE | {"path_bins": [*HERE["path_bins"], "/run/current-system/sw/bin/nvidia-smi"]})
     spec = host.generate("--program-search-path", "/run/current-system/sw/bin")
     assert spec.mounts()["/usr/bin/nvidia-smi"] == "/run/current-system/sw/bin/nvidia-smi"
     assert spec.mounts()["/usr/bin/nvidia-debugdump"] == "/usr/bin/nvidia-debugdump"
 
 
-def test_nvidia_smi_that_is_nowhere_is_named(host):
+def test_a_missing_nvidia_smi_is_reported(host):
     host.become(OPT)
     done = host.oneshot()
     assert (done.returncode, state_of(done)) == (0, "degraded")

@@ -48,7 +48,7 @@ def test_no_hook_of_the_spec_fails_with_the_program_that_is_there(host, release,
     host.path(path).unlink()
 
 
-def test_what_is_lost_is_said_once_with_the_state(host):
+def test_lost_hooks_are_reported_once_with_the_state(host):
     host.become(MACHINES["nvml"])
     install(host.machine, "1.16.2")
     done = host.oneshot("--strict")

@@ -34,7 +34,7 @@ def test_a_gpu_that_does_not_answer_is_left_out_and_named_and_the_others_are_pub
 
 
 @pytest.mark.parametrize("code", [3, 13])
-def test_a_gpu_that_knows_no_mig_is_whole(host, code):
+def test_a_gpu_without_mig_is_a_whole_gpu(host, code):
     host.become(THREE | {"nvml": [f"fail nvmlDeviceGetMigMode {code} 1"]})
     assert state_of(host.oneshot()) == "ready"
     assert "1" in host.published().names()
@@ -56,7 +56,7 @@ def test_a_gpu_without_its_node_is_left_out_although_it_has_others(host):
         ("mknod /dev/nvidia1 b 7 7", "is no character device"),
     ],
 )
-def test_a_node_that_is_no_character_device_is_called_what_it_is(host, command, called):
+def test_a_node_that_is_not_a_character_device_is_reported_by_its_type(host, command, called):
     host.become(THREE | {"gpus": [GPU, {"node": False}, {}]})
     host.shell(command)
     try:
@@ -148,7 +148,7 @@ def test_mig_devices_that_cannot_be_counted_are_reported(host):
     [[], *([f"fail nvml{name} 999"] for name in ("DeviceGetGpuInstanceById", "GpuInstanceGetInfo", PROFILE_INFO))],
     ids=str,
 )
-def test_a_profile_that_nobody_knows_is_no_obstacle(host, profile, broken):
+def test_an_unknown_profile_is_not_an_error(host, profile, broken):
     host.become(case(GPU, {"mig": [[1, 0, profile]]}, nvml=broken))
     assert state_of(host.oneshot()) == "ready"
     assert host.published().nodes("1:0") == [
@@ -251,7 +251,7 @@ def test_a_gpu_without_any_driver_is_named_and_one_with_another_driver_is_there_
 
 
 @pytest.mark.parametrize("driver", [None, "nvidia"])
-def test_virtual_functions_are_no_gpus_that_are_left_out(host, driver):
+def test_virtual_functions_are_not_gpus_that_are_left_out(host, driver):
     function = {"bdf": "0000:41:00.4", "driver": driver}
     physfn = {"/sys/devices/pci0000:00/0000:41:00.4/physfn": "../0000:01:00.0"}
     host.become(case(GPU, unbound=[function], links=physfn))
@@ -263,7 +263,7 @@ def test_a_gpu_that_does_not_answer_is_named_once(host):
     assert [line.partition(" does")[0] for line in lines(host.oneshot())[1:]] == ["GPU 2:"]
 
 
-def test_slices_that_the_driver_has_and_nvml_does_not_list_are_no_absence(host):
+def test_slices_that_only_the_driver_lists_do_not_count_as_absent(host):
     host.become(case(MIG))
     host.oneshot()
     before = host.identity()

@@ -36,7 +36,7 @@ def indices(spec):
         ("number nvmlDeviceGetMaxMigDeviceCount 2000000000 1", "counts 2000000000 MIG devices, and the driver has"),
     ],
 )  # fmt: skip
-def test_a_gpu_whose_answer_cannot_be_true_is_left_out_and_named_and_the_others_are_published(host, said, called):
+def test_a_gpu_with_an_impossible_answer_is_left_out_and_named_and_the_others_are_published(host, said, called):
     host.become(THREE | {"nvml": [said]})
     done = host.oneshot("--strict")
     assert (done.returncode, state_of(done)) == (5, "degraded"), done.stderr
@@ -82,7 +82,7 @@ def test_two_gpus_that_claim_one_node_are_both_left_out_where_the_kernel_does_no
 
 
 @pytest.mark.parametrize("word", ["*", "../../../etc", r"\377\377", "", "580.95.*", "5" * 70])
-def test_a_driver_version_that_is_none_is_as_if_nvml_had_not_told_it(host, word):
+def test_an_invalid_driver_version_counts_as_missing(host, word):
     host.become(case(GPU))
     host.oneshot()
     before = host.identity()
@@ -112,7 +112,7 @@ def test_whatever_nvml_calls_its_error_it_is_one_line(host, words):
         ),
     ],
 )
-def test_a_node_with_the_number_of_another_is_no_node_of_that_gpu(host, command, reported):
+def test_a_node_with_the_number_of_another_is_not_a_node_of_that_gpu(host, command, reported):
     host.become(THREE)
     host.shell(command)
     try:
@@ -123,7 +123,7 @@ def test_a_node_with_the_number_of_another_is_no_node_of_that_gpu(host, command,
     assert len(indices(host.published())) == len(OTHERS)
 
 
-def test_a_process_that_nvml_leaves_behind_is_reported_and_is_no_success_and_the_spec_is_published(host):
+def test_a_process_that_nvml_leaves_behind_is_a_reported_failure_and_the_spec_is_published(host):
     host.become(case(GPU, nvml=["leave nvmlInit_v2"]))
     done = host.oneshot()
     assert (done.returncode, state_of(done)) == (5, "degraded")

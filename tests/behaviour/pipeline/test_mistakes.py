@@ -71,7 +71,7 @@ def test_a_mistake_on_the_command_line_is_one_line_and_status_2(host, words, sai
         (["\n"], "'\\n': there is no such command"),
     ],
 )
-def test_an_unknown_verb_is_one_line(host, words, said):
+def test_an_unknown_command_is_one_line(host, words, said):
     done = host.run(*words)
     assert done.returncode == 2
     assert lines(done)[0].startswith(said)
@@ -79,7 +79,7 @@ def test_an_unknown_verb_is_one_line(host, words, said):
 
 @pytest.mark.parametrize("option", ["--driver-root", "--dev-root"])
 @pytest.mark.parametrize("root", ["/nowhere", "/etc/hostname", "/dev/null"])
-def test_a_root_that_is_no_directory_is_reported(host, option, root):
+def test_a_root_that_is_not_a_directory_is_reported(host, option, root):
     (said,) = host.refused(option, root, "--mode", "nvml", status=1)
     # The dev root is the driver root, where none is given.
     assert said.startswith(f"{option}: {root} is not a directory")
@@ -144,7 +144,7 @@ def test_a_configuration_in_the_users_directory_comes_before_the_hosts(host):
 
 
 @pytest.mark.parametrize("kind", ["missing", "fifo", "directory"])
-def test_a_named_configuration_that_is_no_file_is_reported_and_not_waited_for(host, kind):
+def test_a_named_configuration_that_is_not_a_file_is_reported_and_not_waited_for(host, kind):
     make = {"missing": ":", "fifo": "mkfifo", "directory": "mkdir"}[kind]
     host.shell(f"rm -rf /run/odd; {make} /run/odd")
     done = host.run("generate", "--config", "/run/odd")
@@ -235,7 +235,7 @@ def test_bad_lines_of_mig_minors_are_reported_in_one(host, minors):
     assert lines(done) == [f"{MINORS}: has 2 lines that are no capability, such as 'nonsense'"]
 
 
-def test_an_instance_that_nobody_knows_a_minor_of_is_left_out(host, minors):
+def test_an_instance_without_a_known_minor_is_left_out(host, minors):
     with_minors(host, "")
     access = host.path("/proc/driver/nvidia/capabilities/gpu1/mig/gi1/ci0/access")
     text = access.read_text()
@@ -287,7 +287,7 @@ def test_a_library_that_is_none_is_mounted_without_links_and_named(host, content
     assert odd in host.generate().mounts()
 
 
-def test_a_name_that_no_spec_can_hold_is_left_out_and_told(host):
+def test_a_name_that_no_spec_can_hold_is_left_out_and_reported(host):
     names = [b"libodd\n.so.580.95.05", b"libodd\xff.so.580.95.05"]
     folder = os.fsencode(str(host.path(LIB)))
     for name in names:
@@ -327,7 +327,7 @@ def test_a_name_that_no_spec_can_hold_is_left_out_and_told(host):
     ids=["file", "directory", "read-only", "full", "dangling"],
 )
 @pytest.mark.parametrize("verb", ["generate", "oneshot"])
-def test_a_place_where_no_spec_can_stand_is_reported_and_is_a_failure(host, prepare, path, said, verb):
+def test_an_output_where_no_spec_can_be_is_reported_and_is_a_failure(host, prepare, path, said, verb):
     inside = 'eval "$0" && exec "$@"'
     command = ["unshare", "--mount", "sh", "-ec", inside, prepare, *PROGRAM, verb, "--output", path]
     done = host.machine.run(command)
@@ -357,7 +357,7 @@ def test_a_full_standard_output_is_reported(host):
     assert lines(done) == ["standard output: cannot be written: No space left on device"]
 
 
-def test_a_reader_that_leaves_is_nobodys_mistake(host):
+def test_a_reader_that_closes_the_pipe_is_not_an_error(host):
     done = host.machine.run(["sh", "-c", '"$@" | true', "sh", *PROGRAM, "generate"])
     assert done.stderr == ""
 

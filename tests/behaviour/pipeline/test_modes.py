@@ -105,7 +105,7 @@ def test_management_has_every_node_of_the_driver_but_not_other_modules(host):
         ("1,channel1,1", ["1", "all"]),
     ],
 )
-def test_channels_are_asked_for_by_number_and_keep_their_text(host, ids, names):
+def test_channels_are_requested_by_number_and_keep_their_text(host, ids, names):
     host.become(
         with_nodes(*(f"{CHANNELS}/{name}" for name in ("channel1", "channel10", "channel007", "channel", "channelx")))
     )
@@ -116,7 +116,7 @@ def test_channels_are_asked_for_by_number_and_keep_their_text(host, ids, names):
 
 
 @pytest.mark.parametrize("word", ["x", "-1", "1048576", "channel", "channel 1", "9" * 5000, "0x1", "²"])
-def test_what_is_no_channel_is_a_mistake(host, word):
+def test_a_value_that_is_not_a_channel_is_a_usage_error(host, word):
     (said,) = host.refused("--mode", "imex", f"--device-id={word}", status=2)
     assert "is not an IMEX channel; channels are 0 to 1048575, or all" in said
 
@@ -127,7 +127,7 @@ def test_a_channel_that_is_not_there_is_reported(host):
     assert said == f"/dev/{CHANNELS}/channel2: there is no such channel; nvidia-modprobe -i makes it"
 
 
-def test_csv_mode_gives_what_the_lists_name_and_the_machine_has(host):
+def test_csv_mode_describes_what_the_lists_name_and_the_machine_has(host):
     host.become(TEGRA)
     done = host.run("generate")
     assert done.returncode == 0, done.stderr
@@ -152,7 +152,7 @@ def test_csv_mode_gives_what_the_lists_name_and_the_machine_has(host):
     ("pattern", "there"),
     [("**/libnvdla*", False), ("/opt/lib/libnvdla.so", False), ("/opt/*", True), ("libnvdla*", True)],
 )
-def test_sym_entries_can_be_passed_over(host, pattern, there):
+def test_sym_entries_can_be_ignored(host, pattern, there):
     host.become(TEGRA)
     assert (f"{TEGRA_LIB}/libnvdla.so.2" in host.generate("--csv.ignore-pattern", pattern).mounts()) is there
 
@@ -410,7 +410,7 @@ def test_auto_without_anything_is_nvml_and_says_what_is_missing(host):
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_graphics_libraries_of_glvnd_are_mounted_only_for_who_asks(host, wanted):
+def test_graphics_libraries_of_glvnd_are_mounted_only_on_request(host, wanted):
     library = f"{LIB}/libGLdispatch.so"
     host.become(case(GPU))
     place = host.path(library)

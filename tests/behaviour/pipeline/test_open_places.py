@@ -34,7 +34,7 @@ def planted(host):
         (f"mkfifo {MPS}", "is no socket"),
     ],
 )
-def test_what_is_no_socket_of_roots_is_left_out_and_nothing_is_wrong(host, planted, command, why):
+def test_a_socket_that_is_not_roots_is_left_out_without_a_finding(host, planted, command, why):
     host.oneshot()
     before = host.identity()
     planted(command)

@@ -56,14 +56,14 @@ def test_standard_output_is_yaml_unless_json_is_wanted(host):
     assert host.run("generate", "--output", "-", check=True).stdout.startswith("---\n")
 
 
-def test_generate_writes_nothing_where_it_is_not_told_to(host):
+def test_generate_writes_no_file_without_an_output_option(host):
     host.become(case(GPU))
     host.generate()
     assert not host.path("/run/cdi").exists()
     assert not host.path("/run/cdi-refreshd").exists()
 
 
-def test_coherent_gpus_are_told_apart_in_files_of_their_own(host):
+def test_coherent_gpus_have_files_of_their_own(host):
     host.become(COHERENT)
     assert host.oneshot(*FLAG).returncode == 0
     kinds = {name: (host.published(f"/run/cdi/{name}") or {}).get("kind") for name in names(host)}
@@ -87,7 +87,7 @@ def test_to_standard_output_they_are_one_after_the_other(host):
     ]
 
 
-def test_diff_tells_which_of_their_files_would_go(host):
+def test_diff_prints_which_of_their_files_would_be_removed(host):
     host.become(COHERENT)
     host.oneshot(*FLAG)
     gone = "/var/run/cdi/nvidia.{}.yaml goes: its GPUs are not reported apart any more"
@@ -112,7 +112,7 @@ def names(host):
     ],
     ids=["no flag", "no coherent gpu", "no gpu", "no driver files"],
 )
-def test_coherent_specs_go_when_they_are_not_wanted_any_more(host, form, changed, words, left):
+def test_coherent_specs_are_removed_when_they_are_no_longer_wanted(host, form, changed, words, left):
     output = ["--output", f"/run/cdi/nvidia.{form}"]
     host.become(COHERENT)
     host.oneshot(*FLAG, *output)

@@ -93,7 +93,7 @@ def test_a_child_that_hangs_is_a_failure_that_keeps_the_spec():
     assert "did not answer within 0.1 s; see dmesg for NVRM lines" in verdict.reason
 
 
-def test_an_answer_that_is_no_inventory_is_a_failure_that_keeps_the_spec():
+def test_an_answer_that_is_not_an_inventory_is_a_failure_that_keeps_the_spec():
     verdict = pipeline.judge(lambda: b'{"gpus": 8}', Request(Choices()), TARGET)
     assert (verdict.state, verdict.action) == ("failed", states.KEEP)
     assert verdict.reason == "probe: the child's answer is not an inventory (Inventory expected)"

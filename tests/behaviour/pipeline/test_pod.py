@@ -65,7 +65,7 @@ def test_links_that_only_the_host_can_follow_are_mounted_by_where_they_lead():
 
 
 @pytest.mark.root
-def test_in_a_pod_check_and_diff_hold_the_spec_to_the_host(pod):
+def test_in_a_pod_check_and_diff_compare_the_spec_with_the_host(pod):
     pod.oneshot()
     checked = pod.run("check")
     assert (checked.returncode, checked.stdout.startswith("ok: ")) == (0, True), checked.stdout

@@ -18,7 +18,7 @@ def printed(host, *words, **options):
     return host.run("generate", *words, check=True, **options).stdout
 
 
-def test_path_data_directories_and_working_directory_have_no_say(host):
+def test_path_data_directories_and_working_directory_do_not_matter(host):
     host.become(
         case(
             GPU,
@@ -60,7 +60,7 @@ def test_a_slash_at_the_end_of_a_root_has_no_say(host):
     assert f"NVIDIA_CTK_LIBCUDA_DIR={LIB}\n" in plain
 
 
-def test_what_is_asked_for_twice_is_printed_once(host):
+def test_a_device_requested_twice_is_printed_once(host):
     host.become(case(GPU, {}))
     once = printed(host, "--device-name-strategy", "index,uuid", "--device-id", "0,1")
     twice = printed(
@@ -69,7 +69,7 @@ def test_what_is_asked_for_twice_is_printed_once(host):
     assert once == twice
 
 
-def test_the_word_cdi_before_the_verb_changes_nothing(host):
+def test_the_word_cdi_before_the_command_changes_nothing(host):
     host.become(case(GPU))
     assert host.machine.run([*PROGRAM, "cdi", "generate"], check=True).stdout == printed(host)
 
@@ -146,7 +146,7 @@ def test_by_path_links_have_no_root_in_a_container(host):
         (f"{VERSION}.bak", None, VERSION),
     ],
 )
-def test_of_several_versions_the_loaded_modules_counts_or_else_the_highest(host, other, module, chosen):
+def test_the_loaded_modules_version_counts_or_else_the_highest(host, other, module, chosen):
     add = {f"{LIB}/{name}.so.{other}": "" for name in ("libcuda", "libnvidia-ml")}
     loaded = {"module_version": module, "version_file": True} if module else {}
     host.become(case(add=add, extra_nodes={"nvidia0": [195, 0]}, nvml=["fail nvmlInit_v2 999"], **loaded))

@@ -38,20 +38,20 @@ def test_it_sleeps_on_where_nothing_changed(asleep):
     assert not woken(asleep)
 
 
-def test_one_that_may_sleep_and_is_awake_is_asked(asleep):
+def test_an_awake_gpu_that_may_sleep_is_asked(asleep):
     asleep.become(case(ASLEEP | {"runtime_status": "active"}))
     assert woken(asleep)
 
 
 @pytest.mark.parametrize("ours", [{"drm": [1, 128]}, ASLEEP | {"runtime_status": "active"}], ids=["on", "auto"])
-def test_one_that_is_awake_is_asked_whatever_another_drivers_gpus_do(host, ours):
+def test_an_awake_gpu_is_asked_whatever_other_drivers_gpus_do(host, ours):
     """One that waits for its virtual machine is asleep for weeks."""
     host.become(case(ours, unbound=[{"bdf": "0000:09:00.0", "driver": "vfio-pci", "runtime_status": "suspended"}]))
     assert state_of(host.oneshot()) == "ready"
     assert woken(host)
 
 
-def test_one_that_sleeps_is_woken_where_another_got_another_driver(host):
+def test_a_sleeping_gpu_is_woken_if_another_has_a_new_driver(host):
     other = {"bdf": "0000:09:00.0", "driver": "vfio-pci", "runtime_status": "suspended"}
     host.become(case(ASLEEP, unbound=[other]))
     assert state_of(host.oneshot()) == "ready"
@@ -60,7 +60,7 @@ def test_one_that_sleeps_is_woken_where_another_got_another_driver(host):
     assert woken(host)
 
 
-def test_one_that_never_sleeps_leaves_nothing_to_remember(host):
+def test_a_gpu_that_never_sleeps_leaves_nothing_to_remember(host):
     host.become(case({"drm": [1, 128]}))
     host.oneshot()
     assert not host.path("/run/cdi-refreshd/looked.json").exists()
@@ -122,7 +122,7 @@ def test_a_damaged_memory_is_none(asleep, text):
     assert woken(asleep)
 
 
-def test_a_mode_that_asks_no_gpu_looks_each_time(asleep):
+def test_a_mode_that_asks_no_gpu_probes_each_time(asleep):
     asleep.become(HERE | {"extra_nodes": {"gdrdrv": [200, 0]}})
     assert state_of(asleep.oneshot("--mode", "gdrcopy")) == "ready"
     asleep.become(HERE | {"extra_nodes": {"gdrdrv": [201, 0]}})

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.root
 
 
 @pytest.mark.parametrize("damaged", ["cdiVersion: 0.5.0\nkind: nv", "", "kind: nvidia.com/gpu\ndevices: []\n"])
-def test_what_is_no_spec_is_written_over_even_where_containers_cannot_start(damaged):
+def test_a_file_that_is_not_a_spec_is_replaced_even_if_containers_cannot_start(damaged):
     with booted(case(GPU, path_bins=[])) as machine:
         host = Host(machine)
         assert state_of(host.oneshot("--hooks=nvidia")) == "degraded"

@@ -37,13 +37,13 @@ def test_a_second_pass_touches_nothing(host, published):
     assert host.identity() == published
 
 
-def test_a_spec_that_was_damaged_is_made_whole(host, published):
+def test_a_spec_that_was_damaged_is_written_again(host, published):
     host.path(PUBLISHED).write_text("damaged")
     assert lines(host.oneshot())[0].endswith(": published")
     assert host.identity()[2] == published[2]
 
 
-def test_a_spec_whose_devices_another_file_takes_away_is_no_success(host, published):
+def test_a_spec_with_a_conflict_is_not_a_success(host, published):
     other = host.path("/var/run/cdi/nvidia-container-toolkit.yaml")
     other.write_bytes(host.path(PUBLISHED).read_bytes())
     for _ in range(2):
@@ -54,7 +54,7 @@ def test_a_spec_whose_devices_another_file_takes_away_is_no_success(host, publis
     assert host.oneshot().returncode == 0
 
 
-def test_what_check_calls_fatal_is_no_success(host):
+def test_what_check_calls_fatal_is_not_a_success(host):
     host.become(case(GPU, nodes=["ctl", "modeset"]))
     done = host.oneshot()
     fatal = host.machine.run([*PROGRAM, "check", "--level", "fatal"]).returncode
@@ -161,7 +161,7 @@ def test_libraries_of_another_version_withdraw_a_spec_that_names_the_old_ones(ho
     assert host.published() is None
 
 
-def test_one_path_that_is_gone_is_enough(host, published):
+def test_one_missing_path_is_enough(host, published):
     (mounted,) = [path for path in host.published().mounts().values() if path.endswith("/nvidia-smi")]
     host.become(case(GPU, module_version="570.1", remove=[mounted]))
     assert f"named {mounted}, which is gone" in lines(host.oneshot())[1]
@@ -244,7 +244,7 @@ def test_without_sysfs_generate_says_what_is_left_out(host):
 
 
 @pytest.mark.parametrize("seconds", ["x", "-1", "nan", "inf"])
-def test_a_wait_that_is_no_time_is_refused(host, seconds):
+def test_a_wait_that_is_not_a_number_is_refused(host, seconds):
     done = host.oneshot(f"--wait={seconds}")
     assert done.returncode == 2
     assert lines(done) == [f"--wait: '{seconds}' is not a number of seconds; write it like --wait 60"]
@@ -294,7 +294,7 @@ def test_a_wait_does_not_wait_for_what_will_not_come(host):
 
 
 @pytest.mark.parametrize("driver", ["vfio-pci", "nouveau"])
-def test_nobody_waits_for_a_driver_whose_gpus_all_have_another(host, driver):
+def test_a_driver_is_not_waited_for_if_all_gpus_have_another(host, driver):
     host.become(case(unbound=[VFIO | {"driver": driver}]))
     assert host.oneshot("--wait", "600").returncode == 3
 

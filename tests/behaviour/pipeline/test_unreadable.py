@@ -14,7 +14,7 @@ TEGRA = {"/etc/nv_tegra_release": ""}
 
 
 @pytest.mark.parametrize("machine", [case(GPU), case(add=TEGRA)], ids=["GPU", "Tegra"])
-def test_no_error_at_any_call_of_the_look_for_gpus_is_taken_for_absence(host, machine):
+def test_no_error_at_any_call_of_the_search_for_gpus_counts_as_absence(host, machine):
     host.become(machine)
     done = host.machine.run([sys.executable, "-m", "tests.behaviour.pipeline.presence_faults"], timeout=300, cwd=TOP)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stdout + done.stderr
@@ -53,7 +53,7 @@ def test_what_cannot_be_read_once_fails_the_pass_and_the_spec_stays(host, call, 
     assert host.identity() == before
 
 
-def test_links_of_nodes_that_nobody_could_list_stay(host):
+def test_links_of_nodes_that_could_not_be_listed_stay(host):
     host.become(case(GPU))
     host.oneshot()
     links = sorted(path.name for path in host.path("/dev/char").iterdir())

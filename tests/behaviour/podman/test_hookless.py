@@ -134,7 +134,7 @@ def test_a_container_finds_cuda_and_only_by_the_mounts_of_links(host, table, fam
     assert [line.split()[0] for line in without] == ["failed"] * len(words)
 
 
-def test_two_containers_have_each_its_own_gpu_and_its_names(host):
+def test_two_containers_each_have_their_gpu_and_its_names(host):
     for gpu, own, others in ((0, FIRST, SECOND), (1, SECOND, FIRST)):
         host.rootfs("debian")
         said = host.run(OURS, "crun", "root", [*own, *others], gpu)

@@ -139,7 +139,7 @@ def test_the_runtime_runs_every_hook_of_the_spec_in_its_order(host):
     assert log.read_text().splitlines() == [" ".join(hook["args"][1:]) for hook in given]
 
 
-def test_podman_names_a_device_that_nobody_defined(host):
+def test_podman_names_a_device_that_is_not_defined(host):
     assert host.unknown("7")
 
 

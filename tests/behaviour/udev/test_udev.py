@@ -44,7 +44,7 @@ def test_a_gpu_that_is_plugged_bound_unbound_and_unplugged_is_reported_in_order(
     ]
 
 
-def test_other_hardware_is_not_told(devices, events):
+def test_other_hardware_makes_no_event(devices, events):
     amd = devices.gpu("0000:03:00.0", pci_id="1002:744C")
     sound = devices.gpu("0000:65:00.1", pci_class="40300")
     disk = devices.call("add_device", "block", "sda", None, [], [])
@@ -55,7 +55,7 @@ def test_other_hardware_is_not_told(devices, events):
     assert events.until(LAST) == [f"pci add {LAST}"]
 
 
-def test_drm_nodes_are_reported_by_whose_card_they_are(devices, events):
+def test_drm_nodes_are_mapped_to_their_functions(devices, events):
     ours, other = devices.gpu("0000:65:00.0"), devices.gpu("0000:03:00.0", pci_id="1002:744C")
     for parent, name in ((ours, "card1"), (ours, "renderD129"), (other, "card0"), (ours, "card1-DP-1")):
         devices.call("add_device", "drm", name, parent, [], [])
@@ -63,7 +63,7 @@ def test_drm_nodes_are_reported_by_whose_card_they_are(devices, events):
     assert events.until(LAST)[1:-1] == ["drm add card1", "drm add renderD129"]
 
 
-def test_a_screen_that_is_plugged_in_is_not_told(devices, events):
+def test_a_connected_display_makes_no_event(devices, events):
     card = devices.call("add_device", "drm", "card1", devices.gpu("0000:65:00.0"), [], [])
     devices.call("set_property", card, "HOTPLUG", "1")
     devices.call("uevent", card, "change")
@@ -71,7 +71,7 @@ def test_a_screen_that_is_plugged_in_is_not_told(devices, events):
     assert events.until(LAST)[1:-1] == ["drm add card1"]
 
 
-def test_ten_thousand_uevents_in_a_burst_are_all_told(devices):
+def test_ten_thousand_uevents_in_a_burst_are_all_reported(devices):
     with listener(devices) as events:
         sender = threading.Thread(target=send_many, args=(devices, 10_000))
         sender.start()
@@ -100,7 +100,7 @@ def on_netlink(case, source, buffer_bytes):
     return json.loads(done.stdout)
 
 
-def test_a_burst_that_nobody_reads_meanwhile_is_reported_whole_or_as_an_overflow():
+def test_a_burst_that_is_not_read_meanwhile_is_reported_completely_or_as_an_overflow():
     found = on_netlink("burst", "udev", udev.BUFFER_BYTES)
     assert found["overflows"] == (0 if found["reported"] == 10_000 else 1)
     if os.geteuid() == 0:  # others may not have the large buffer
@@ -123,7 +123,7 @@ def test_other_subsystems_are_kept_out_by_the_kernel():
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="asks the kernel for events")
-def test_the_kernels_own_events_overflow_alike():
+def test_kernel_events_overflow_in_the_same_way():
     """A harmless one, of /dev/null: only an NVIDIA card's could be reported."""
     events = udev.UdevEvents("kernel", 4096)
     for _ in range(1000):

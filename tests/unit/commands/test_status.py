@@ -55,13 +55,13 @@ def test_check_prints_one_line_and_exits_as_a_nagios_plugin(daemon, capsys, stat
     assert capsys.readouterr().out.split()[0] == health.REASONS[state][1]
 
 
-def test_check_knows_nothing_of_a_daemon_that_was_killed_whatever_its_file_says(files, capsys):
+def test_check_is_unknown_if_the_daemon_was_killed_whatever_its_file_says(files, capsys):
     said("ready")
     assert status.run(["--check"]) == 2
     assert capsys.readouterr().out == "Unknown cdi-refreshd is not running\n"
 
 
-def test_check_knows_nothing_of_a_daemon_that_hangs(daemon, capsys):
+def test_check_is_unknown_if_the_daemon_hangs(daemon, capsys):
     said("ready", age_s=301)
     assert status.run(["--check"]) == 2
     assert "nothing for 5 minutes" in capsys.readouterr().out
@@ -85,7 +85,7 @@ def test_a_daemon_is_judged_by_its_lock_where_its_pid_means_nothing(daemon, caps
     assert json.loads(capsys.readouterr().out)["running"] is True
 
 
-def test_a_lock_that_nobody_holds_is_no_daemon(files, capsys):
+def test_a_lock_file_without_a_lock_is_not_a_daemon(files, capsys):
     os.close(state_file.lock())
     document()
     assert status.run(["--json"]) == 1
@@ -130,7 +130,7 @@ def test_watch_goes_on_where_the_daemon_has_not_written_yet(files, capsys):
 
 
 @pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_a_terminal_has_colours_unless_somebody_wants_none(monkeypatch, variable, value):
+def test_a_terminal_has_colours_unless_they_are_disabled(monkeypatch, variable, value):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -139,7 +139,7 @@ def test_a_terminal_has_colours_unless_somebody_wants_none(monkeypatch, variable
     assert not status.has_colours()
 
 
-def test_colours_change_no_word():
+def test_colours_do_not_change_the_text():
     text = (
         "failed: why\n  daemon   pid 1, events from udev, NOT RUNNING\n  fatal    a: b\n  degraded c: d\n  spec     x"
     )

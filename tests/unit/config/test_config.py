@@ -27,7 +27,7 @@ def test_without_files_all_is_at_its_default(roots):
     assert set(loaded.origins.values()) == {"default"}
 
 
-def test_of_the_main_files_the_first_counts_as_a_whole(roots, write):
+def test_only_the_first_main_file_counts(roots, write):
     etc = write(0, "", MODE("nvml"))
     write(2, "", MODE("csv") + "vendor = example.com\n")
     loaded = config.load(roots=roots)
@@ -67,7 +67,7 @@ def test_an_empty_file_or_a_link_to_dev_null_masks(roots, write, name, mask):
 
 
 @pytest.mark.parametrize("name", [".#a.conf", ".a.conf.swp", "a.conf~", "a.conf.dpkg-old", "a.conf.bak", "README"])
-def test_what_editors_and_packages_leave_beside_the_files_is_no_configuration(roots, write, name):
+def test_leftovers_of_editors_and_packages_are_not_configuration(roots, write, name):
     path = write(0, name, "nonsense")
     assert config.load(roots=roots).files == ()
     assert not config.is_configuration(path)
@@ -106,7 +106,7 @@ def of_circle(path):
 
 @pytest.mark.parametrize("name", ["", "a.conf"])
 @pytest.mark.parametrize("make", [of_directory, of_fifo, of_lost_link, of_circle])
-def test_what_is_no_file_is_reported_with_its_path(roots, write, make, name):
+def test_a_path_that_is_not_a_file_is_reported(roots, write, make, name):
     path = write(0, name, "")
     os.unlink(path)
     make(path)
@@ -143,7 +143,7 @@ def test_junk_is_reported_with_its_place(roots, write, content, line, reported):
     assert reported in str(caught.value) and len(str(caught.value)) < len(path) + 200
 
 
-def test_an_editor_s_byte_order_mark_is_no_part_of_the_text(roots, write):
+def test_the_byte_order_mark_of_an_editor_is_ignored(roots, write):
     write(0, "", b"\xef\xbb\xbf[generate]\nmode = csv\n")
     assert config.load(roots=roots).settings.choices.mode == "csv"
 
@@ -281,7 +281,7 @@ def test_oneshot_takes_choices_and_path_from_the_configuration(run, asked, write
     assert (request.choices.mode, path, form) == ("nvml", "/c/d.yaml", "yaml")
 
 
-def test_oneshot_says_which_keys_it_passes_over(run, asked, write, capsys):
+def test_oneshot_reports_which_keys_it_ignores(run, asked, write, capsys):
     path = write(0, "", "[generate]\nmodus = csv\n")
     asked(run)
     err = capsys.readouterr().err

@@ -18,5 +18,5 @@ def test_who_has_the_line_knows_which_findings_it_tells(findings, expected):
     assert alike(findings) == tuple(expected)
 
 
-def test_documents_have_of_a_finding_what_they_always_had():
+def test_documents_have_the_same_keys_of_a_finding_as_before():
     assert list(reported(LOST[0])) == ["severity", "place", "fact", "hint"]

@@ -82,7 +82,7 @@ def test_a_clock_that_is_set_moves_no_heartbeat_and_the_next_one_has_the_new_tim
     assert made.beat_at_s == clock[0] + 60
 
 
-def test_a_heartbeat_brings_back_what_somebody_took_away(made, tmp_path):
+def test_a_heartbeat_restores_files_that_were_removed(made, tmp_path):
     made.write(READY, HEALTHY)
     (tmp_path / "health").unlink()
     (tmp_path / "x.prom").unlink()
@@ -123,7 +123,7 @@ def test_what_cannot_be_written_is_reported_once_and_again_after_it_could(made, 
     assert len(made.faults) == 2
 
 
-def test_a_temporary_that_somebody_has_put_in_place_is_replaced_and_never_written_through(tmp_path):
+def test_a_planted_temporary_is_replaced_and_never_written_through(tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / ".x.prom.tmp").symlink_to(victim)

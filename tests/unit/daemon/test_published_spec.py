@@ -88,7 +88,7 @@ def test_what_stands_is_known_by_what_was_done(published, file, change, standing
 
 
 @pytest.mark.parametrize(("change", "standing"), CHANGES.values(), ids=CHANGES)
-def test_what_is_lost_is_restored_and_another_spec_is_left_alone(published, file, change, standing):
+def test_a_lost_spec_is_restored_and_a_foreign_one_is_left_alone(published, file, change, standing):
     change(file)
     fault = published.restore()
     if file.is_dir():
@@ -98,7 +98,7 @@ def test_what_is_lost_is_restored_and_another_spec_is_left_alone(published, file
         assert file.read_bytes() == (b"whole other" if standing is Standing.REPLACED else WHOLE)
 
 
-def test_an_event_of_our_own_doing_is_an_echo_and_one_of_somebody_elses_is_none(published, file):
+def test_only_events_of_our_own_writes_are_echoes(published, file):
     event = Event(Source.INOTIFY, Kind.SPEC, Action.PUT_IN_PLACE, str(file))
     assert published.is_echo(event)
     assert not published.is_echo(event._replace(kind=Kind.CONFIGURATION))
@@ -111,7 +111,7 @@ def test_an_event_of_our_own_doing_is_an_echo_and_one_of_somebody_elses_is_none(
     "change",
     [lambda file: file.unlink(), lambda file: os.truncate(file, 1), lambda file: replace(file, b"whole other")],
 )
-def test_what_happens_right_after_our_rename_is_not_taken_for_ours(published, file, change, monkeypatch):
+def test_a_change_right_after_our_rename_is_not_taken_for_ours(published, file, change, monkeypatch):
     """Whoever looks at the path after the rename sees what somebody else did meanwhile."""
     rename = os.rename
 
@@ -135,7 +135,7 @@ def test_each_of_several_files_counts(published, file):
     assert published.lost().path == str(second)
 
 
-def test_a_failed_probe_does_not_make_a_strangers_file_ours(published, file):
+def test_a_failed_probe_does_not_make_a_foreign_file_ours(published, file):
     file.write_bytes(b"tampered")
     published.take(Outcome(KEPT, str(file), True))
     assert not published.is_as_published()

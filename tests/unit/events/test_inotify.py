@@ -55,21 +55,21 @@ def test_what_happens_to_a_spec_is_reported_with_its_path(watched, spec, change)
     assert any(words.startswith(f"{spec} ") for words in watched.events())
 
 
-def test_names_that_nobody_wants_tell_nothing(watched, cdi):
+def test_names_that_match_no_watch_make_no_event(watched, cdi):
     watched.spec_dir(cdi)
     (cdi / "amd.yaml").write_text("x")
     (cdi / "nvidia.yml").mkdir()
     assert watched.events() == []
 
 
-def test_reading_and_listing_tell_nothing(watched, spec):
+def test_reading_and_listing_make_no_events(watched, spec):
     watched.spec_dir(spec.parent)
     spec.read_text()
     os.listdir(spec.parent)
     assert watched.events() == []
 
 
-def test_a_device_node_that_a_program_had_open_for_writing_tells_nothing(watched, tmp_path):
+def test_a_device_node_that_a_program_had_open_for_writing_makes_no_event(watched, tmp_path):
     """Every CUDA program ends so, and our own probe does: it would start the next for ever."""
     node = tmp_path / "nvidiactl"
     node.touch()
@@ -86,7 +86,7 @@ def test_a_node_that_gets_another_group_or_mode_is_reported(watched, tmp_path):
     assert watched.events() == [f"{node} has other permissions or times (node)"]
 
 
-def test_a_name_that_is_no_text_is_reported_in_ascii(watched, tmp_path):
+def test_a_name_that_is_not_text_is_reported_in_ascii(watched, tmp_path):
     watched.watch(Watch(str(tmp_path), ("nvidia*",), Kind.NODE))
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/nvidia\xff\n")).mkdir()
     (words,) = watched.events()
@@ -157,7 +157,7 @@ def test_a_link_that_leads_nowhere_ends_nothing(watched, tmp_path, target):
 # Publishing
 
 
-def test_publishing_tells_of_the_spec_and_never_of_the_temporary(watched, cdi):
+def test_publishing_makes_an_event_for_the_spec_and_never_for_the_temporary(watched, cdi):
     path = str(cdi / "nvidia.yaml")
     watched.watch(*(watch for watch in watches(Choices(), path) if watch.kind is Kind.SPEC))
     atomic_file.publish(path, b"one")
@@ -165,7 +165,7 @@ def test_publishing_tells_of_the_spec_and_never_of_the_temporary(watched, cdi):
     assert {words.split(" ")[0] for words in watched.events()} == {path}
 
 
-def test_publishing_again_what_stands_tells_nothing(watched, cdi):
+def test_publishing_the_same_bytes_again_makes_no_event(watched, cdi):
     path = str(cdi / "nvidia.yaml")
     atomic_file.publish(path, b"one")
     watched.watch(*(watch for watch in watches(Choices(), path) if watch.kind is Kind.SPEC))
@@ -173,7 +173,7 @@ def test_publishing_again_what_stands_tells_nothing(watched, cdi):
     assert watched.events() == []
 
 
-def test_publishing_where_the_directory_is_missing_tells_of_the_spec_alone(watched, tmp_path):
+def test_publishing_into_a_missing_directory_makes_an_event_for_the_spec_only(watched, tmp_path):
     path = str(tmp_path / "a" / "cdi" / "nvidia.yaml")
     watched.watch(*(watch for watch in watches(Choices(), path) if watch.kind is Kind.SPEC))
     atomic_file.publish(path, b"one")
@@ -220,7 +220,7 @@ def test_a_directory_whose_parents_are_wiped_too_is_found_again(watched, spec, t
     assert watched.events() == [f"{spec} is there (spec)"]
 
 
-def test_a_directory_that_somebody_stands_in_is_found_gone_all_the_same(watched, cdi):
+def test_a_removed_directory_that_is_a_working_directory_is_still_found_missing(watched, cdi):
     """The kernel says that it deletes a directory only when the last user lets go of it."""
     watched.spec_dir(cdi)
     held = os.open(cdi, os.O_RDONLY)
@@ -261,7 +261,7 @@ def test_a_path_through_a_symbolic_link_is_followed_and_so_is_the_link(watched, 
     assert f"{seen} is there (spec)" in watched.events()
 
 
-def test_links_in_a_circle_are_a_directory_that_is_not_there(watched, tmp_path):
+def test_circular_links_count_as_a_missing_directory(watched, tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     watched.spec_dir(tmp_path / "a" / "cdi")
@@ -298,7 +298,7 @@ def test_one_event_is_reported_once_where_two_paths_lead_there(watched, tmp_path
     assert watched.events() == [f"{cdi}/nvidia.yaml created (spec)"]
 
 
-def test_what_is_no_longer_wanted_is_no_longer_told_and_what_stays_is_not_missed(watched, tmp_path, spec):
+def test_a_removed_watch_makes_no_event_and_a_kept_one_misses_none(watched, tmp_path, spec):
     old, kept = Watch(str(tmp_path), ("old",), Kind.LIBRARY), Watch(str(spec.parent), ("nvidia*",), Kind.SPEC)
     watched.watch(old, kept)
     shutil.rmtree(spec.parent)  # not read before the next

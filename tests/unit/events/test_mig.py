@@ -44,7 +44,7 @@ def test_an_instance_that_is_made_changed_or_destroyed_is_reported_once(top):
     assert said(poll, 120) == ["mig: -gpu0/mig/gi1 -gpu0/mig/gi1/ci1"]
 
 
-def test_many_at_once_are_one_line(top):
+def test_many_findings_at_once_are_one_line(top):
     poll = MigPoll(5, str(top))
     poll.pass_begins(0)
     mig = able(top)
@@ -82,7 +82,7 @@ def test_a_gpu_that_can_do_mig_is_listed_often_from_the_next_pass_on(top):
     assert said(poll, 106) == ["mig: +gpu0/mig/gi3 +gpu0/mig/gi3/ci0"]
 
 
-def test_what_a_pass_sees_anyway_is_no_news_after_it(top):
+def test_what_a_pass_has_seen_is_not_an_event_after_it(top):
     mig = able(top)
     poll = MigPoll(5, str(top))
     poll.pass_begins(100)

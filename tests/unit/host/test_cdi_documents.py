@@ -29,7 +29,7 @@ GOOD = b"cdiVersion: 0.5.0\nkind: a.b/cc\ndevices: [{name: '0', containerEdits: 
         "cdiVersion: secret\npassword: secret\n",
     ],
 )
-def test_a_file_that_is_no_cdi_document_is_one_line_without_its_content(text, tmp_path, capsys):
+def test_a_file_that_is_not_a_cdi_document_is_one_line_without_its_content(text, tmp_path, capsys):
     path = tmp_path / "x.yaml"
     path.write_text(text)
     for command, argv in ((run, [str(path)]), (list_devices, ["--spec-dir", str(tmp_path)])):
@@ -84,7 +84,7 @@ def test_garbage_behind_json_is_reported_by_its_line():
     assert yaml_file.document(b'{"a": 1}\n', "x").unread_line == 0
 
 
-def test_validate_tells_the_line_from_which_on_nobody_reads(tmp_path, capsys):
+def test_validate_reports_the_line_after_which_nothing_is_read(tmp_path, capsys):
     path = tmp_path / "x.yaml"
     path.write_bytes(GOOD + b"\n---\nkind: a\n")
     assert run([str(path)]) == 0

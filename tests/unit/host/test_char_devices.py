@@ -23,7 +23,7 @@ def test_a_character_device_is_reported_with_its_numbers_mode_and_owner(tmp_path
 
 
 @pytest.mark.root
-def test_what_is_no_character_device_is_no_node_and_is_called_what_it_is(tmp_path):
+def test_a_file_that_is_not_a_character_device_is_reported_by_its_type(tmp_path):
     link, block, regular = (str(tmp_path / name) for name in ("link", "block", "regular"))
     os.symlink(make(tmp_path / "real"), link)
     make(block, stat.S_IFBLK)
@@ -47,7 +47,7 @@ def test_nodes_match_by_the_last_part_of_their_path_in_order(tmp_path):
     assert list(char_devices.matching(f"{tmp_path}/none/*")) == []
 
 
-def test_links_are_reported_with_their_texts_and_what_is_none_is_passed_over(tmp_path):
+def test_links_are_listed_with_their_texts_and_other_files_are_ignored(tmp_path):
     link = str(tmp_path / "link")
     os.symlink("../card0", link)
     assert char_devices.links([link, str(tmp_path), "/nowhere"]) == (Link(link, "../card0"),)

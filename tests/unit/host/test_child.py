@@ -59,7 +59,7 @@ def gone(pid):
         return bool(select.select([descriptor], [], [], LONG_S)[0])
 
 
-def test_an_answer_arrives_whole_whatever_its_size():
+def test_an_answer_arrives_completely_whatever_its_size():
     text = os.urandom(3 << 20)
     assert answer(lambda: text) == text
 
@@ -93,11 +93,11 @@ def test_any_other_exception_is_reported_in_one_line():
     assert fault_of(work) == "probe: RuntimeError: first second"
 
 
-def test_one_that_hangs_is_killed_at_the_limit():
+def test_a_hanging_child_is_killed_at_the_limit():
     assert "did not answer within 0.2 s" in fault_of(hang, SOON_S)
 
 
-def test_one_that_ignores_every_signal_is_killed_all_the_same():
+def test_a_child_that_ignores_every_signal_is_killed_all_the_same():
     def work():
         for number in range(1, signal.NSIG):
             with contextlib.suppress(OSError, ValueError):
@@ -108,7 +108,7 @@ def test_one_that_ignores_every_signal_is_killed_all_the_same():
     assert "did not answer within" in fault_of(work, SOON_S)
 
 
-def test_one_that_answers_and_then_does_not_end_is_killed(monkeypatch):
+def test_a_child_that_answers_and_then_does_not_end_is_killed(monkeypatch):
     monkeypatch.setattr(child, "GRACE_S", SOON_S)
 
     def work():
@@ -120,16 +120,16 @@ def test_one_that_answers_and_then_does_not_end_is_killed(monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGSEGV, "SIGSEGV"), (signal.SIGKILL, "SIGKILL")])
-def test_one_that_crashes_is_reported_by_the_signals_name(number, name):
+def test_a_crashed_child_is_reported_with_the_name_of_the_signal(number, name):
     assert f"died by {name}" in fault_of(lambda: os.kill(os.getpid(), number))
 
 
-def test_one_that_crashes_leaves_no_core_file():
+def test_a_crashed_child_leaves_no_core_file():
     assert answer(lambda: repr(resource.getrlimit(resource.RLIMIT_CORE)).encode()) == b"(0, 0)"
 
 
 @pytest.mark.parametrize("status", [0, 1, 77])
-def test_one_that_ends_without_a_word_is_reported(status):
+def test_a_child_that_ends_without_an_answer_is_reported(status):
     assert "ended without an answer" in fault_of(lambda: os._exit(status))
 
 
@@ -177,7 +177,7 @@ def test_what_it_prints_goes_nowhere(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_one_that_floods_is_stopped(monkeypatch):
+def test_a_child_that_answers_too_much_is_stopped(monkeypatch):
     monkeypatch.setattr(child, "ANSWER_AT_MOST_BYTES", 1 << 20)
 
     def work():
@@ -201,7 +201,7 @@ def test_it_keeps_no_descriptor_but_the_one_for_its_answer(tmp_path):
     assert {b"0", b"1", b"2", b"3"} <= set(names)
 
 
-def test_one_that_cannot_be_forked_leaves_no_descriptor(monkeypatch):
+def test_a_child_that_cannot_be_forked_leaves_no_descriptor(monkeypatch):
     """The fixture of all tests here counts them."""
 
     def full():
@@ -276,14 +276,14 @@ def leave_behind(answered, setsid=True):
     return work
 
 
-def test_an_answer_is_whole_though_somebody_keeps_the_pipe_and_that_one_is_killed_and_told():
+def test_an_answer_is_complete_though_another_process_keeps_the_pipe_which_is_killed_and_reported():
     conversation = Child(leave_behind(True))
     grandchild = int(conversation.answer(LONG_S))
     assert conversation.left == (grandchild,)
     assert gone(grandchild)
 
 
-def test_an_answer_is_whole_though_nobody_can_look_for_who_keeps_the_pipe(monkeypatch):
+def test_an_answer_is_complete_though_holders_of_the_pipe_cannot_be_found(monkeypatch):
     listed = os.listdir
 
     def refuse(path):
@@ -303,7 +303,7 @@ def test_one_of_its_process_group_that_lives_on_is_killed():
     assert gone(int(answer(leave_behind(True, setsid=False))))
 
 
-def test_an_end_without_an_answer_is_reported_at_once_though_somebody_keeps_the_pipe():
+def test_an_end_without_an_answer_is_reported_at_once_though_another_process_keeps_the_pipe():
     conversation = Child(leave_behind(False))
     with pytest.raises(Fault, match="ended without an answer"):
         conversation.answer(LONG_S)
@@ -322,13 +322,13 @@ def test_who_polls_it_hears_of_the_whole_answer_and_of_its_end():
     conversation.close()
 
 
-def test_one_that_leaves_nobody_behind_has_left_nobody():
+def test_a_child_that_leaves_no_process_behind_has_left_none():
     conversation = Child(lambda: b"ok")
     assert conversation.answer(LONG_S) == b"ok"
     assert conversation.left == ()
 
 
-def test_another_child_of_ours_that_was_forked_meanwhile_is_nobody_left_behind():
+def test_another_child_that_was_forked_meanwhile_does_not_count_as_left_behind():
     reader, writer = os.pipe()
 
     def work():
@@ -354,7 +354,7 @@ def test_another_child_of_ours_that_was_forked_meanwhile_is_nobody_left_behind()
         os.close(writer)
 
 
-def test_one_that_is_killed_early_is_reported_with_the_reason():
+def test_a_child_that_is_killed_early_is_reported_with_the_reason():
     conversation = Child(hang)
     conversation.kill("is in the way")
     assert gone(conversation.pid)

@@ -54,7 +54,7 @@ def test_a_chain_of_links_through_directories_is_followed(root):
     assert Tree(str(root)).resolve(link(root, "usr/a", "/etc/alternatives/a")) == str(root / "usr/bin/real")
 
 
-def test_links_in_a_circle_lead_nowhere(root):
+def test_circular_links_lead_nowhere(root):
     link(root, "usr/b", "c")
     tree = Tree(str(root))
     assert tree.resolve(link(root, "usr/c", "b")) == ""
@@ -67,7 +67,7 @@ def test_a_name_outside_the_root_is_followed_from_the_hosts_root(root, tmp_path_
     assert Tree(str(root)).resolve(link(outside, "a", outside / "file")) == str(outside / "file")
 
 
-def test_a_root_whose_name_only_begins_alike_is_another(root):
+def test_a_root_with_the_same_prefix_is_another_root(root):
     beside = root.parent / f"{root.name}x"
     beside.mkdir()
     (beside / "file").write_text("")
@@ -93,7 +93,7 @@ def test_only_what_matches_and_is_there_is_found_in_order(root):
 
 
 @pytest.mark.parametrize("name", [b"a\nb.so", b"a\xff.so", b"a\x1b.so", "a\u2028.so".encode()])
-def test_a_name_that_no_spec_can_hold_is_left_out_and_told(root, name):
+def test_a_name_that_no_spec_can_hold_is_left_out_and_reported(root, name):
     with open(os.path.join(os.fsencode(root), name), "w"):
         pass
     tree = Tree(str(root))
@@ -102,7 +102,7 @@ def test_a_name_that_no_spec_can_hold_is_left_out_and_told(root, name):
     assert str(tree.findings[0]).isprintable()
 
 
-def test_a_link_to_such_a_name_is_left_out_and_told(root):
+def test_a_link_to_such_a_name_is_left_out_and_reported(root):
     with open(os.path.join(os.fsencode(root), b"odd\xff"), "w"):
         pass
     tree = Tree(str(root))
@@ -119,7 +119,7 @@ def test_only_a_regular_file_is_read_and_nothing_is_waited_for(root, kind):
     assert tree.findings == []
 
 
-def test_executables_are_regular_files_that_somebody_may_execute(root):
+def test_executables_are_regular_files_with_an_execute_permission(root):
     tree = Tree(str(root))
     assert tree.is_executable(str(root / "usr/bin/real"))
     (root / "data").write_text("")
@@ -127,7 +127,7 @@ def test_executables_are_regular_files_that_somebody_may_execute(root):
     assert not tree.is_executable(str(root / "usr"))
 
 
-def test_what_is_no_library_has_no_image(root):
+def test_a_file_that_is_not_a_library_has_no_image(root):
     (root / "libmade.so").write_bytes(shared_library("libmade.so.1"))
     os.mkfifo(root / "fifo")
     tree = Tree(str(root))

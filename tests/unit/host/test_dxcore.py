@@ -14,7 +14,7 @@ def stores(library):
 
 
 @pytest.mark.parametrize("only_2", [False, True])
-def test_adapters_tell_their_stores_by_either_call(tmp_path, only_2):
+def test_adapters_report_their_stores_by_either_call(tmp_path, only_2):
     library = build(tmp_path / "libdxcore.so", adapters=3, only_2=only_2)
     assert stores(library) == ["/0tore", "/store"]
 
@@ -24,7 +24,7 @@ def test_an_adapter_of_an_older_driver_model_is_passed_over(tmp_path):
     assert stores(build(tmp_path / "new.so", adapters=2, wddm=2700)) == ["/0tore", "/store"]
 
 
-def test_no_adapter_and_no_store_are_no_fault(tmp_path):
+def test_no_adapter_and_no_store_are_not_a_fault(tmp_path):
     assert stores(build(tmp_path / "none.so", adapters=0)) == []
     assert stores(build(tmp_path / "libdxcore.so", store_status=1)) == []
 
@@ -36,7 +36,7 @@ def test_a_failure_to_list_is_reported_with_its_status(tmp_path):
 
 
 def test_a_library_without_the_calls_is_reported(tmp_path):
-    with pytest.raises(Fault, match=r"libm.so.6: does not tell where the driver is .*wsl --update"):
+    with pytest.raises(Fault, match=r"libm.so.6: does not report where the driver is .*wsl --update"):
         stores("libm.so.6")
     with pytest.raises(Fault, match=r"/nowhere/libdxcore.so: "):
         stores("/nowhere/libdxcore.so")

@@ -72,7 +72,7 @@ def test_a_line_arrives_with_its_fields(journald, ours):
     assert fields.endswith(b"\nCDI_STATE=ready\nCDI_REASON\n\x09\0\0\0\0\0\0\0two\nlines\n")
 
 
-def test_one_that_reads_nothing_holds_nobody_up_and_its_stream_is_let_be(journald, ours, deadline, capfd):
+def test_a_journald_that_reads_nothing_blocks_nothing_and_its_stream_is_not_used(journald, ours, deadline, capfd):
     write(ours, *map(str, range(MANY)))
     taken = messages(journald)
     assert taken == [str(number) for number in range(len(taken))] and 0 < len(taken) < MANY
@@ -129,7 +129,7 @@ def test_as_json_a_line_is_one_object_with_its_fields(capfd):
     }
 
 
-def test_asked_to_it_writes_to_journald_whatever_stderr_is(journald, monkeypatch, capfd):
+def test_on_request_it_writes_to_journald_whatever_stderr_is(journald, monkeypatch, capfd):
     monkeypatch.delenv("JOURNAL_STREAM")
     made = Journal(form="journal")
     made.write(Line(INFO, "hello"))

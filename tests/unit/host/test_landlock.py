@@ -89,7 +89,7 @@ def test_devices_that_are_left_to_it_are_written_to():
     assert restricted([], write("/dev/null", os.O_RDWR)) == ["EACCES"]
 
 
-def test_it_signals_nobody_but_its_own():
+def test_it_signals_only_its_own_processes():
     if VERSION < SCOPES_SINCE:
         pytest.skip("NOT CHECKED: this kernel's Landlock knows nothing of it")
 

@@ -36,7 +36,7 @@ def test_display_functions_of_nvidia_are_reported_by_address(sysfs):
     ("vendor", "kind"),
     [("0x10de", "0x040300"), ("0x10de", "0x0c0330"), ("0x10de", "0x068000"), ("0x8086", "0x030000"), ("", "")],
 )
-def test_audio_usb_bridges_and_others_gpus_are_none(sysfs, vendor, kind):
+def test_audio_usb_bridges_and_other_vendors_gpus_do_not_count(sysfs, vendor, kind):
     sysfs("0000:65:00.1", vendor, kind)
     assert pci.functions(sysfs.path) == ()
 

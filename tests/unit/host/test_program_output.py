@@ -41,7 +41,7 @@ def test_it_has_a_session_of_its_own_and_no_input(program):
     assert pid == session != str(os.getsid(0))
 
 
-def test_one_that_hangs_is_ended_with_all_that_it_started(program, tmp_path):
+def test_a_hanging_program_is_killed_with_all_that_it_started(program, tmp_path):
     mark = tmp_path / "pid"
     path = program(f"#!/bin/sh\nsleep 1000 & echo $! > {mark}; echo COMMANDS; wait\n")
     [answer] = ask(path, [()], limit_s=2)
@@ -52,13 +52,13 @@ def test_one_that_hangs_is_ended_with_all_that_it_started(program, tmp_path):
     assert not os.path.exists(f"/proc/{mark.read_text().strip()}/exe")
 
 
-def test_one_that_prints_for_ever_is_cut_short(program):
+def test_a_program_that_prints_endlessly_is_cut_short(program):
     [answer] = ask(program("#!/bin/sh\nexec yes\n"), [()])
     assert len(answer.text) == SIZE_LIMIT_BYTES
 
 
 @pytest.mark.parametrize("text", ["no program at all", "#!/none/interpreter\n", "#!/bin/sh\nexit 127\n", ""])
-def test_one_that_this_host_cannot_execute_is_reported_from_one_that_says_nothing(program, text):
+def test_a_program_that_cannot_be_executed_differs_from_one_without_output(program, text):
     [answer] = ask(program(text), [()])
     assert not answer.runs
     [answer] = ask(program("#!/bin/sh\nexit 1\n"), [()])

@@ -29,7 +29,7 @@ MADE = {
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_what_is_no_regular_file_is_refused_by_its_kind_and_not_waited_for(path, kind):
+def test_a_file_that_is_not_regular_is_refused_with_its_kind_and_not_waited_for(path, kind):
     MADE[kind](path)
     with pytest.raises(NotRegular, match=f"is {kind}, not a regular file"):
         regular_file.read(path, 10)
@@ -42,7 +42,7 @@ def test_a_device_is_not_even_opened(monkeypatch):
     assert os.major(fault.value.status.st_rdev) == 1
 
 
-def test_a_fifo_that_comes_between_the_look_and_the_opening_is_refused(path, monkeypatch):
+def test_a_fifo_that_appears_between_lstat_and_open_is_refused(path, monkeypatch):
     with open(path, "w"):
         pass
     before = os.stat(path)
@@ -53,7 +53,7 @@ def test_a_fifo_that_comes_between_the_look_and_the_opening_is_refused(path, mon
         regular_file.read(path, 10)
 
 
-def test_a_link_is_followed_where_the_reader_says_so_and_its_end_is_judged(path, tmp_path):
+def test_a_link_is_followed_only_on_request_and_its_target_is_checked(path, tmp_path):
     os.symlink(tmp_path / "other", path)
     (tmp_path / "other").write_text("there")
     assert regular_file.read(path, 10, follow_links=True) == b"there"
@@ -63,7 +63,7 @@ def test_a_link_is_followed_where_the_reader_says_so_and_its_end_is_judged(path,
         regular_file.read(path, 10, follow_links=True)
 
 
-def test_what_is_larger_than_the_reader_wants_is_refused_whole(path):
+def test_a_file_larger_than_the_readers_limit_is_refused(path):
     with open(path, "wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(TooLarge, match="is larger than 1000 bytes"):

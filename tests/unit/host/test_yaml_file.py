@@ -201,7 +201,7 @@ def test_depth_is_refused_before_it_can_exhaust_the_stack(text):
     assert fault(text)  # in our words or in the parser's, whichever comes first
 
 
-def test_aliases_that_stand_for_billions_of_values_are_refused_soon():
+def test_aliases_that_expand_to_billions_of_values_are_refused_soon():
     bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
     bomb += "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
     assert "aliases" in fault(bomb)
@@ -209,7 +209,7 @@ def test_aliases_that_stand_for_billions_of_values_are_refused_soon():
     fault(merges)
 
 
-def test_a_file_that_is_no_regular_file_is_neither_waited_for_nor_opened(tmp_path, monkeypatch):
+def test_a_file_that_is_not_regular_is_neither_waited_for_nor_opened(tmp_path, monkeypatch):
     fifo = str(tmp_path / "a.yaml")
     os.mkfifo(fifo)
     start = time.monotonic()
@@ -258,7 +258,7 @@ def test_what_cannot_be_read_is_reported_with_its_hint(tmp_path, monkeypatch):
         yaml_file.read(str(big))
 
 
-def test_validate_exits_with_the_gravest_of_its_files(tmp_path, capsys, monkeypatch):
+def test_validate_exits_with_the_worst_status_of_its_files(tmp_path, capsys, monkeypatch):
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.json"
     good.write_bytes(GOOD)
     bad.write_text(

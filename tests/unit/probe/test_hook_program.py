@@ -30,7 +30,7 @@ def installed(tmp_path, monkeypatch):
     return Installed(tmp_path)
 
 
-def test_it_tells_its_version_and_its_hooks(installed):
+def test_it_reports_its_version_and_its_hooks(installed):
     installed.put("1.17.8")
     assert installed.found() == HookProgram(str(installed.path), True, "1.17.8", RELEASES["1.17.8"])
 
@@ -66,7 +66,7 @@ def test_a_damaged_state_is_as_good_as_none(installed, tmp_path, text):
     assert installed.found().version == "1.17.8"
 
 
-def test_one_that_is_not_there_or_may_not_be_executed_does_not_run(installed):
+def test_a_missing_or_not_executable_program_does_not_run(installed):
     assert not installed.found().runs
     installed.put("1.17.8", mode=0o644)
     assert not installed.found().runs
@@ -75,7 +75,7 @@ def test_one_that_is_not_there_or_may_not_be_executed_does_not_run(installed):
     assert not installed.found().runs
 
 
-def test_modes_without_hooks_ask_nobody(installed):
+def test_modes_without_hooks_ask_no_hook_program(installed):
     installed.put("1.17.8")
     assert not installed.found(mode="imex").version
     assert installed.questions() == 0

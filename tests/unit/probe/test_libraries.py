@@ -82,7 +82,7 @@ def test_a_library_left_over_in_a_usual_directory_hides_nothing_of_the_driver(ro
     assert set(root.paths()) == {*essential(APART), f"{APART}/libnvidia-encode.so.{V}", f"{USUAL}/libnvidia-cfg.so.{V}"}
 
 
-def test_a_library_that_lies_in_two_places_is_mounted_once_from_where_libcuda_is(root):
+def test_a_library_in_two_directories_is_mounted_once_from_that_of_libcuda(root):
     root.driver(APART)
     root.library(f"{USUAL}/libnvidia-nvvm.so.{V}", "libnvidia-nvvm.so.4")
     root.listed(*(f"{APART}/{stem}.so.{number}" for stem, number in ESSENTIAL.items()))
@@ -90,7 +90,7 @@ def test_a_library_that_lies_in_two_places_is_mounted_once_from_where_libcuda_is
     assert root.found().library_dirs == (root.top + APART,)
 
 
-def test_libraries_of_another_version_beside_the_right_ones_are_passed_over(root):
+def test_libraries_of_another_version_beside_the_right_ones_are_ignored(root):
     root.driver(USUAL)
     root.driver(APART, OTHER)
     root.listed(*(f"{APART}/{stem}.so.{number}" for stem, number in ESSENTIAL.items()))
@@ -133,7 +133,7 @@ def test_nvml_of_the_modules_version_is_opened_though_another_one_comes_first(ro
 
 
 @pytest.mark.parametrize("stem", ESSENTIAL)
-def test_an_essential_library_of_another_version_is_missed_and_that_version_told(root, stem):
+def test_an_essential_library_of_another_version_is_missed_and_that_version_reported(root, stem):
     root.driver(USUAL)
     os.rename(f"{root.top}{USUAL}/{stem}.so.{V}", f"{root.top}{USUAL}/{stem}.so.{OTHER}")
     found = root.found()
@@ -153,7 +153,7 @@ def test_what_was_searched_is_reported_where_something_lacks(root):
     assert (search.cache, search.cache_trouble) == (f"{root.top}/etc/ld.so.cache", "is missing")
 
 
-def test_32_bit_libraries_stand_beside_the_others_for_who_asks(root):
+def test_32_bit_libraries_are_listed_beside_the_others_on_request(root):
     root.driver(USUAL)
     root.driver("/usr/lib/i386-linux-gnu", machine="i386")
     root.driver("/opt/nvidia/lib", machine="i386")  # which only the cache names; the same libraries again
@@ -179,7 +179,7 @@ def test_libraries_of_32_bits_are_reported_by_their_class_and_not_by_their_direc
     assert root.paths(both) == essential("/usr/lib")
 
 
-def test_asked_for_32_bit_libraries_that_are_not_there_are_named(root):
+def test_missing_32_bit_libraries_that_were_requested_are_reported(root):
     root.driver(USUAL)
     tree = Tree(root.top)
     versioned(Libraries(tree), V, V, NARROW)
@@ -197,7 +197,7 @@ def test_a_32_bit_library_in_the_place_of_one_of_64_bits_is_named(root):
 
 
 @pytest.mark.parametrize(("size", "flaw"), [(0, "is empty"), (100, "is cut short: 100 of ")])
-def test_a_library_that_is_not_whole_is_named_once(root, size, flaw):
+def test_a_damaged_library_is_reported_once(root, size, flaw):
     root.driver(USUAL)
     os.truncate(f"{root.top}{USUAL}/libcuda.so.{V}", size)
     tree = Tree(root.top)

@@ -55,13 +55,13 @@ def test_null_has_five_spellings(plain):
     assert resolve("nULL") == "nULL"
 
 
-def test_a_key_that_is_no_text_becomes_one():
+def test_a_key_that_is_not_a_string_becomes_one():
     assert [key_of(resolve(text)) for text in ("1", "1.50", "yes", ".inf", "-.inf", ".nan")] == [
         "1", "1.5", "true", ".inf", "-.inf", ".nan",
     ]  # fmt: skip
 
 
-def test_scalars_become_texts_where_texts_are_wanted():
+def test_scalars_become_strings_where_strings_are_expected():
     edits = edits_of(with_edits(hooks=[{"hookName": "x", "path": True, "args": ["a", 1, False, 1.5, None]}]))
     assert edits.hooks[0].args == ("a", "1", "false", "1.5", "")
     assert edits.hooks[0].path == "true"
@@ -87,14 +87,14 @@ NO_INT64 = ["195", 195.5, 2**63, -(2**63) - 1, 1e19, 1e21, 2.0**63, True, [], {}
 
 
 @pytest.mark.parametrize("number", NO_INT64, ids=str)
-def test_what_is_no_64_bit_number_is_no_major(number):
+def test_a_number_beyond_64_bits_is_not_a_major(number):
     (line,) = faults(with_edits(deviceNodes=[{"major": number}]))
     assert line.startswith(f"{NODE}.major: must be ")
 
 
 @pytest.mark.parametrize("key", ["uid", "gid", "fileMode"])
 @pytest.mark.parametrize("number", [-1, 2**32, -0.0, "0", False])
-def test_what_is_no_32_bit_number_is_no_id(key, number):
+def test_a_number_beyond_32_bits_is_not_an_id(key, number):
     (line,) = faults(with_edits(deviceNodes=[{key: number}]))
     assert line.startswith(f"{NODE}.{key}: must be ")
 

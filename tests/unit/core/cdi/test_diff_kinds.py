@@ -15,7 +15,7 @@ def test_the_change_from_one_kind_to_the_other_is_one_line():
     assert differences(WITHOUT, WITH) == [f"every device: {came} mounts are replaced by hooks"]
 
 
-def test_what_changes_besides_is_reported():
+def test_other_changes_are_reported_as_well():
     fewer = build(SEEN._replace(gpus=SEEN.gpus[:1]), Choices(hooks="none"))
     reported = differences(WITH, fewer)
     assert "nvidia.com/gpu=1 goes" in reported

@@ -38,7 +38,7 @@ def test_an_awkward_text_stays_the_text_it_is(text):
 
 
 @given(texts)
-def test_any_text_stays_the_text_it_is(text):
+def test_any_text_is_read_back_unchanged(text):
     for loader in LOADERS:
         assert yaml.load(to_yaml(one(text)), loader) == plain(one(text))
 
@@ -100,7 +100,7 @@ def test_json_is_one_line_without_an_end_of_line():
     )
 
 
-def test_what_is_empty_is_left_out_and_what_is_explicitly_nothing_is_kept():
+def test_empty_values_are_left_out_and_explicit_empty_ones_kept():
     assert plain(Spec("a/b", ())) == {"cdiVersion": "", "kind": "a/b", "devices": []}
     assert plain(DeviceNode("/dev/x")) == {"path": "/dev/x"}
     assert plain(DeviceNode("/dev/x", uid=0, gid=0, file_mode=0)) == {

@@ -62,5 +62,5 @@ def test_where_the_hosts_path_is_here(there, here):
 
 
 @pytest.mark.parametrize("path", UNCHANGED)
-def test_dev_is_the_hosts_in_its_own_place_and_names_are_no_paths(path):
+def test_dev_is_not_prefixed_and_names_are_not_paths(path):
     assert with_prefix(path, "/host") == path

@@ -26,7 +26,7 @@ UNQUALIFIED = [
 
 
 @pytest.mark.parametrize("text", UNQUALIFIED)
-def test_what_is_no_qualified_name_is_refused(text):
+def test_a_text_that_is_not_a_qualified_name_is_refused(text):
     with pytest.raises(Fault):
         qualified(text)
 

@@ -128,7 +128,7 @@ def test_a_spec_needs_the_version_of_its_newest_feature_and_no_later(more, versi
         assert [f.place for f in validate(spec._replace(cdi_version=candidate))] == ["cdiVersion"] * old
 
 
-def test_the_features_of_the_whole_spec_count_as_those_of_a_device_do():
+def test_the_features_of_spec_level_edits_count_as_those_of_a_device_do():
     spec = Spec("a.b/cc", (Device("d", FINE),), ContainerEdits(additional_gids=(1,)))
     assert requirement(spec) == ("0.7.0", "containerEdits.additionalGids")
 

@@ -71,12 +71,12 @@ def test_where_a_hook_helps_nothing_is_said():
     assert rules_of(spec((LIBRARY, LIBRARY), hooks=(hook,))) == []
 
 
-def test_files_of_another_driver_than_the_loaded_one_are_another_rules_business():
+def test_files_of_another_driver_version_are_left_to_another_rule():
     mounts = [*BOTH, *((NVML, f"{d}/libnvidia-ml.so.1") for d in (DEBIAN, FEDORA))]
     assert rules_of(spec(*mounts), module=VERSION) == []
 
 
-def test_our_own_specs_without_hooks_have_nothing_to_find():
+def test_our_own_specs_without_hooks_have_no_findings():
     seen = inventory(gpu(drm=True))._replace(hook=HookProgram("/usr/bin/nvidia-cdi-hook"))
     assert rules_of(build(seen, Choices())) == []
     assert rules_of(build(seen, Choices(hooks="nvidia", disabled_hooks=("all",)))) == ["library-unfound"]

@@ -56,7 +56,7 @@ def test_a_root_has_no_slash_at_its_end(path, tidy):
     assert absolute("--driver-root", path) == tidy
 
 
-def test_what_is_asked_for_twice_is_asked_for_once():
+def test_a_directory_given_twice_is_read_once():
     tidy = checked(DEFAULTS._replace(name_strategies=("uuid", "index", "uuid"), device_ids=("1", "0", "1")))
     assert (tidy.name_strategies, tidy.device_ids) == (("uuid", "index"), ("1", "0"))
 

@@ -69,7 +69,7 @@ def test_an_empty_value_of_any_key_is_its_default():
     assert settings(*(f"[{key.section}]\n{key.name} =\n" for key in KEYS)) == Settings()
 
 
-def test_comments_stand_on_lines_of_their_own_or_behind_a_blank():
+def test_comments_are_on_lines_of_their_own_or_after_a_blank():
     text = "; one\n# two\n[generate] # three\ndriver-root = /opt/a#b;c ; four\ndev-root = # five\n"
     found = settings(text).choices
     assert (found.driver_root, found.dev_root) == ("/opt/a#b;c", "")
@@ -254,7 +254,7 @@ ASSIGNMENTS = st.sampled_from(KEYS).flatmap(
 
 
 @given(st.lists(ASSIGNMENTS, max_size=6))
-def test_what_is_in_force_can_be_written_and_read_back(texts):
+def test_the_configuration_in_effect_can_be_written_and_read_back(texts):
     found = Settings()
     for text in texts:  # those that stand the test, so that most examples have some
         try:
@@ -303,7 +303,7 @@ def test_the_default_file_changes_nothing_with_or_without_its_comment_signs():
         ("[host]\nprefix = host", "is not an absolute path"),
     ],
 )
-def test_keys_for_fleets_refuse_what_is_a_mistake(line, fact):
+def test_keys_for_fleets_refuse_mistakes(line, fact):
     with pytest.raises(BrokenConfiguration, match=fact):
         settings(line)
 
@@ -321,5 +321,5 @@ def test_below_a_prefix_every_path_of_the_host_has_it_and_nothing_else_has():
     assert found._replace(prefix="").here == found.choices
 
 
-def test_the_root_is_no_prefix():
+def test_the_root_is_not_a_prefix():
     assert settings("[host]\nprefix = /").prefix == ""

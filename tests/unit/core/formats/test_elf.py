@@ -27,22 +27,22 @@ def flaw_of(content, machine="x86_64"):
 X86 = shared_library("libmade.so.1", "x86_64")
 
 
-def test_a_library_tells_its_soname():
+def test_a_library_has_its_soname_read():
     assert of(LIBRARY) == "libmade.so.1"
 
 
-def test_what_is_no_elf_file_has_none():
+def test_a_file_that_is_not_elf_has_no_soname():
     assert of(b"") is None
     assert of(b"GROUP ( libc.so.6 )") is None
 
 
 @pytest.mark.parametrize("size", [4, 5, 6, 20, 57, 64, 120, len(LIBRARY) - 120])
-def test_half_a_library_has_none(size):
+def test_a_truncated_library_has_no_soname(size):
     assert of(LIBRARY[:size]) is None
 
 
 @pytest.mark.parametrize("name", ["../libx.so", "a/b.so.1", ".", "..", "lib\n.so"])
-def test_a_soname_that_is_no_file_name_is_none(name):
+def test_a_soname_that_is_not_a_file_name_is_ignored(name):
     assert of(shared_library(name)) is None
 
 
@@ -77,7 +77,7 @@ def test_no_header_makes_it_raise(content, wide, little):
     of(b"\x7fELF" + bytes([1 + wide, 2 - little]) + content)
 
 
-def test_a_whole_library_of_this_machine_has_no_flaw():
+def test_a_complete_library_of_this_machine_has_no_flaw():
     assert flaw_of(X86) == ""
     assert flaw_of(shared_library("libmade.so.1", "aarch64"), "aarch64") == ""
 
@@ -101,7 +101,7 @@ def test_a_library_that_lacks_its_section_headers_is_cut_short():
     assert flaw_of(bytes(changed) + bytes(entry * count)) == ""
 
 
-def test_text_is_no_elf_file():
+def test_text_is_not_an_elf_file():
     assert flaw_of(b"GROUP ( libc.so.6 )") == "is not an ELF file"
 
 
@@ -110,10 +110,10 @@ def test_a_library_of_another_machine_is_reported_by_its_header():
     assert flaw_of(shared_library("libmade.so.1", "i386")) == "is a 32-bit library for another processor than x86_64"
 
 
-def test_a_processor_that_nobody_here_knows_is_no_flaw():
+def test_an_unknown_processor_is_not_a_flaw():
     assert flaw_of(X86, "riscv64") == ""
 
 
-def test_a_32_bit_library_tells_its_soname():
+def test_a_32_bit_library_has_its_soname_read():
     assert read(shared_library("libmade.so.1", "i386"))[:2] == (32, 3)
     assert of(shared_library("libmade.so.1", "i386")) == "libmade.so.1"

@@ -34,7 +34,7 @@ def test_64_bit_libraries_are_listed_in_order(old):
     assert libraries(cache(*LISTED, old=old)) == ("/usr/lib64/libcuda.so.1", "/opt/libcuda.so.1")
 
 
-def test_32_bit_libraries_are_listed_for_who_asks_for_them():
+def test_32_bit_libraries_are_listed_on_request():
     assert libraries(GOOD, 32) == ("/usr/lib/libcuda.so.1",)
 
 

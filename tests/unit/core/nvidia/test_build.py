@@ -46,7 +46,7 @@ def hooks_of(spec):
         (("index", "uuid"), ["0", "1:0", "1:1", "GPU-0", "MIG-1-0", "MIG-1-1", "all"]),
     ],
 )
-def test_each_strategy_names_gpus_and_mig_devices_in_its_way(strategies, expected):
+def test_each_strategy_has_its_names_for_gpus_and_mig_devices(strategies, expected):
     assert names(spec_of(CUT, name_strategies=strategies)) == expected
 
 
@@ -158,7 +158,7 @@ def test_a_nodes_numbers_can_be_left_to_the_runtime_but_not_who_may_use_it():
     assert nodes and all((node.major, node.minor, node.type) == (0, 0, "") for node in nodes)
 
 
-def test_hooks_stand_in_the_order_in_which_they_must_run():
+def test_hooks_are_in_the_order_in_which_they_must_run():
     assert hooks_of(spec_of(TWO)) == [
         "create-symlinks",
         "enable-cuda-compat",
@@ -253,7 +253,7 @@ def test_a_channel_keeps_its_text_and_has_no_numbers():
     assert spec.container_edits.env == ("NVIDIA_VISIBLE_DEVICES=void",)
 
 
-def test_a_management_container_may_modify_device_nodes_unless_told_otherwise():
+def test_a_management_container_may_modify_device_nodes_unless_configured_otherwise():
     seen = inventory(mode="management", nodes=CONTROL)
     kept = ["create-symlinks", "enable-cuda-compat", "update-ldcache"]
     assert hooks_of(spec_of(seen)) == kept

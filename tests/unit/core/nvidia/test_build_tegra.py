@@ -46,7 +46,7 @@ def test_alone_an_integrated_gpu_is_device_0_with_every_node():
     assert nodes(spec, "0") == ["/dev/nvidia0", "/dev/nvidia1", "/dev/nvidiactl", "/dev/nvmap"]
 
 
-def test_files_are_mounted_and_each_link_of_a_chain_is_made_anew():
+def test_files_are_mounted_and_each_link_of_a_chain_is_recreated():
     edits = build(PURE, Choices()).container_edits
     assert [mount.host_path for mount in edits.mounts] == [
         "/etc/dir",
@@ -63,12 +63,12 @@ def test_files_are_mounted_and_each_link_of_a_chain_is_made_anew():
     assert edits.env == ("NVIDIA_VISIBLE_DEVICES=void",)
 
 
-def test_by_uuid_alone_it_has_no_name():
+def test_with_only_the_uuid_strategy_it_has_no_name():
     with pytest.raises(UsageFault, match="the integrated GPU has no UUID"):
         build(PURE, Choices(name_strategies=("uuid",)))
 
 
-def test_beside_a_discrete_one_each_has_its_own_node_and_none_of_the_others():
+def test_an_integrated_and_a_discrete_gpu_each_have_only_their_own_node():
     spec = build(MIXED, Choices())
     assert nodes(spec, "0") == ["/dev/nvidia0", "/dev/nvidia2", "/dev/nvidiactl", "/dev/nvmap"]
     assert nodes(spec, "1") == [
@@ -84,7 +84,7 @@ def test_beside_a_discrete_one_each_has_its_own_node_and_none_of_the_others():
 
 
 @pytest.mark.parametrize(("word", "name"), [("0", "0"), (OWN.uuid, "0"), ("1", "1"), ("GPU-1", "1")])
-def test_either_may_be_asked_for_by_index_or_uuid(word, name):
+def test_both_can_be_requested_by_index_or_uuid(word, name):
     spec = build(MIXED, Choices(device_ids=(word,), name_strategies=("index",)))
     assert [device.name for device in spec.devices] == [name, "all"]
 

@@ -12,7 +12,7 @@ def test_other_lines_are_comments():
     assert csv_files.parse(["# dev,/x\nDEV,/x\nfoo,/x\ndev\ndev,\n,/x\n\n"]) == csv_files.Entries()
 
 
-def test_a_path_with_a_comma_is_whole():
+def test_a_path_with_a_comma_is_not_split():
     assert csv_files.parse(["sym,/a,b"]).sym == ("/a,b",)
 
 

@@ -107,7 +107,7 @@ def test_a_link_that_leads_there_in_other_words_is_left_alone():
     assert links(facts) == []
 
 
-def test_links_of_ours_that_say_no_truth_any_more_go_and_others_stay():
+def test_stale_links_of_ours_are_removed_and_others_stay():
     have = {"195:0": "../nvidia0", "509:0": "../nvidia-uvm", "1:3": "../null", "8:1": "/dev/nvidia0", "195:9": ""}
     facts = FACTS._replace(standing=standing(nvidia_uvm=(510, 0)), links=have | {"510:0": "../nvidia-uvm-tools"})
     assert links(facts) == [
@@ -117,7 +117,7 @@ def test_links_of_ours_that_say_no_truth_any_more_go_and_others_stay():
     ]
 
 
-def test_somebody_elses_link_is_left_and_told():
+def test_a_foreign_link_is_left_and_reported():
     facts = FACTS._replace(standing=standing(nvidia0=(195, 0), nvidia3=(195, 3)))
     reported = links(facts._replace(links={"195:0": "/dev/sda", "195:3": ""}))
     assert [word for word, *_ in reported] == ["leave", "leave"]
@@ -127,7 +127,7 @@ def test_where_the_table_of_devices_cannot_be_read_no_link_is_stale():
     assert links(Facts(readable=False, links={"195:0": "../nvidia0"})) == []
 
 
-def test_nodes_of_another_root_have_links_by_their_whole_paths():
+def test_nodes_of_another_root_have_links_by_their_absolute_paths():
     dev = "/run/nvidia/driver/dev"
     facts = FACTS._replace(dev=dev, standing={f"{dev}/nvidia0": Entry(CHARACTER, CHARACTER, 195, 0)})
     assert links(facts) == [("link", "/dev/char/195:0", f"{dev}/nvidia0")]
@@ -136,7 +136,7 @@ def test_nodes_of_another_root_have_links_by_their_whole_paths():
     ]
 
 
-def test_a_plan_looks_ahead_to_the_nodes_that_it_makes():
+def test_a_plan_includes_the_nodes_that_it_makes():
     facts = FACTS._replace(minors=())
     after = device_node_plan.after(facts, device_node_plan.node_actions(facts))
     assert ("link", "/dev/char/195:255", "../nvidiactl") in links(after)
@@ -157,6 +157,6 @@ def test_the_configuration_takes_auto_and_all_words_for_yes_and_no(text, wanted)
     assert findings == []
 
 
-def test_another_word_is_a_mistake_with_its_place():
+def test_an_unknown_word_is_reported_with_its_place():
     with pytest.raises(BrokenConfiguration, match=r"/1[.]conf:2: device-nodes: 'maybe' is neither true nor false"):
         parse([("/1.conf", "[host]\ndevice-nodes = maybe\n")])

@@ -34,7 +34,7 @@ def test_no_mig_minors_and_no_access_file_make_it_raise(text):
     driver_texts.module_version(text)
 
 
-def test_an_access_file_tells_its_minor():
+def test_an_access_file_has_its_minor_read():
     assert driver_texts.device_file_minor("DeviceFileMinor: 30\nDeviceFileMode: 292\n") == 30
     assert driver_texts.device_file_minor(f"DeviceFileMinor: {'9' * 5000}\n") is None
 

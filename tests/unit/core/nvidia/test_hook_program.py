@@ -58,13 +58,13 @@ def test_a_version_is_read_where_one_is_reported(text, expected):
     assert version(text) == expected
 
 
-def test_its_own_list_goes_before_what_its_version_says():
+def test_its_own_list_overrides_its_version():
     program = parsed(CDI_HOOK, HELP, "NVIDIA CDI Hook version 1.20.0")
     assert not knows(program, "update-application-profile")
     assert knows(program, "enable-cuda-compat")
 
 
-def test_a_program_that_tells_nothing_counts_as_current():
+def test_a_program_without_output_counts_as_current():
     for text in ("", "usage: something else\n", "COMMANDS:\n   frobnicate\n"):
         program = parsed(CDI_HOOK, text, "")
         assert knows(program, "update-application-profile")
@@ -83,7 +83,7 @@ def test_a_program_that_tells_nothing_counts_as_current():
         ("1.20.0-rc.1", "disable-device-node-modification", "update-application-profile"),
     ],
 )
-def test_a_version_alone_tells_what_it_has(release, newest, lacks):
+def test_a_version_alone_decides_what_a_program_has(release, newest, lacks):
     assert knows(of(release), newest)
     assert not knows(of(release), lacks)
 
@@ -108,7 +108,7 @@ def test_a_program_without_a_version_gets_the_flags_only_where_its_list_shows_th
     assert not tolerates(HookProgram(CDI_HOOK, True, "", new[:1]))
 
 
-def test_nvidia_ctk_has_its_hooks_one_word_further():
+def test_nvidia_ctk_has_its_hooks_in_a_subcommand():
     assert questions(CTK) == (("hook", "--help"), ("--version",))
     assert questions(CDI_HOOK) == (("--help",), ("--version",))
 

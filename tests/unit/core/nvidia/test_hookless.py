@@ -120,7 +120,7 @@ def test_a_name_with_a_version_is_left_to_those_that_tell_the_version_or_have_no
     assert not {f"libnvidia-allocator.so.{VERSION}", "libnvidia-egl-gbm.so.1.1.2"} & names
 
 
-def test_triton_is_reported_a_directory_that_has_both_names_in_containers_of_both_families():
+def test_triton_gets_a_directory_that_has_both_names_in_containers_of_both_families():
     assert f"TRITON_LIBCUDA_PATH={FEDORA}" in spec().container_edits.env
     assert {f"{FEDORA}/libcuda.so", f"{FEDORA}/libcuda.so.1"} <= set(mounts(spec()))
     assert not [word for word in spec(seen(runs=True)).container_edits.env if "TRITON" in word]
@@ -161,7 +161,7 @@ def test_links_are_followed_to_the_file_that_is_mounted():
 
 
 @pytest.mark.parametrize("links", [[("a", "b")], [("a", "a")], [("a", "b"), ("b", "a")]])
-def test_a_link_that_ends_nowhere_is_no_mount(links):
+def test_a_dangling_link_is_not_mounted(links):
     assert not hookless.link_mounts(files("/x/c"), hookless.targets(Link(f"/x/{a}", b) for a, b in links))
 
 
@@ -198,13 +198,13 @@ def test_a_program_that_was_named_and_cannot_be_executed_degrades():
     assert state(machine, hook_path="nvidia-cdi-hook") == "ready"
 
 
-def test_a_hook_that_was_asked_for_and_that_nothing_stands_for_degrades():
+def test_a_requested_hook_that_nothing_replaces_degrades():
     for hooks in ("auto", "none"):
         assert state(seen(), hooks=hooks, enabled_hooks=("enable-cuda-compat",)) == "degraded"
         assert state(seen(), hooks=hooks, enabled_hooks=("create-symlinks", "update-ldcache")) == "ready"
 
 
-def test_both_directories_can_be_had_with_hooks_too():
+def test_both_directories_are_available_with_hooks_too():
     made = spec(seen("/opt/nvidia/lib64", runs=True), feature_flags=("both-loader-directories",))
     folders = ("/usr/lib/x86_64-linux-gnu", FEDORA, "/opt/nvidia/lib64")
     assert {f"{folder}/libcuda.so.{VERSION}" for folder in folders} <= set(mounts(made))
@@ -228,7 +228,7 @@ def test_csv_modes_libraries_and_links_are_mounts():
     assert paths["/opt/lib/libnvdla.so"] == "/opt/tegra/libnvdla.so.2"
 
 
-def test_nothing_is_put_into_a_directory_that_the_host_gives_whole():
+def test_nothing_is_put_into_a_directory_that_is_mounted_from_the_host():
     """A container runtime would make the mount point on the host."""
     folder = "/opt/nvidia"
     listed = (Library(f"{folder}/lib/libnvx.so.1.0", "libnvx.so.1"), library("libcuda.so.1.1", "libcuda.so.1"))
@@ -253,7 +253,7 @@ def test_wsls_libraries_and_its_nvidia_smi_are_mounts():
     assert f"{store}/libcuda.so.1.1" in paths
 
 
-def test_management_mode_does_without_hooks_as_well():
+def test_management_mode_has_no_hooks_on_request_as_well():
     made = spec(seen(mode="management"))
     assert f"{FEDORA}/libcuda.so.1" in mounts(made)
     assert f"{FEDORA}/libnvidia-egl-gbm.so.1" not in mounts(made)

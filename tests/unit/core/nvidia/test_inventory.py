@@ -30,7 +30,7 @@ def test_an_inventory_survives_its_journey():
     "answer",
     [b"", b"{}", b"[]", b"[1]", b"null", b"\xff", b'"x"', b"[" * 100_000, to_json(FULL)[:-1], to_json(FULL) + b"]"],
 )
-def test_what_is_no_inventory_is_one_fault(answer):
+def test_an_answer_that_is_not_an_inventory_is_one_fault(answer):
     with pytest.raises(Fault, match=r"^probe: the child's answer is not an inventory"):
         from_json(answer)
 

@@ -46,19 +46,19 @@ def test_a_hook_that_is_asked_for_is_left_out_all_the_same_where_the_program_doe
         ("1.18.2", "info", ["update-application-profile"]),
     ],
 )
-def test_one_finding_names_what_is_lost_and_is_grave_where_something_is(release, severity, named):
+def test_one_finding_names_what_is_lost_and_is_severe_if_anything_is(release, severity, named):
     [finding] = found(seen(release))
     assert (finding.severity, finding.place) == (severity, place(release))
     assert finding.fact.startswith(f"version {release} does not know ")
     assert all(hook in finding.fact for hook in named)
 
 
-def test_nothing_is_said_of_a_current_program_nor_of_one_that_tells_nothing():
+def test_nothing_is_reported_about_a_current_program_or_one_without_output():
     assert found(seen("1.20.0")) == ()
     assert found(seen("1.20.0")._replace(hook=HookProgram("/usr/bin/nvidia-cdi-hook", True))) == ()
 
 
-def test_nothing_is_said_of_a_hook_that_is_not_wanted_anyway():
+def test_a_disabled_hook_is_not_reported():
     assert found(seen("1.18.2"), disabled_hooks=("update-application-profile",)) == ()
 
 

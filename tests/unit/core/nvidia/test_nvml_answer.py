@@ -37,13 +37,13 @@ def kept(heard, *numbers):
     return names, [finding.place for finding in found.findings]
 
 
-def test_what_agrees_with_the_kernel_is_believed_whole():
+def test_an_answer_that_agrees_with_the_kernel_is_used_completely():
     heard = answer(gpu(0), gpu(1), migs=[mig(1, 0), mig(1, 1)])
     assert believed(heard, kernel(0, 1)) == heard
     assert believed(heard, ()) == heard
 
 
-def test_a_kernel_that_tells_less_contradicts_nobody():
+def test_a_kernel_that_reports_less_contradicts_nothing():
     assert not contradicted(gpu(0), (KernelGpu(address(0)), KernelGpu(address(1), "", 1)))
 
 
@@ -143,7 +143,7 @@ def test_who_does_not_answer_does_not_lie():
 @pytest.mark.parametrize(
     ("version", "cuda"), [("*", 0), ("../../etc", -1), ("", 1 << 30), ("580.*", -(1 << 31)), ("580.95.05\n", 0)]
 )
-def test_versions_that_are_none_are_as_if_not_told(version, cuda):
+def test_invalid_versions_count_as_missing(version, cuda):
     found = believed(answer(gpu(0))._replace(version=version, cuda_version=cuda), ())
     assert (found.version, found.cuda_version) == ("", 0)
 
@@ -167,12 +167,12 @@ def test_a_gpu_without_any_driver_is_named_beside_others_that_have_one():
 
 
 @pytest.mark.parametrize("driver", ["vfio-pci", "nouveau", "pci-stub", "nvgrace_gpu_vfio_pci"])
-def test_another_driver_is_there_on_purpose(driver):
+def test_gpus_with_another_driver_are_not_reported(driver):
     assert reported(answer(gpu(0)), functions("nvidia", driver), 0, 1) == []
 
 
 @pytest.mark.parametrize("driver", ["nvidia", ""])
-def test_virtual_functions_are_no_gpus_of_this_host(driver):
+def test_virtual_functions_are_not_gpus_of_this_host(driver):
     seen = functions("nvidia") + functions("", driver, virtual=True)[1:]
     assert reported(answer(gpu(0)), seen, 0, 1) == []
 
@@ -197,6 +197,6 @@ def test_a_gpu_that_a_finding_names_is_not_named_again():
     assert finding.fact.startswith("1 of them is bound to the nvidia driver")
 
 
-def test_a_lie_is_not_forgotten_besides():
+def test_a_gpu_with_a_contradiction_is_not_also_reported_as_forgotten():
     heard = believed(answer(gpu(0), gpu(1, minor=0), gpu(2)), kernel(0, 1, 2))
     assert reported(heard, functions("nvidia", "nvidia", "nvidia"), 0, 1, 2) == []

@@ -32,6 +32,6 @@ def test_no_row_hides_behind_one_that_always_holds():
         assert all(row.when is not r._always for row in rows[:-1])
 
 
-def test_arrows_say_nothing_that_mermaid_would_take_for_its_own():
+def test_labels_of_arrows_have_no_mermaid_syntax():
     for phrase in [row.why for row in r.TABLE] + list(r.STATES.values()):
         assert not set(phrase) & set(':;"#{}[]'), phrase

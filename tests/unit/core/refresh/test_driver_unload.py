@@ -41,7 +41,7 @@ OTHERS = (
 
 
 @pytest.mark.parametrize("event", SIGNS, ids=words)
-def test_parts_of_the_driver_go_and_the_rest_may_follow(event):
+def test_a_removed_part_of_the_driver_is_a_sign_of_an_unload(event):
     assert is_sign(event)
 
 

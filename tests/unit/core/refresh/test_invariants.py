@@ -114,7 +114,7 @@ def test_a_storm_that_goes_on_is_looked_at_every_few_seconds_and_not_more_often(
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0.06, 0.3), min_size=30, max_size=60))
-def test_probes_that_cause_what_starts_the_next_do_not_go_round_faster_and_faster(probes_s):
+def test_probes_that_cause_events_are_slowed_down(probes_s):
     """Each probe makes one event, as a node that NVML creates would, and is quiet otherwise."""
     world = World()
     world.happen()

@@ -35,7 +35,7 @@ def test_a_file_that_is_written_to_is_noticed_whatever_else_happened():
         of(Action.WRITTEN, SPEC, Kind.CONFIGURATION),
     ],
 )
-def test_nothing_else_is_writing(event):
+def test_no_other_module_writes_specs(event):
     assert restore_policy.written_to((event,), (SPEC,)) is None
 
 
@@ -52,7 +52,7 @@ def test_nothing_else_is_writing(event):
         ([], LOSS),
     ],
 )
-def test_what_befell_our_own_files_and_nothing_else_is_no_reason_to_wait_for_a_probe(events, reported):
+def test_changes_of_only_our_own_files_are_restored_without_a_probe(events, reported):
     assert restore_policy.nothing_else(happened(*events), (SPEC,))
     assert restore_policy.nothing_else(Pending(tuple(events), len(events) + 5), (SPEC,)), "the same again"
     assert restore_policy.reason(happened(*events), LOSS) == reported

@@ -142,7 +142,7 @@ def test_a_probe_that_was_killed_is_tried_again_after_the_back_off(probing):
     assert probing.run_until_probe() == near(backoff(1))
 
 
-def test_what_happened_while_a_killed_child_took_its_time_is_looked_at_once_it_is_gone(probing):
+def test_events_while_a_killed_child_dies_are_probed_after_its_end(probing):
     probing.pass_time(TIMING.probe_limit_s)
     probing.happen(5)
     probing.pass_time(2)
@@ -185,7 +185,7 @@ def test_a_stuck_child_is_killed_again_every_few_seconds(probing):
     assert [orders for _, _, orders in probing.log[before:]] == [(r.KillProbe("did not answer within 60 s"),)] * 10
 
 
-def test_tries_grow_apart_and_a_good_answer_brings_them_together_again(probing):
+def test_pauses_grow_and_a_good_answer_resets_them(probing):
     for attempt in (1, 2, 3, 4):
         probing.answer(retry=True)
         assert probing.run_until_probe() == near(backoff(attempt))
@@ -199,7 +199,7 @@ def test_tries_grow_apart_and_a_good_answer_brings_them_together_again(probing):
     assert probing.run_until_probe() == near(backoff(1))
 
 
-def test_an_event_cuts_the_back_off_short_and_does_not_start_it_anew(probing):
+def test_an_event_ends_the_pause_of_the_back_off_and_does_not_reset_it(probing):
     for _ in range(6):
         probing.answer(retry=True)
         probing.run_until_probe()
@@ -226,7 +226,7 @@ def test_after_stop_nothing_is_started_and_nothing_is_waited_for(world, seconds)
     assert r.next_deadline(world.scheduler) is None
 
 
-def test_stop_kills_the_child_that_looks(probing):
+def test_stop_kills_the_probing_child(probing):
     assert probing.stop() == (r.KillProbe("is no longer needed"),)
 
 
@@ -266,7 +266,7 @@ def test_a_clock_set_back_postpones_neither_kill_nor_retry(probing, by_s):
     assert probing.run_until_probe() <= 2 * backoff(1) + 1e-6
 
 
-def test_a_probe_during_which_the_machine_slept_gets_its_whole_time_again(probing):
+def test_a_probe_during_a_suspend_gets_its_full_time_again(probing):
     probing.pass_time(10)
     probing.jump(3600)
     probing.step(r.TICK)

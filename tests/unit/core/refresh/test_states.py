@@ -42,7 +42,7 @@ def judge(inventory, choices, gated=False, facts=Facts(), **more):
     return complete(draft(inventory, choices, gated, **more), facts)
 
 
-def test_what_is_found_of_the_spec_twice_is_said_once():
+def test_a_finding_made_twice_is_reported_once():
     """Of a hook program that every device calls, for one."""
     made = complete(draft(inventory(gpu()), CHOICES), Facts(findings=(FATAL, FATAL)))
     assert made.findings.count(FATAL) == 1
@@ -138,7 +138,7 @@ def test_each_state_has_its_exit_status(state, status):
     assert exit_status(state, (), True) == (5 if state == "degraded" else status)
 
 
-def test_degraded_by_something_fatal_is_no_success():
+def test_degraded_by_something_fatal_is_not_a_success():
     assert exit_status("degraded", (GRAVE, FATAL)) == 5
     assert exit_status("degraded", (GRAVE,)) == 0
     assert exit_status("failed", (FATAL,)) == 1
@@ -172,7 +172,7 @@ def test_what_is_remembered_of_a_pass_is_what_it_was_without_other_specs():
     assert (verdict.state, verdict.recalled.state) == ("degraded", "ready")
 
 
-def test_conflicts_are_none_of_the_state_where_there_is_no_spec():
+def test_conflicts_do_not_change_the_state_without_a_spec():
     assert judge(seen(presence=VFIO), CHOICES, True, Facts(conflicts=(FATAL,))).findings == ()
 
 
@@ -186,7 +186,7 @@ def test_what_stands_in_the_specs_place_is_reported_whatever_else_is_wrong():
     assert (verdict.state, verdict.findings) == ("failed", (GRAVE,))
 
 
-def test_findings_that_are_only_worth_knowing_make_nothing_degraded():
+def test_info_findings_do_not_degrade_the_state():
     verdict = judge(seen(findings=(MINOR,)), CHOICES, gated=True)
     assert (verdict.state, verdict.reason) == ("ready", f"1 GPU, driver {VERSION}")
     assert verdict.findings == (MINOR,)
@@ -235,14 +235,14 @@ def test_a_spec_that_would_not_be_valid_is_not_published():
     assert "would not be valid: devices[" in verdict.reason
 
 
-def test_nothing_changed_keeps_the_spec_and_names_who_sleeps():
+def test_an_unchanged_host_keeps_the_spec_and_names_the_sleeping_gpus():
     asleep = PciFunction("0000:01:00.0", "nvidia", True, True)
     verdict = judge(Inventory(mode="nvml", presence=Presence(functions=(asleep,)), unchanged=True), CHOICES, gated=True)
     assert (verdict.state, verdict.action) == ("ready", KEEP)
     assert "0000:01:00.0 sleeps" in verdict.reason
 
 
-def test_nothing_changed_is_what_the_pass_came_to_that_is_remembered():
+def test_an_unchanged_host_has_the_result_of_the_remembered_pass():
     asleep = PciFunction("0000:01:00.0", "nvidia", True, True)
     same = Inventory(mode="nvml", presence=Presence(functions=(asleep,)), unchanged=True)
     recalled = Recalled("degraded", f"1 GPU; {GRAVE}", (GRAVE, MINOR), (GRAVE,))

@@ -79,7 +79,7 @@ def test_what_may_change_a_spec_is_a_reason_in_these_words(words, event):
 
 
 @pytest.mark.parametrize("event", NONE.values(), ids=NONE)
-def test_what_changes_no_spec_is_no_reason(event):
+def test_an_event_that_changes_no_spec_is_not_a_reason(event):
     assert interesting(event) is None
 
 

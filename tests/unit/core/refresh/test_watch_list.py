@@ -115,7 +115,7 @@ def test_an_output_elsewhere_is_watched_beside_the_spec_directories():
     assert covering(OUTPUT, wanted) and covering("/etc/cdi/nvidia.yaml", wanted)
 
 
-def test_roots_stand_before_what_is_below_them():
+def test_roots_come_before_what_is_below_them():
     root = "/run/nvidia/driver"
     wanted = watches(Choices(driver_root=root, dev_root=root), OUTPUT)
     for path in ("/dev/nvidia0", "/etc/ld.so.cache", "/usr/lib64/libcuda.so.1", "/run/nvidia-persistenced/socket"):

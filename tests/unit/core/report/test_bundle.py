@@ -43,7 +43,7 @@ def test_uuids_keep_their_order_and_are_the_same_everywhere():
         ("/home/alice/x.csv, /home/bob", "/home/user/x.csv, /home/user"),
     ],
 )
-def test_names_of_the_host_and_of_homes_are_replaced_where_they_are_whole(text, reported):
+def test_names_of_the_host_and_of_homes_are_replaced_only_as_whole_words(text, reported):
     assert without_private([text], ["gpu01.example.org"]) == [reported]
 
 

@@ -36,7 +36,7 @@ def test_without_pci_functions_what_nvml_lists_counts():
     assert census(wsl, True, True, Census()).host_gpus == (("nvidia", 2),)
 
 
-def test_specs_of_hosts_that_are_alike_are_equal_without_uuids():
+def test_specs_of_equal_hosts_are_equal_without_uuids():
     one, other = b"name: GPU-a\npath: /dev/nvidia0\n", b"name: GPU-z\npath: /dev/nvidia0\n"
     assert without_uuids(one, ["GPU-a"]) == without_uuids(other, ["GPU-z"])
 
@@ -55,12 +55,12 @@ def test_labels_are_what_kubernetes_takes():
     assert "driver" not in nfd_features.text(measured._replace(module=""))
 
 
-def test_a_virtual_function_is_no_gpu_of_the_host():
+def test_a_virtual_function_is_not_a_gpu_of_the_host():
     seen = SEEN._replace(presence=Presence(functions=(*FUNCTIONS, PciFunction("0000:00:00.4", "nvidia", virtual=True))))
     assert census(seen, True, True, Census()).host_gpus == FULL.host_gpus
 
 
-def test_a_host_without_gpus_has_none_and_one_that_nobody_can_look_into_has_what_it_had():
+def test_a_host_without_gpus_counts_none_and_an_unreadable_one_keeps_its_count():
     assert census(Inventory(), False, False, FULL).host_gpus == (("nvidia", 0),)
     for blind in (Presence(sysfs=False), Presence(unreadable="/sys/x: I/O error")):
         assert census(Inventory(presence=blind), False, False, FULL).host_gpus == FULL.host_gpus

@@ -25,7 +25,7 @@ def test_each_state_has_a_status_and_a_word(state, status, reason):
     assert health.line(health.health(state, "2 GPUs")) == f"{status} {reason} 2 GPUs\n"
 
 
-def test_there_is_no_state_without_a_word():
+def test_every_state_has_a_word():
     assert set(health.REASONS) == set(EXIT_STATUS)
 
 
@@ -50,7 +50,7 @@ def test_whatever_the_reason_it_is_one_short_line_of_ascii_that_is_read_back(sta
 
 
 @pytest.mark.parametrize("text", ["", "\n", "3 Ready x", "0", "0 ", "ok Ready", "0 Ready a\nb"])
-def test_what_is_no_health_line_is_none(text):
+def test_text_that_is_not_a_health_line_is_refused(text):
     assert health.parsed(text) is None
 
 

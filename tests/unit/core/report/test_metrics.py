@@ -85,7 +85,7 @@ def test_every_series_has_a_help_and_the_type_that_its_name_promises():
         assert (family.kind == "counter") == family.name.endswith("_total")
 
 
-def test_no_uuid_is_reported_unless_somebody_asked_for_it():
+def test_no_uuid_is_exported_unless_configured():
     uuid = "GPU-00000000-0000-4000-8000-000000000001"
     assert "uuid" not in metrics.text(READY)
     found = read(READY._replace(device_uuids=(("0", uuid),)))

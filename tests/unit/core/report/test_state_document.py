@@ -22,7 +22,7 @@ def test_what_the_daemon_writes_is_one():
 
 
 @given(JSON)
-def test_anything_else_is_none(reported):
+def test_any_other_document_is_refused(reported):
     assert not is_one(reported)
 
 

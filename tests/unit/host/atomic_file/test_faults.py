@@ -154,9 +154,7 @@ def check_aftermath(path, scenario, killed):
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-def test_a_fault_or_a_death_before_any_system_call_leaves_the_whole_old_document_or_the_whole_new_one(
-    tmp_path, scenario
-):
+def test_an_error_or_a_kill_at_any_system_call_leaves_the_old_document_or_the_new_one_intact(tmp_path, scenario):
     steps = clean_steps(os.path.join(tmp_path, "clean"), scenario)
     turn = next((at for at, step in enumerate(steps) if re.match(scenario.turn, step.text)), len(steps))
     cases = [(at, fault) for at in range(len(steps)) for fault in [*(f"error={e}" for e in ERRORS), "signal=KILL"]]

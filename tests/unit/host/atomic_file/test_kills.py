@@ -13,7 +13,7 @@ DEADLINE_S = 120
 LONGEST_S = 0.012
 
 
-def test_five_hundred_deaths_at_random_moments_tear_nothing_and_leave_no_litter(shelf, spec):
+def test_five_hundred_kills_at_random_moments_damage_nothing_and_leave_no_files(shelf, spec):
     chance = random.Random(20240229)
     documents = [document(generation) for generation in range(16)]
     publish(spec, documents[0])

@@ -132,7 +132,7 @@ def test_a_socket_in_the_place_of_the_spec_is_replaced(spec):
     assert mode_of(spec) == 0o644
 
 
-def test_of_a_huge_file_in_its_place_no_more_is_read_than_tells_the_difference(spec, monkeypatch):
+def test_a_huge_file_in_its_place_is_read_only_up_to_the_difference(spec, monkeypatch):
     write(spec, NEW)
     os.truncate(spec, 1 << 26)
     real, taken = os.read, []
@@ -168,7 +168,7 @@ def test_a_file_that_takes_no_bytes_is_a_fault_and_not_an_endless_loop(spec, mon
     assert read(spec) == OLD
 
 
-def test_the_temporary_stands_beside_the_spec_under_a_name_that_no_reader_of_specs_looks_at(shelf, spec, monkeypatch):
+def test_the_temporary_is_beside_the_spec_under_a_name_that_no_runtime_reads(shelf, spec, monkeypatch):
     seen = []
     before(monkeypatch, "rename", lambda *_: seen.extend(os.listdir(shelf)))
     publish(spec, NEW)
@@ -178,7 +178,7 @@ def test_the_temporary_stands_beside_the_spec_under_a_name_that_no_reader_of_spe
     assert len(temporary) == len(".nvidia.yaml.XXXXXX.tmp")
 
 
-def test_the_temporary_is_whole_and_has_its_mode_before_it_is_renamed(shelf, spec, monkeypatch):
+def test_the_temporary_is_complete_and_has_its_mode_before_it_is_renamed(shelf, spec, monkeypatch):
     seen = []
 
     def probe(temporary, *_):
@@ -190,7 +190,7 @@ def test_the_temporary_is_whole_and_has_its_mode_before_it_is_renamed(shelf, spe
     assert seen == [(NEW, 0o644)]
 
 
-def test_nobody_else_can_open_the_temporary_before_it_is_whole(shelf, spec, monkeypatch):
+def test_no_other_user_can_open_the_temporary_before_it_is_complete(shelf, spec, monkeypatch):
     seen = []
     before(monkeypatch, "write", lambda fd, _: seen.append(os.fstat(fd).st_mode & 0o777))
     publish(spec, NEW)
@@ -224,7 +224,7 @@ def test_a_directory_that_is_removed_meanwhile_is_a_fault_that_says_so(shelf, mo
     assert "removed meanwhile" in fault_of(publish, os.path.join(there, "nvidia.yaml"), NEW).hint
 
 
-def test_a_directory_that_somebody_else_makes_meanwhile_is_taken(shelf, monkeypatch):
+def test_a_directory_that_another_process_makes_meanwhile_is_used(shelf, monkeypatch):
     real = os.mkdir
 
     def twice(path, mode, dir_fd):
@@ -309,9 +309,7 @@ def directory_syncs(monkeypatch, code):
     failing(monkeypatch, "fsync", code, lambda fd: os.path.isdir(f"/proc/self/fd/{fd}"))
 
 
-def test_a_document_that_stands_but_whose_directory_is_not_synced_is_a_fault_that_says_it_is_in_place(
-    spec, monkeypatch
-):
+def test_a_failed_directory_sync_is_a_fault_that_says_that_the_document_is_in_place(spec, monkeypatch):
     publish(spec, OLD)
     directory_syncs(monkeypatch, errno.EIO)
     assert fault_of(publish, spec, NEW).fact.startswith("is in place, but may not be after a power cut")
@@ -320,7 +318,7 @@ def test_a_document_that_stands_but_whose_directory_is_not_synced_is_a_fault_tha
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
-def test_a_filesystem_that_cannot_sync_directories_is_no_fault(spec, monkeypatch, code):
+def test_a_filesystem_that_cannot_sync_directories_is_not_a_fault(spec, monkeypatch, code):
     directory_syncs(monkeypatch, code)
     assert publish(spec, NEW) is True
     assert withdraw(spec) is True

@@ -18,7 +18,7 @@ from tests.unit.host.atomic_file.beside import (
 PUBLISHES = 300
 
 
-def test_readers_who_are_nobody_never_miss_a_document_and_watchers_see_the_rename_of_each(shelf, spec):
+def test_unprivileged_readers_always_find_a_document_and_watchers_see_each_rename(shelf, spec):
     publish(spec, document(0))
     watch, readers = Watch(shelf), Readers(spec)
     for generation in range(1, PUBLISHES + 1):

@@ -13,7 +13,7 @@ OLD, NEW, OTHER = document(1), document(2), document(3)
 STALE = ".nvidia.yaml.0a1b2c.tmp"
 
 
-def test_a_temporary_of_the_dead_is_swept_and_told(shelf, spec):
+def test_a_temporary_of_a_dead_process_is_swept_and_reported(shelf, spec):
     write(os.path.join(shelf, STALE), OLD[:100], 0o600)
     write(os.path.join(shelf, ".nvidia.yaml.ffffff.tmp"), b"", 0o600)
     assert sweep(spec) == (os.path.join(shelf, STALE), os.path.join(shelf, ".nvidia.yaml.ffffff.tmp"))
@@ -21,7 +21,7 @@ def test_a_temporary_of_the_dead_is_swept_and_told(shelf, spec):
     assert os.listdir(shelf) == []
 
 
-def test_sweeping_where_there_is_no_directory_is_sweeping_nothing(shelf):
+def test_sweeping_a_missing_directory_removes_nothing(shelf):
     assert sweep(os.path.join(shelf, "cdi", "nvidia.yaml")) == ()
 
 
@@ -40,7 +40,7 @@ def test_what_only_looks_like_a_temporary_is_not_swept(shelf, spec):
     assert set(os.listdir(shelf)) == stood
 
 
-def test_a_temporary_that_somebody_holds_is_not_swept_until_it_is_let_go(shelf, spec):
+def test_a_locked_temporary_is_not_swept_until_it_is_released(shelf, spec):
     path = os.path.join(shelf, STALE)
     with open(path, "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -156,7 +156,7 @@ def test_when_every_name_is_taken_that_is_a_fault_and_not_an_endless_loop(shelf,
         publish(spec, NEW)
 
 
-def test_four_publishers_at_once_never_leave_anything_but_one_of_their_whole_documents(shelf, spec):
+def test_four_publishers_at_once_always_leave_one_of_their_documents_complete(shelf, spec):
     publish(spec, document(0))
     started, start = os.pipe()
 
