@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cdi_refreshd.core.cdi.model import Hook
+from cdi_refreshd.core.cdi.model import ContainerEdits, Hook
 from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia import hook_program
 from cdi_refreshd.core.nvidia.build.places import Places
@@ -59,6 +59,26 @@ class Hooks(NamedTuple):
             return ()
         ldconfig = ("--ldconfig-path", self.choices.ldconfig_path) if self.choices.ldconfig_path else ()
         return self.call("update-ldcache", *ldconfig, *(word for path in folders for word in ("--folder", path)))
+
+
+def off_mounts(edits: ContainerEdits) -> ContainerEdits:
+    """The edits without links at paths of mounts, where their hook would fail.
+
+    There are none unless libraries get another directory than the host has them in: there two of one name may meet.
+    """
+    mounted = {mount.container_path for mount in edits.mounts}
+    hooks = (_off(mounted, hook) for hook in edits.hooks)
+    return edits._replace(hooks=tuple(hook for hook in hooks if hook))
+
+
+def _off(mounted: set[str], hook: Hook) -> Hook | None:
+    """The call without such links; None if it had no others."""
+    head = hook.args[: hook.args.index("--link")] if "--link" in hook.args else hook.args
+    pairs = hook.args[len(head) + 1 :: 2]
+    kept = [pair for pair in pairs if pair.partition("::")[2] not in mounted]
+    if len(kept) == len(pairs):
+        return hook
+    return hook._replace(args=(*head, *(word for pair in kept for word in ("--link", pair)))) if kept else None
 
 
 def library_folders(paths: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia.build import driver, gpus, hookless, tegra
 from cdi_refreshd.core.nvidia.build.edits import below, finished, merged, mount, nodes, tidy
-from cdi_refreshd.core.nvidia.build.hooks import Hooks
+from cdi_refreshd.core.nvidia.build.hooks import Hooks, off_mounts
 from cdi_refreshd.core.nvidia.build.links import library_links, soname_links
 from cdi_refreshd.core.nvidia.build.places import Places, once
 from cdi_refreshd.core.nvidia.driver_texts import not_found
@@ -32,6 +32,8 @@ def build(inventory: Inventory, choices: Choices) -> Spec:
     devices, edits = PARTS.get(inventory.mode, single)(inventory, choices, hooks)
     if hooks.none and inventory.mode in LINKS:
         edits = hookless.completed(edits, links(inventory, choices))
+    elif hooks.places.every_loader:
+        edits = off_mounts(edits)
     edits = tidy(edits)
     spec = Spec(
         kind=f"{choices.vendor}/{choices.class_name}",

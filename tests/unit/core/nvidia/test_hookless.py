@@ -214,6 +214,19 @@ def test_both_directories_are_available_with_hooks_too():
     assert {f"libcuda.so.1::{folder}/libcuda.so" for folder in folders} <= set(words)
 
 
+def test_with_hooks_two_libraries_of_one_name_make_no_link_where_a_mount_is():
+    """NVIDIA's program fails there, and no container starts."""
+    listed = (Library("/opt/a/libx.so.1", "libx.so.1"), Library("/opt/b/libx.so.1.0", "libx.so.1", True))
+    found = Tegra(nodes=CONTROL, libraries=listed)
+    made = spec(seen(mode="csv", tegra=found, runs=True), feature_flags=("both-loader-directories",))
+    links = [word.partition("::")[2] for hook in made.container_edits.hooks for word in hook.args if "::" in word]
+    assert links == ["/opt/b/libx.so.1"]
+    assert f"{FEDORA}/libx.so.1" in mounts(made)
+    lone = Tegra(nodes=CONTROL, libraries=(listed[0], listed[1]._replace(path="/usr/lib64/libx.so.1.0")))
+    made = spec(seen(mode="csv", tegra=lone, runs=True), feature_flags=("both-loader-directories",))
+    assert left_out.called(made) == ["update-ldcache"]
+
+
 def test_csv_modes_libraries_and_links_are_mounts():
     folder = "/usr/lib/aarch64-linux-gnu/tegra"
     found = Tegra(
