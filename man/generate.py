@@ -50,7 +50,7 @@ a comment begins with
 or
 .Ql \&; .
 Lists are separated by commas, and a key given again adds to them.
-An empty value is the default again.
+An empty value restores the default.
 Spans of time are like
 .Ql 300 , 5min , 500ms ;
 without a unit they are seconds.
@@ -58,7 +58,7 @@ without a unit they are seconds.
 An unknown key is reported with its file and line, and ignored.
 A wrong value ends the program with status 78 at its start; on reload the running configuration stays.
 .Ic cdi-refreshd config
-shows what is in force, and where each value came from.
+shows what is in effect, and where each value comes from.
 The command line and the environment variables of
 .Ic nvidia-ctk cdi generate
 take precedence over the files."""
