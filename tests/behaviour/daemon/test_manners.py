@@ -238,7 +238,7 @@ def test_conflicts_of_other_vendors_do_not_change_our_state(machine, start):
     assert machine.run([*PROGRAM, "refresh"]).returncode == 0
     daemon.until_quiet()
     assert daemon.state()["state"] == "ready"
-    assert "nobody gets" not in daemon.journal()
+    assert "no container gets" not in daemon.journal()
 
 
 def test_a_second_daemon_refuses_to_run(machine, start):
