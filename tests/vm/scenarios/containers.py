@@ -150,17 +150,21 @@ def across_daemon_reloads():
         for runtime in here():
             words = (*SHELL, f"exec >>/diary/tries{LOOP}")
             keepers.append(Keeper(runtime.name, stack.enter_context(started(runtime, f"{DEVICE}=all", words))))
-        for keeper in keepers:
-            keeper.has_kept_its_gpu("from the start")
+        have_kept_their_gpu(keepers, "from the start")
         began = time.monotonic()
         for times in range(1, 11):
             systemctl("daemon-reload")
-            for keeper in keepers:
-                keeper.has_kept_its_gpu(f"{times} times systemctl daemon-reload")
+            have_kept_their_gpu(keepers, f"{times} times systemctl daemon-reload")
         took_s = time.monotonic() - began
     for runtime in here():
         finds_cuda(runtime)
     return took_s
+
+
+def have_kept_their_gpu(keepers, through):
+    """All of them, at the same time."""
+    for keeper, since in [(keeper, len(keeper.tries())) for keeper in keepers]:
+        keeper.has_kept_its_gpu(through, since)
 
 
 def across_a_driver_reload(expected):

@@ -27,13 +27,14 @@ class Keeper(NamedTuple):
     def refusals(self):
         return self.tries().count("refused")
 
-    def tries_again(self):
-        before = len(self.tries())
+    def tries_again(self, since=None):
+        """`since` is how often it had tried when that began for which it is to try again: by default now."""
+        before = len(self.tries()) if since is None else since
         seconds_until(lambda: len(self.tries()) >= before + 3, f"the container of {self.runtime} does nothing any more")
 
-    def has_kept_its_gpu(self, through=""):
+    def has_kept_its_gpu(self, through="", since=None):
         """It could open it every time so far, and three times from now on."""
-        self.tries_again()
+        self.tries_again(since)
         refused = self.refusals()
         expect(not refused, f"{through}: refused {refused} times of {len(self.tries())} with {self.runtime}")
 
