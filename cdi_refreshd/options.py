@@ -42,10 +42,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {on_one_line(message)}; see {self.prog} --help\n")
 
 
-def parser(verb: str, description: str) -> Parser:
+def parser(command: str, description: str) -> Parser:
     # A fixed width spares argparse the query of the terminal, and the import for it.
     made = Parser(
-        prog=f"cdi-refreshd {verb}",
+        prog=f"cdi-refreshd {command}",
         description=description,
         allow_abbrev=False,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),

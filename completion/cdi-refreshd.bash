@@ -1,7 +1,7 @@
 # bash completion for cdi-refreshd(8)
 # Made by completion/generate.py: `make generated`.
 _cdi_refreshd() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
     local options="" words="" list="" paths=""
     COMPREPLY=()
     # bash takes --option=value for three words.
@@ -15,12 +15,12 @@ _cdi_refreshd() {
         return
     fi
     # As nvidia-ctk has it: cdi generate.
-    if [[ $verb == cdi ]]; then
+    if [[ $command == cdi ]]; then
         ((COMP_CWORD == 2)) && {
             mapfile -t COMPREPLY < <(compgen -W "generate list" -- "$cur")
             return
         }
-        verb=${COMP_WORDS[2]}
+        command=${COMP_WORDS[2]}
     fi
     case $prev in
     --config-file | --csv.file | --output | --config)
@@ -70,7 +70,7 @@ _cdi_refreshd() {
         mapfile -t COMPREPLY < <(compgen "$paths" -- "$cur")
         return
     fi
-    case $verb in
+    case $command in
     run) options="-h --help --config-file --log-format" ;;
     oneshot) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --hooks --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --wait --strict --config --config-file" ;;
     generate) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --hooks --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --strict --config --quiet -q --debug -d" ;;
@@ -89,7 +89,7 @@ _cdi_refreshd() {
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
-    elif [[ " check validate hold bundle " == *" $verb "* ]]; then
+    elif [[ " check validate hold bundle " == *" $command "* ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     fi

@@ -1,4 +1,4 @@
-"""Writes the completions from the verbs' own parsers: `python completion/generate.py bash|zsh|fish`."""
+"""Writes the completions from the parsers of the commands: `python completion/generate.py bash|zsh|fish`."""
 
 import argparse
 import importlib
@@ -43,7 +43,7 @@ class Caught(Exception):
         self.parser = parser
 
 
-def options(verb: str) -> list[Option]:
+def options(command: str) -> list[Option]:
     return [
         Option(
             tuple(action.option_strings),
@@ -53,7 +53,7 @@ def options(verb: str) -> list[Option]:
             kind(action),
             tuple(map(str, action.choices or WORDS.get(action.dest, ()))),
         )
-        for parser in [parser_of(verb)]
+        for parser in [parser_of(command)]
         for action in parser._actions
     ]
 
@@ -66,28 +66,28 @@ def kind(action: argparse.Action) -> str:
     return FILE if action.metavar == "FILE" or action.dest == "csv_files" else ANYTHING
 
 
-def parser_of(verb: str) -> argparse.ArgumentParser:
-    """A verb makes its parser and lets it parse: there it is caught."""
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """A command makes its parser and calls it: the parser is caught there."""
 
     def catch(parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         raise Caught(parser)
 
     own, argparse.ArgumentParser.parse_args = argparse.ArgumentParser.parse_args, catch  # type: ignore[assignment]
     try:
-        importlib.import_module(f"cdi_refreshd.commands.{verb.replace('-', '_')}").run([])
+        importlib.import_module(f"cdi_refreshd.commands.{command.replace('-', '_')}").run([])
     except Caught as caught:
         return caught.parser
     finally:
         argparse.ArgumentParser.parse_args = own  # type: ignore[method-assign]
-    raise RuntimeError(f"{verb} parses no options")
+    raise RuntimeError(f"{command} parses no options")
 
 
 def bash() -> Iterator[str]:
-    known = {verb: options(verb) for verb in COMMANDS}
+    known = {command: options(command) for command in COMMANDS}
     yield f"""# bash completion for cdi-refreshd(8)
 {MADE}
 _cdi_refreshd() {{
-    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} verb=${{COMP_WORDS[1]}}
+    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]}}
     local options="" words="" list="" paths=""
     COMPREPLY=()
     # bash takes --option=value for three words.
@@ -101,12 +101,12 @@ _cdi_refreshd() {{
         return
     fi
     # As nvidia-ctk has it: cdi generate.
-    if [[ $verb == cdi ]]; then
+    if [[ $command == cdi ]]; then
         ((COMP_CWORD == 2)) && {{
             mapfile -t COMPREPLY < <(compgen -W "generate list" -- "$cur")
             return
         }}
-        verb=${{COMP_WORDS[2]}}
+        command=${{COMP_WORDS[2]}}
     fi
     case $prev in"""
     yield from _bash_values([option for found in known.values() for option in found])
@@ -124,14 +124,14 @@ _cdi_refreshd() {{
         mapfile -t COMPREPLY < <(compgen "$paths" -- "$cur")
         return
     fi
-    case $verb in"""
-    for verb, found in known.items():
-        yield f'    {verb}) options="{" ".join(flag for option in found for flag in option.flags)}" ;;'
-    files = [verb for verb, found in known.items() if any(not option.flags for option in found)]
+    case $command in"""
+    for command, found in known.items():
+        yield f'    {command}) options="{" ".join(flag for option in found for flag in option.flags)}" ;;'
+    files = [command for command, found in known.items() if any(not option.flags for option in found)]
     yield f"""    esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
-    elif [[ " {" ".join(files)} " == *" $verb "* ]]; then
+    elif [[ " {" ".join(files)} " == *" $command "* ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     fi
@@ -140,7 +140,7 @@ complete -F _cdi_refreshd cdi-refreshd"""
 
 
 def _bash_values(found: list[Option]) -> Iterator[str]:
-    """By what they come to: an option means the same with every verb."""
+    """Grouped by completion: an option means the same with every command."""
     flags: dict[str, list[str]] = {}
     for option in found:
         if option.flags and option.takes:
@@ -161,9 +161,9 @@ def _bash_value(option: Option) -> str:
 
 def zsh() -> Iterator[str]:
     yield f"#compdef cdi-refreshd\n{MADE}\n"
-    yield "_cdi_refreshd() {\n    local -a verbs\n    local state line\n    verbs=("
-    for verb, text in COMMANDS.items():
-        yield f"        '{_zsh(verb)}:{_zsh(text)}'"
+    yield "_cdi_refreshd() {\n    local -a subcommands\n    local state line\n    subcommands=("
+    for command, text in COMMANDS.items():
+        yield f"        '{_zsh(command)}:{_zsh(text)}'"
     yield """    )
     # As nvidia-ctk has it: cdi generate.
     if [[ $words[2] == cdi ]] && ((CURRENT > 2)); then
@@ -171,14 +171,14 @@ def zsh() -> Iterator[str]:
         ((CURRENT--))
     fi
     _arguments -C '(- *)'{-h,--help}'[show help]' '(- *)'{-V,--version}'[show the version]' \\
-        '1:verb:->verb' '*::option:->option'
+        '1:command:->command' '*::option:->option'
     case $state in
-    verb) _describe verb verbs ;;
+    command) _describe command subcommands ;;
     option)
         case $words[1] in"""
-    for verb in COMMANDS:
-        yield f"        {verb})\n            _arguments \\"
-        yield " \\\n".join(f"                {line}" for option in options(verb) for line in _zsh_specs(option))
+    for command in COMMANDS:
+        yield f"        {command})\n            _arguments \\"
+        yield " \\\n".join(f"                {line}" for option in options(command) for line in _zsh_specs(option))
         yield "            ;;"
     yield '        esac\n        ;;\n    esac\n}\n\n_cdi_refreshd "$@"'
 
@@ -206,14 +206,14 @@ def fish() -> Iterator[str]:
     yield f"# fish completion for cdi-refreshd(8)\n{MADE}"
     yield "complete -c cdi-refreshd -f"
     # As nvidia-ctk has it: cdi generate.
-    yield f"set -l verbs {' '.join(COMMANDS)}"
-    first = 'complete -c cdi-refreshd -n "not __fish_seen_subcommand_from $verbs"'
+    yield f"set -l commands {' '.join(COMMANDS)}"
+    first = 'complete -c cdi-refreshd -n "not __fish_seen_subcommand_from $commands"'
     yield f"{first} -s h -l help -d 'show help'\n{first} -s V -l version -d 'show the version'"
-    for verb, text in COMMANDS.items():
-        yield f"{first} -a {verb} -d {_fish(text)}"
-    for verb in COMMANDS:
-        for option in options(verb):
-            words = [f"complete -c cdi-refreshd -n '__fish_seen_subcommand_from {verb}'", *_fish_option(option)]
+    for command, text in COMMANDS.items():
+        yield f"{first} -a {command} -d {_fish(text)}"
+    for command in COMMANDS:
+        for option in options(command):
+            words = [f"complete -c cdi-refreshd -n '__fish_seen_subcommand_from {command}'", *_fish_option(option)]
             yield " ".join(words)
 
 

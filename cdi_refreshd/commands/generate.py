@@ -42,10 +42,10 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
     shown = [f for f in verdict.findings if f.severity != "info" or parsed.debug]
     if verdict.spec is None:
         print(f"cdi-refreshd: {printable(verdict.reason)}", file=sys.stderr)
-        tell(() if parsed.quiet else [finding for finding in shown if finding not in verdict.in_reason])
+        report(() if parsed.quiet else [finding for finding in shown if finding not in verdict.in_reason])
         # Without a document the status is never 0: scripts redirect the output into a spec file.
         return states.USAGE if verdict.usage else states.exit_status(verdict.state) or states.EXIT_STATUS["failed"]
-    tell(() if parsed.quiet else shown)
+    report(() if parsed.quiet else shown)
     if path == "-":
         write(content for _, content in pipeline.documents(verdict.spec, path, form))
     else:
@@ -57,7 +57,7 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
     return states.DEGRADED if parsed.strict and verdict.state == "degraded" else 0
 
 
-def tell(findings: Iterable[Finding]) -> None:
+def report(findings: Iterable[Finding]) -> None:
     for finding in findings:
         print(f"cdi-refreshd: {finding}", file=sys.stderr)
 

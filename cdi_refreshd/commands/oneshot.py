@@ -46,7 +46,7 @@ def published(argv: list[str], prepared: runner.Prepared) -> int:
     path, form, warning = options.destination(parsed, loaded.settings.output)
     for text in (*map(str, loaded.findings), warning):
         if text:
-            tell(text)
+            log(text)
 
     from cdi_refreshd import last_pass  # noqa: PLC0415
     from cdi_refreshd.probe.request import Request  # noqa: PLC0415
@@ -117,10 +117,10 @@ def report(outcome: "Outcome", path: str) -> None:
         what = "left as it was"
     if not outcome.stands:
         what = "withdrawn" if outcome.changed else "no file"
-    tell(f"{verdict.state}: {verdict.reason}; {path}: {what}")
+    log(f"{verdict.state}: {verdict.reason}; {path}: {what}")
     for finding in verdict.findings:
         if finding.severity != "info" and finding not in verdict.in_reason:
-            tell(str(finding))
+            log(str(finding))
 
 
 def seconds(option: str, word: str | None) -> float:
@@ -136,5 +136,5 @@ def seconds(option: str, word: str | None) -> float:
     return value
 
 
-def tell(text: str) -> None:
+def log(text: str) -> None:
     print(f"cdi-refreshd: {printable(text)}", file=sys.stderr)

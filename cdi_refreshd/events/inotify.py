@@ -44,7 +44,7 @@ _ONLYDIR, _DONT_FOLLOW, _MASK_ADD = 0x01000000, 0x02000000, 0x20000000
 COMES_OR_GOES = _CREATE | _DELETE | _MOVED_FROM | _MOVED_TO
 ITSELF = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
 WRITTEN = _MODIFY | _CLOSE_WRITE
-COMMANDS = (
+ACTIONS = (
     (_DELETE, Action.DELETED),
     (_MOVED_FROM, Action.MOVED_AWAY),
     (_MOVED_TO, Action.PUT_IN_PLACE),
@@ -125,7 +125,7 @@ class DirectoryWatches(EventSource):
             if place is None:
                 continue  # of a watch that we have given up since
             moved |= bool(event.mask & ITSELF) or (event.name in place.parts and bool(event.mask & COMES_OR_GOES))
-            self._tell(place, event)
+            self._report(place, event)
         if moved:
             self._arm()
         events, self._pending = self._pending, {}
@@ -160,8 +160,8 @@ class DirectoryWatches(EventSource):
                 at += _HEAD.size + size
                 yield _Raw(number, mask, os.fsdecode(raw[at - size : at].rstrip(b"\0")))
 
-    def _tell(self, place: _Place, event: _Raw) -> None:
-        action = next((action for mask, action in COMMANDS if event.mask & mask), None)
+    def _report(self, place: _Place, event: _Raw) -> None:
+        action = next((action for mask, action in ACTIONS if event.mask & mask), None)
         for watch in place.watches:
             counts = event.mask & (_kernel_mask(watch) & ~ITSELF)
             if action and counts and _matches(watch, event.name):

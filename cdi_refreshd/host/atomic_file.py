@@ -307,10 +307,10 @@ def _hint(error: OSError) -> str:
     return _HINTS.get(error.errno or 0, "")
 
 
-def _fault(path: str, verb: str, error: OSError) -> Fault:
+def _fault(path: str, done: str, error: OSError) -> Fault:
     if error.errno == errno.EISDIR:
         return Fault(path, "is a directory, not a file", "move it away")
-    return Fault(path, f"cannot be {verb}: {_said(error)}", _hint(error))
+    return Fault(path, f"cannot be {done}: {_said(error)}", _hint(error))
 
 
 def _directory_fault(directory: str, error: OSError) -> Fault:

@@ -49,7 +49,7 @@ def documents(name: str, said: str) -> tuple[Documents, list[Finding]]:
         except FileNotFoundError:
             continue
         except PermissionError:
-            broken.append(Finding("info", path, "cannot be read by this user", "probe as root"))
+            broken.append(Finding("info", path, "cannot be read by this user", "run as root"))
             continue
         except (OSError, ValueError, RecursionError) as error:
             why = " ".join(str(getattr(error, "strerror", None) or error).split())

@@ -104,7 +104,7 @@ def spec_files(directory: str) -> list[str]:
         return []
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise Unreadable(directory, f"cannot be read: {reason}", "probe as root") from None
+        raise Unreadable(directory, f"cannot be read: {reason}", "run as root") from None
     return [os.path.join(directory, name) for name in sorted(names, key=os.fsencode) if name.endswith(EXTENSIONS)]
 
 

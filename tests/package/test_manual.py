@@ -1,4 +1,4 @@
-"""Man pages and completions know every verb, option and key that there is, and no shell or man stumbles over them."""
+"""Man pages and completions know every command, option and key, and man and the shells take them without complaint."""
 
 import importlib.util
 import re
@@ -31,7 +31,7 @@ def generator():
     return module
 
 
-OPTIONS = {verb: generator().options(verb) for verb in COMMANDS}
+OPTIONS = {command: generator().options(command) for command in COMMANDS}
 
 
 @pytest.mark.parametrize("file", GENERATED, ids=lambda file: file.name)
@@ -43,14 +43,14 @@ def test_generated_files_match_the_tables(file):
 
 def test_the_page_has_every_command_and_option():
     text = PAGE.read_text().replace("\\-", "-")
-    untold = [verb for verb in COMMANDS if not re.search(rf"^\.It Cm {verb}$", text, re.MULTILINE)]
+    missing = [command for command in COMMANDS if not re.search(rf"^\.It Cm {command}$", text, re.MULTILINE)]
     flags = {flag for options in OPTIONS.values() for option in options for flag in option.flags}
     # Fl and its like put the first dash themselves.
-    reported = {
+    described = {
         f"-{word}" for line in text.splitlines() if "Fl " in line for word in re.findall(r"(?<=\s)-?[\w.-]+", line)
     }
-    assert not untold
-    assert flags - reported - {"-h"} == set()
+    assert not missing
+    assert flags - described - {"-h"} == set()
 
 
 def test_the_configuration_page_has_every_section_and_key():
@@ -89,9 +89,9 @@ def test_bash_completes_every_command():
     assert completed("ones") == ["oneshot"]
 
 
-@pytest.mark.parametrize("verb", COMMANDS)
-def test_bash_completes_the_options_of_each_command(verb):
-    assert completed(verb, "-") == [flag for option in OPTIONS[verb] for flag in option.flags]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_bash_completes_the_options_of_each_command(command):
+    assert completed(command, "-") == [flag for option in OPTIONS[command] for flag in option.flags]
 
 
 def test_bash_completes_values_lists_and_paths():
@@ -103,13 +103,13 @@ def test_bash_completes_values_lists_and_paths():
     assert completed("install-units", "--root", "systemd/nvidia") == ["systemd/nvidia-cdi-refresh.service.d"]
 
 
-def test_zsh_knows_every_verb_and_option():
+def test_zsh_knows_every_command_and_option():
     text = ZSH.read_text()
-    for verb, options in OPTIONS.items():
-        assert f"'{verb}:" in text.replace("\\", "")
-        block = text[text.index(f"        {verb})\n") :].split(";;")[0]
+    for command, options in OPTIONS.items():
+        assert f"'{command}:" in text.replace("\\", "")
+        block = text[text.index(f"        {command})\n") :].split(";;")[0]
         for flag in (flag for option in options for flag in option.flags):
-            assert re.search(rf"'\*{flag}=?\[", block), f"{verb} {flag}"
+            assert re.search(rf"'\*{flag}=?\[", block), f"{command} {flag}"
     if shutil.which("zsh"):
         subprocess.run(["zsh", "-n", ZSH], check=True)
 
@@ -126,12 +126,12 @@ def offered(line):
 
 def test_fish_knows_every_command_and_option():
     lines = FISH.read_text().splitlines()
-    assert [verb for verb in COMMANDS if not any(f" -a {verb} -d " in line for line in lines)] == []
-    for verb, options in OPTIONS.items():
-        its = [line for line in lines if f"'__fish_seen_subcommand_from {verb}'" in line]
+    assert [command for command in COMMANDS if not any(f" -a {command} -d " in line for line in lines)] == []
+    for command, options in OPTIONS.items():
+        own = [line for line in lines if f"'__fish_seen_subcommand_from {command}'" in line]
         for flag in (flag for option in options for flag in option.flags):
             word = f"-l {flag[2:]} " if flag.startswith("--") else f"-s {flag[1:]} "
-            assert any(word in f"{line} " for line in its), f"{verb} {flag}"
+            assert any(word in f"{line} " for line in own), f"{command} {flag}"
 
 
 def test_fish_completes_commands_options_values_and_lists():

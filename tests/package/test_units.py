@@ -152,5 +152,5 @@ def test_starting_another_unit_never_stops_the_daemon():
 
 def test_only_the_daemon_is_enabled_where_it_is_installed():
     lines = (SYSTEMD / "cdi-refreshd.preset").read_text().splitlines()
-    reported = {name: verb for verb, _, name in (line.partition(" ") for line in lines if line[0] != "#")}
-    assert reported == {unit.name: "enable" if unit.stem == "cdi-refreshd" else "disable" for unit in UNITS}
+    presets = {name: change for change, _, name in (line.partition(" ") for line in lines if line[0] != "#")}
+    assert presets == {unit.name: "enable" if unit.stem == "cdi-refreshd" else "disable" for unit in UNITS}

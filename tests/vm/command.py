@@ -92,25 +92,25 @@ def table(told):
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description="cdi-refreshd in a virtual machine")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    play = verbs.add_parser("scenarios", help="play scenarios and time them")
-    boots = verbs.add_parser("boots", help="boot in each of several ways, and look at what came of it")
-    for verb in (play, boots):
-        verb.add_argument("names", nargs="*", metavar="NAME", help="all of them where none is named")
-        verb.add_argument("--out", metavar="FOLDER", help="keep the journal and the consoles there")
-    run = verbs.add_parser("run", help="boot, run FOLDER/run as root, bring back /out")
+    commands = parser.add_subparsers(dest="command", required=True)
+    play = commands.add_parser("scenarios", help="play scenarios and time them")
+    boots = commands.add_parser("boots", help="boot in each of several ways, and look at what came of it")
+    for command in (play, boots):
+        command.add_argument("names", nargs="*", metavar="NAME", help="all of them where none is named")
+        command.add_argument("--out", metavar="FOLDER", help="keep the journal and the consoles there")
+    run = commands.add_parser("run", help="boot, run FOLDER/run as root, bring back /out")
     run.add_argument("folder", type=Path)
     run.add_argument("out", type=Path)
     run.add_argument("--append", default="", help="more words for the kernel's command line")
-    for verb in (play, boots, run):
-        verb.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS")
-        verb.add_argument("--debian", type=int, choices=RELEASES, default=OLDEST, help=f"default: {OLDEST}")
+    for command in (play, boots, run):
+        command.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS")
+        command.add_argument("--debian", type=int, choices=RELEASES, default=OLDEST, help=f"default: {OLDEST}")
     asked = parser.parse_args()
-    if asked.verb == "run":
+    if asked.command == "run":
         ended = vm.run(asked.folder, asked.out, asked.limit, image(asked.debian), asked.append)
         print(ended.log, end="")
         return ended.status
-    if asked.verb == "boots":
+    if asked.command == "boots":
         folder = Path(asked.out) if asked.out else None
         plays = (
             booted(name, asked.debian, folder and folder / name, asked.limit)

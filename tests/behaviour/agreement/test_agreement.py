@@ -49,8 +49,8 @@ def test_oneshot_is_never_ready_beside_what_check_calls_fatal(seed):
     fatal = [one for one in findings if one["severity"] == "fatal" and is_ours(one)]
     state = published.stderr.partition(SAID)[2].partition(":")[0]
     assert not (fatal and (state == "ready" or published.returncode == 0)), story
-    grave = [one for one in findings if is_of_machine(one) and is_ours(one)]
-    assert not (grave and state == "ready"), story
+    wrong = [one for one in findings if is_of_machine(one) and is_ours(one)]
+    assert not (wrong and state == "ready"), story
     if not machine.faults:
         assert state in ("ready", "degraded", "no-gpu"), story
         assert [one for one in findings if one["severity"] == "fatal"] == [], story

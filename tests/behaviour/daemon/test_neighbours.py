@@ -42,8 +42,8 @@ def test_what_is_put_in_the_place_of_our_files_is_not_waited_for_where_a_gpu_sle
     assert oneshot(machine).returncode == 0
     assert machine.path(SPEC).is_file()
     put(machine.path(file), what)
-    for verb in ("status", "check"):
-        assert "Traceback" not in machine.run([*PROGRAM, verb], timeout=LONG_S).stderr
+    for command in ("status", "check"):
+        assert "Traceback" not in machine.run([*PROGRAM, command], timeout=LONG_S).stderr
     daemon = start()
     spec = machine.path(SPEC)
     daemon.until(lambda: spec.is_file() and not spec.is_symlink())  # what reads it here would wait, too

@@ -28,7 +28,7 @@ def published(machine, start):
 
 
 @pytest.mark.parametrize(
-    ("damage", "verb"),
+    ("damage", "event"),
     [
         (lambda spec: spec.write_text("cdiVersion: 0.5.0\nkind: nv"), "written"),
         (lambda spec: spec.write_text(spec.read_text().replace("/dev/nvidia1", "/dev/sda")), "written"),
@@ -40,11 +40,11 @@ def published(machine, start):
     ],
     ids=["cut", "tampered", "emptied", "deleted", "renamed", "closed", "wiped"],
 )
-def test_a_lost_spec_is_back_though_no_probe_ends(published, damage, verb):
+def test_a_lost_spec_is_back_though_no_probe_ends(published, damage, event):
     daemon, spec, before = published
     damage(spec)
     daemon.until(lambda: spec.exists() and spec.read_bytes() == before and spec.stat().st_mode & 0o777 == 0o644)
-    daemon.until(lambda: f"{SPEC} {verb}, not by us; restored as it was published" in daemon.journal())
+    daemon.until(lambda: f"{SPEC} {event}, not by us; restored as it was published" in daemon.journal())
 
 
 def test_a_complete_foreign_document_stays_until_the_probe_has_decided(published):

@@ -1,4 +1,4 @@
-"""The verb, the oneshot and the daemon in made-up machines."""
+"""`host-nodes`, `oneshot` and the daemon in made-up machines."""
 
 import os
 import re

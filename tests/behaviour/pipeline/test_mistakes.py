@@ -56,8 +56,8 @@ USAGE = [
 
 @pytest.mark.parametrize(("words", "said"), USAGE, ids=[" ".join(words)[:40] for words, _ in USAGE])
 def test_a_mistake_on_the_command_line_is_one_line_and_status_2(host, words, said):
-    for verb in ("generate", "oneshot"):
-        done = host.run(verb, *words)
+    for subcommand in ("generate", "oneshot"):
+        done = host.run(subcommand, *words)
         assert (done.returncode, done.stdout) == (2, "")
         (line,) = lines(done)
         assert said in line
@@ -326,10 +326,10 @@ def test_a_name_that_no_spec_can_hold_is_left_out_and_reported(host):
     ],
     ids=["file", "directory", "read-only", "full", "dangling"],
 )
-@pytest.mark.parametrize("verb", ["generate", "oneshot"])
-def test_an_output_where_no_spec_can_be_is_reported_and_is_a_failure(host, prepare, path, said, verb):
+@pytest.mark.parametrize("subcommand", ["generate", "oneshot"])
+def test_an_output_where_no_spec_can_be_is_reported_and_is_a_failure(host, prepare, path, said, subcommand):
     inside = 'eval "$0" && exec "$@"'
-    command = ["unshare", "--mount", "sh", "-ec", inside, prepare, *PROGRAM, verb, "--output", path]
+    command = ["unshare", "--mount", "sh", "-ec", inside, prepare, *PROGRAM, subcommand, "--output", path]
     done = host.machine.run(command)
     assert done.returncode == 1
     assert said in lines(done)[0]

@@ -33,14 +33,14 @@ FLAG = ["--feature-flag", "enable-coherent-annotations"]
         (["--output", "o/x.yaml"], "/run/o/x.yaml", "yaml", ""),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("verb", ["generate", "oneshot"])
-def test_the_ending_decides_the_form_and_directories_are_made(host, verb, words, path, form, warning):
+@pytest.mark.parametrize("command", ["generate", "oneshot"])
+def test_the_ending_decides_the_form_and_directories_are_made(host, command, words, path, form, warning):
     host.become(case(GPU))
     host.shell("rm -rf /run/o /run/o.d")
     environment = {"PYTHONPATH": str(host.top)}
-    done = host.run(verb, *words, cwd="/run", env=environment)
+    done = host.run(command, *words, cwd="/run", env=environment)
     assert (done.returncode, done.stdout) == (0, "")
-    assert (warning in lines(done)) if warning else len(lines(done)) == (verb == "oneshot")
+    assert (warning in lines(done)) if warning else len(lines(done)) == (command == "oneshot")
     text = host.path(path).read_text()
     spec = json.loads(text) if form == "json" else yaml.safe_load(text)
     assert spec["kind"] == "nvidia.com/gpu"

@@ -20,20 +20,20 @@ from .hosts import GPU, HOOK, PROGRAM, case
 pytestmark = pytest.mark.root
 
 
-def traced(host, verb, calls):
+def traced(host, command, calls):
     """Lines of strace by process: the program's own, and everybody else's."""
     strace = ["strace", "-f", "-qq", "-e", f"trace={calls}", "-e", "signal=none", "-o", "/run/trace"]
-    done = host.machine.run([*strace, *PROGRAM, verb])
+    done = host.machine.run([*strace, *PROGRAM, command])
     assert done.returncode == 0, done.stderr
     lines = host.path("/run/trace").read_text().splitlines()
     first = lines[0].split()[0]
     return [call for call in lines if call.split()[0] == first], [call for call in lines if call.split()[0] != first]
 
 
-@pytest.mark.parametrize("verb", ["generate", "oneshot"])
-def test_only_the_child_opens_nvidias_files(host, verb):
+@pytest.mark.parametrize("command", ["generate", "oneshot"])
+def test_only_the_child_opens_nvidias_files(host, command):
     host.become(case(GPU))
-    ours, childs = traced(host, verb, "openat,open")
+    ours, childs = traced(host, command, "openat,open")
     nvidia = re.compile(r'"(/dev/nvidia[^"]*|[^"]*/libnvidia-ml[^"]*)"')
     assert not [call for call in ours if nvidia.search(call)]
     found = " ".join(childs)

@@ -222,8 +222,8 @@ def test_a_missing_hook_program_degrades_where_its_hooks_are_wanted(host):
     assert host.run("generate", "--strict", "--hooks=nvidia").returncode == 5
 
 
-def without_sysfs(host, verb):
-    command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys && exec "$@"', "sh", *PROGRAM, verb]
+def without_sysfs(host, subcommand):
+    command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys && exec "$@"', "sh", *PROGRAM, subcommand]
     return host.machine.run(command)
 
 

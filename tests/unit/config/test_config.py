@@ -1,4 +1,4 @@
-"""Which files are read, what goes before what, and what the verbs make of it."""
+"""Which files are read, what goes before what, and what the commands make of it."""
 
 import json
 import os
@@ -235,12 +235,12 @@ def test_the_output_of_the_environment_goes_before_that_of_the_files(roots, writ
     assert loaded.origins["spec-dir"] == "NVIDIA_CTK_CDI_OUTPUT_FILE_PATH"
 
 
-# The verbs
+# The commands
 
 
 @pytest.fixture
 def run(monkeypatch, roots, capsys):
-    """Runs a verb as main() would, with these roots; status, stdout, stderr."""
+    """Runs a command as main() would, with these roots; status, stdout, stderr."""
     for function in (config.read, config.load):
         monkeypatch.setattr(function, "__defaults__", (None, roots))
 
@@ -290,10 +290,10 @@ def test_oneshot_reports_which_keys_it_ignores(run, asked, write, capsys):
     )
 
 
-@pytest.mark.parametrize("verb", ["oneshot", "config"])
-def test_a_broken_configuration_ends_with_78_and_one_line_that_names_the_place(run, write, verb):
+@pytest.mark.parametrize("command", ["oneshot", "config"])
+def test_a_broken_configuration_ends_with_78_and_one_line_that_names_the_place(run, write, command):
     path = write(0, "", "[daemon]\nsweep = never\n")
-    status, out, err = run(verb)
+    status, out, err = run(command)
     assert (status, out) == (78, "")
     assert err.startswith(f"cdi-refreshd: {path}:2: sweep: 'never' is not a span of time") and err.count("\n") == 1
 

@@ -118,7 +118,7 @@ def a_late_driver_holds_the_boot_no_longer_than_configured():
     time.sleep(max(0.0, begun(UNIT) + LATE_S - time.monotonic()))
     took_s = spec.takes(owner.load, "0", "1")
     daemon.becomes("ready")
-    tell_journal(UNIT)
+    print_journal(UNIT)
     return took_s
 
 
@@ -201,8 +201,8 @@ def came_up(*failing, unit=UNIT):
     expect(os.path.exists("/run/prepared"), "it was not prepared")
     expect(systemctl("is-enabled", unit, check=False) == "enabled", f"{unit} is not enabled")
     state = systemctl("is-system-running", "--wait", check=False, limit_s=BOOTING_S)
-    tell_times(unit)
-    tell_journal(unit)
+    print_times(unit)
+    print_journal(unit)
     failed = [line.split()[0] for line in systemctl("list-units", "--failed", "--plain", "--no-legend").splitlines()]
     print(f"systemd says {state}; failed: {' '.join(failed) or 'nothing'}")
     expect(sorted(failed) == sorted(failing), f"failed: {failed}")
@@ -242,7 +242,7 @@ def file_s():
     return os.stat(spec.path()).st_mtime - (time.time() - time.monotonic())
 
 
-def tell_times(unit):
+def print_times(unit):
     print("   begun     exec   active  unit")
     for one in ("systemd-modules-load.service", "basic.target", unit, *ENGINES, "quadlet.service", "multi-user.target"):
         begin, execute = begun(one), moment(one, "ExecMainStart")
@@ -258,7 +258,7 @@ def critical_chains():
         print(*lines[: basic + 1], sep="\n")
 
 
-def tell_journal(unit):
+def print_journal(unit):
     for priority, text in daemon.journal(unit):
         print(f"journal <{priority}> {text}")
 

@@ -66,8 +66,8 @@ def another(runtime):
     return time.monotonic() - started
 
 
-def podman(verb, *words, runtime):
-    return owner.do("podman", "--runtime", runtime, "--cgroup-manager=systemd", verb, *words)
+def podman(command, *words, runtime):
+    return owner.do("podman", "--runtime", runtime, "--cgroup-manager=systemd", command, *words)
 
 
 def gpus():

@@ -20,7 +20,7 @@ from cdi_refreshd.core.refresh.states import (
 from tests.unit.core.inventories import DRIVER, PRESENT, VERSION, gpu, inventory, mig
 
 CHOICES = Choices()
-GRAVE = Finding("degraded", "GPU 1", "does not answer NVML, so it is left out", "see dmesg", left_out=("1",))
+DEGRADED_GPU = Finding("degraded", "GPU 1", "does not answer NVML, so it is left out", "see dmesg", left_out=("1",))
 FATAL = Finding("fatal", "/run/cdi/other.yaml", "has the same devices")
 MINOR = Finding("info", "/dev/nvidia-modeset", "is missing; Vulkan and EGL need it")
 FILES = Driver(files_version="580.95.05")
@@ -104,13 +104,13 @@ def test_a_finding_made_twice_is_reported_once():
         (seen(driver=damaged("libnvidia-encode")), "ready", PUBLISH, "1 GPU"),  # the probe has a finding of its own
         (seen(nvml=Nvml(999, "Unknown Error (NVML error 999)"), driver=FILES), "failed", KEEP, "NVML error 999"),
         (inventory(), "failed", KEEP, "NVML lists no GPU"),
-        (inventory(findings=(GRAVE,)), "failed", KEEP, "no GPU can be used: GPU 1: does not answer"),
+        (inventory(findings=(DEGRADED_GPU,)), "failed", KEEP, "no GPU can be used: GPU 1: does not answer"),
         (inventory(gpu(mig_enabled=True)), "ready", WITHDRAW, "MIG mode is on"),
-        (inventory(gpu(mig_enabled=True), findings=(GRAVE,)), "failed", KEEP, "no GPU can be used"),
+        (inventory(gpu(mig_enabled=True), findings=(DEGRADED_GPU,)), "failed", KEEP, "no GPU can be used"),
         (seen(), "ready", PUBLISH, f"1 GPU, driver {VERSION}"),
         (inventory(gpu(), gpu(1, mig_enabled=True), migs=(mig(1),)), "ready", PUBLISH, "1 GPU, 1 MIG device"),
-        (seen(findings=(GRAVE,)), "degraded", PUBLISH, "1 GPU, driver 580.95.05; GPU 1: does not answer"),
-        (seen(findings=(GRAVE, GRAVE, MINOR)), "degraded", PUBLISH, "(and 1 more)"),
+        (seen(findings=(DEGRADED_GPU,)), "degraded", PUBLISH, "1 GPU, driver 580.95.05; GPU 1: does not answer"),
+        (seen(findings=(DEGRADED_GPU, DEGRADED_GPU, MINOR)), "degraded", PUBLISH, "(and 1 more)"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )
@@ -139,8 +139,8 @@ def test_each_state_has_its_exit_status(state, status):
 
 
 def test_degraded_by_something_fatal_is_not_a_success():
-    assert exit_status("degraded", (GRAVE, FATAL)) == 5
-    assert exit_status("degraded", (GRAVE,)) == 0
+    assert exit_status("degraded", (DEGRADED_GPU, FATAL)) == 5
+    assert exit_status("degraded", (DEGRADED_GPU,)) == 0
     assert exit_status("failed", (FATAL,)) == 1
 
 
@@ -160,10 +160,10 @@ def test_a_spec_that_names_what_is_gone_does_not_outlive_a_mismatch_and_the_reas
 
 
 def test_what_the_host_and_other_specs_say_makes_it_degraded_and_the_gravest_is_the_reason():
-    verdict = judge(seen(findings=(GRAVE,)), CHOICES, True, Facts(findings=(MINOR,), conflicts=(FATAL,)))
+    verdict = judge(seen(findings=(DEGRADED_GPU,)), CHOICES, True, Facts(findings=(MINOR,), conflicts=(FATAL,)))
     assert (verdict.state, verdict.action) == ("degraded", PUBLISH)
     assert verdict.reason == f"1 GPU, driver {VERSION}; {FATAL} (and 1 more)"
-    assert verdict.findings == (GRAVE, MINOR, FATAL)
+    assert verdict.findings == (DEGRADED_GPU, MINOR, FATAL)
     assert verdict.in_reason == (FATAL,)
 
 
@@ -182,8 +182,8 @@ def test_a_spec_that_is_refused_leaves_what_stands():
 
 
 def test_what_stands_in_the_specs_place_is_reported_whatever_else_is_wrong():
-    verdict = judge(seen(nvml=Nvml(999, "Unknown Error")), CHOICES, True, Facts(obstacle=GRAVE))
-    assert (verdict.state, verdict.findings) == ("failed", (GRAVE,))
+    verdict = judge(seen(nvml=Nvml(999, "Unknown Error")), CHOICES, True, Facts(obstacle=DEGRADED_GPU))
+    assert (verdict.state, verdict.findings) == ("failed", (DEGRADED_GPU,))
 
 
 def test_info_findings_do_not_degrade_the_state():
@@ -245,9 +245,9 @@ def test_an_unchanged_host_keeps_the_spec_and_names_the_sleeping_gpus():
 def test_an_unchanged_host_has_the_result_of_the_remembered_pass():
     asleep = PciFunction("0000:01:00.0", "nvidia", True, True)
     same = Inventory(mode="nvml", presence=Presence(functions=(asleep,)), unchanged=True)
-    recalled = Recalled("degraded", f"1 GPU; {GRAVE}", (GRAVE, MINOR), (GRAVE,))
+    recalled = Recalled("degraded", f"1 GPU; {DEGRADED_GPU}", (DEGRADED_GPU, MINOR), (DEGRADED_GPU,))
     verdict = judge(same, CHOICES, True, Facts(stands=True), recalled=recalled)
-    assert (verdict.state, verdict.findings, verdict.in_reason) == ("degraded", (GRAVE, MINOR), (GRAVE,))
+    assert (verdict.state, verdict.findings, verdict.in_reason) == ("degraded", (DEGRADED_GPU, MINOR), (DEGRADED_GPU,))
     assert verdict.reason.startswith(recalled.reason)
 
 

@@ -12,13 +12,13 @@ BEGIN, END = "/publishing begins", "/publishing ends"
 FAULT_STATUS = 3
 
 
-def main(verb, path, source):
+def main(operation, path, source):
     with open(source, "rb") as file:
         content = file.read()
     words, status = "", 0
     os.access(BEGIN, os.F_OK)
     try:
-        _ = publish(path, content) if verb == "publish" else withdraw(path)
+        _ = publish(path, content) if operation == "publish" else withdraw(path)
     except Fault as fault:
         words, status = str(fault), FAULT_STATUS
     os.access(END, os.F_OK)

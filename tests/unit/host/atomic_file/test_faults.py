@@ -27,7 +27,7 @@ MEMORY = {"brk", "mmap", "munmap", "mremap", "madvise"}
 class Scenario(NamedTuple):
     """What stands before, what is done, and what stands after; None for no file."""
 
-    verb: str
+    operation: str
     before: bytes | None
     after: bytes | None
     name: str = "nvidia.yaml"
@@ -68,7 +68,7 @@ def set_up(top, scenario):
 def trace(top, scenario, path, source, *options):
     """(finished process, lines of its trace)"""
     log = os.path.join(top, "trace")
-    publisher = [sys.executable, "-I", "-S", "-B", child.__file__, scenario.verb, path, source]
+    publisher = [sys.executable, "-I", "-S", "-B", child.__file__, scenario.operation, path, source]
     done = subprocess.run(
         ["strace", "-f", "-qq", "-o", log, *options, *publisher],
         check=False, capture_output=True, text=True, timeout=DEADLINE_S, umask=0o077, stdin=subprocess.DEVNULL,

@@ -236,11 +236,11 @@ def test_a_directory_that_another_process_makes_meanwhile_is_used(shelf, monkeyp
 
 
 @pytest.mark.parametrize("name", ["cdi/nvidia.yaml", "cdi/deeper/nvidia.yaml"])
-@pytest.mark.parametrize("verb", [lambda path: publish(path, NEW), withdraw], ids=["publish", "withdraw"])
-def test_a_file_where_a_directory_should_be_is_named(shelf, verb, name):
+@pytest.mark.parametrize("operation", [lambda path: publish(path, NEW), withdraw], ids=["publish", "withdraw"])
+def test_a_file_where_a_directory_should_be_is_named(shelf, operation, name):
     there = os.path.join(shelf, "cdi")
     write(there, b"")
-    found = fault_of(verb, os.path.join(shelf, name))
+    found = fault_of(operation, os.path.join(shelf, name))
     assert (found.place, found.fact) == (there, "is a file, not a directory")
 
 
@@ -252,21 +252,21 @@ def test_a_link_to_nowhere_where_the_directory_should_be_is_named_with_what_it_l
     assert not os.path.exists("/nowhere")
 
 
-@pytest.mark.parametrize("verb", [lambda path: publish(path, NEW), withdraw], ids=["publish", "withdraw"])
+@pytest.mark.parametrize("operation", [lambda path: publish(path, NEW), withdraw], ids=["publish", "withdraw"])
 @pytest.mark.parametrize("filled", [False, True])
-def test_a_directory_in_the_place_of_the_spec_is_a_fault_and_stays(shelf, spec, verb, filled):
+def test_a_directory_in_the_place_of_the_spec_is_a_fault_and_stays(shelf, spec, operation, filled):
     os.mkdir(spec)
     if filled:
         write(os.path.join(spec, "something"), b"")
-    found = fault_of(verb, spec)
+    found = fault_of(operation, spec)
     assert (found.place, found.fact) == (spec, "is a directory, not a file")
     assert os.listdir(shelf) == ["nvidia.yaml"]
 
 
 @pytest.mark.parametrize("path", ["", "/", "/tmp/", "/tmp/.", "/tmp/.."])
-@pytest.mark.parametrize("verb", [lambda path: publish(path, NEW), withdraw, module.sweep])
-def test_a_path_that_names_no_file_is_a_fault(verb, path):
-    assert fault_of(verb, path).fact == "is not the path of a file"
+@pytest.mark.parametrize("operation", [lambda path: publish(path, NEW), withdraw, module.sweep])
+def test_a_path_that_names_no_file_is_a_fault(operation, path):
+    assert fault_of(operation, path).fact == "is not the path of a file"
 
 
 @pytest.mark.parametrize("call", ["fchmod", "fsync", "rename", "write"])
