@@ -29,7 +29,7 @@ PROGRAM = [sys.executable, "-IS", "-c", LAUNCHER]
 SCRIPT = [sys.executable, "-m", "cdi_refreshd"]
 BARE = [sys.executable, "-I", "-S", "-c", "pass"]
 ONE = {"gpus": [{}], "path_bins": ["/usr/bin/nvidia-cdi-hook"]}
-ROUNDS, TOLD = 15, 12
+ROUNDS, SHOWN = 15, 12
 
 
 def timed(command):
@@ -109,7 +109,7 @@ def main():
         for process in ("child", "generate", "oneshot"):
             spent = inside(process)
             print(f"imports of {process}: {sum(spent.values()):.1f} ms of CPU time, {len(spent)} modules")
-            for name, value in sorted(spent.items(), key=lambda item: -item[1])[:TOLD]:
+            for name, value in sorted(spent.items(), key=lambda item: -item[1])[:SHOWN]:
                 print(f"    {value:5.2f} ms  {name}")
 
 

@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 
-from tests.behaviour.podman.engine import RUNTIMES, podman, prepare
+from tests.behaviour.podman.podman_run import RUNTIMES, podman, prepare
 from tests.machine import booted
 
 PROGRAM = [sys.executable, "-m", "cdi_refreshd"]

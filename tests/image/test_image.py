@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.behaviour.podman import engine, rootfs
+from tests.behaviour.podman import podman_run, rootfs
 from tests.behaviour.podman.test_podman import CASE, HOOK, Host
 from tests.contrib.test_kubernetes import base, of_kind, rendered
 from tests.machine import booted
@@ -20,8 +20,8 @@ from tests.machine import booted
 TOP = Path(__file__).resolve().parents[2]
 SPEC, STATE, HEALTH = "/var/run/cdi/nvidia.yaml", "/run/cdi-refreshd/state.json", "/run/cdi-refreshd/health"
 CONFIG = "/run/config-map"
-ENGINE = ["podman", "--root", "/run/pod-storage", "--runroot", "/run/pod", "--storage-driver", "vfs"]
-ENGINE += ["--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", "crun"]
+PODMAN = ["podman", "--root", "/run/pod-storage", "--runroot", "/run/pod", "--storage-driver", "vfs"]
+PODMAN += ["--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", "crun"]
 # A node's kernel is the pod's. A made-up one is files, and privileged containers have the real /sys and /proc.
 KERNEL = ("/sys", "/proc/driver", "/proc/devices", "/run/fake-nvml")
 LIMIT_S = 60
@@ -75,7 +75,7 @@ class Pod:
     def _command(self, name, *words):
         run = ["run", "--rm", "--name", name, "--network", "host", "--privileged", "--read-only"]
         run += ["--cgroups", "disabled", "--log-driver", "none", *self._mounts(), "--rootfs", self.image]
-        return [*ENGINE, *run, "/usr/bin/cdi-refreshd", *words]
+        return [*PODMAN, *run, "/usr/bin/cdi-refreshd", *words]
 
     def exec(self, *command):
         """In the pod's own container, as the kubelet runs probes and kubectl runs commands.
@@ -112,11 +112,11 @@ class Pod:
 
     def pid(self):
         """As this host has it."""
-        done = self.machine.run([*ENGINE, "inspect", "--format", "{{.State.Pid}}", NAME], check=True)
+        done = self.machine.run([*PODMAN, "inspect", "--format", "{{.State.Pid}}", NAME], check=True)
         return int(done.stdout)
 
     def close(self):
-        self.machine.run([*ENGINE, "stop", "--time", "5", NAME])
+        self.machine.run([*PODMAN, "stop", "--time", "5", NAME])
         self.process.kill()
         self.process.wait()
 
@@ -192,10 +192,10 @@ def test_without_hooks_a_container_of_the_nodes_podman_finds_cuda(node, containe
     pod.until_state("ready")
     text = pod.machine.path(SPEC).read_text()
     assert "hooks" not in text and "/host" not in text
-    engine.prepare(pod.machine)
+    podman_run.prepare(pod.machine)
     shutil.copytree(container_root, pod.machine.path("/run/rootfs"), symlinks=True)
     command = [rootfs.PROGRAM, "libcuda.so.1", "libnvidia-ml.so.1", "/dev/nvidia0"]
-    done = engine.podman(pod.machine, "crun", "nvidia.com/gpu=0", "/run/rootfs", command)
+    done = podman_run.podman(pod.machine, "crun", "nvidia.com/gpu=0", "/run/rootfs", command)
     said = [line.split()[:2] for line in done.stdout.splitlines()[-3:]]
     assert said == [["loaded", "libcuda.so.1"], ["loaded", "libnvidia-ml.so.1"], ["there", "/dev/nvidia0"]]
 

@@ -49,7 +49,7 @@ def values(unit, section, key):
 
 @pytest.fixture
 def root(tmp_path):
-    """A system with the units, the program, and the engines that units are ordered with."""
+    """A system with the units, the program, and the services that units are ordered with."""
     folder = tmp_path / "usr/lib/systemd/system"
     folder.mkdir(parents=True)
     for unit in UNITS:
@@ -60,8 +60,8 @@ def root(tmp_path):
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
     late = "[Unit]\nAfter=network-online.target\n[Service]\nExecStart=/bin/sh\n[Install]\nWantedBy=multi-user.target\n"
-    engines = ("docker", "containerd", "crio", "kubelet", "podman", "podman-restart", "k3s", "nvidia-persistenced")
-    for name in engines:
+    services = ("docker", "containerd", "crio", "kubelet", "podman", "podman-restart", "k3s", "nvidia-persistenced")
+    for name in services:
         (folder / f"{name}.service").write_text(late)
     (folder / "docker.socket").write_text("[Socket]\nListenStream=/run/docker.sock\n")
     quadlet = late.replace("After=", "After=cdi-refreshd.service ")
@@ -70,7 +70,7 @@ def root(tmp_path):
         (folder / f"{name}.target").write_text("[Unit]\nDescription=x\n")
     wants = folder / "multi-user.target.wants"
     wants.mkdir()
-    for name in [*(f"{name}.service" for name in engines), "quadlet.service", *map(instance, names(UNITS))]:
+    for name in [*(f"{name}.service" for name in services), "quadlet.service", *map(instance, names(UNITS))]:
         (wants / name).symlink_to(f"../{name}")
     return tmp_path
 
@@ -122,8 +122,8 @@ def test_all_units_have_the_sandbox_of_the_daemon():
 @pytest.mark.parametrize("unit", UNITS, ids=names(UNITS))
 def test_container_runtimes_wait_for_the_spec_and_nothing_late_is_waited_for(unit):
     before, after = values(unit, "Unit", "Before"), values(unit, "Unit", "After")
-    engines = {"docker.service", "containerd.service", "crio.service", "podman.service", "kubelet.service"}
-    assert engines <= set(before)
+    runtimes = {"docker.service", "containerd.service", "crio.service", "podman.service", "kubelet.service"}
+    assert runtimes <= set(before)
     assert set(after) <= {"systemd-tmpfiles-setup.service", "systemd-udevd.service", "cdi-refreshd.service"}
     assert values(unit, "Install", "WantedBy") == ["multi-user.target"]
 

@@ -21,7 +21,7 @@ SOURCES = ("cdi_refreshd", "debian", "systemd")
 
 
 def scenarios(debian, names, out=None, limit_s=LIMIT_S):
-    """Plays scenarios in a fresh machine: what each told, in order, and the log they stand in."""
+    """Plays scenarios in a fresh machine: the result of each, in order, and the log that has them."""
     with new_job() as job:
         shutil.copytree(HERE / "job", job, dirs_exist_ok=True)
         (job / "product").mkdir()
@@ -31,13 +31,13 @@ def scenarios(debian, names, out=None, limit_s=LIMIT_S):
 
 
 def chosen(debian, names):
-    """For each machine, those of these that the release plays; of no names, all of them."""
+    """For each machine, those of the named scenarios that the release plays; without names, all."""
     wanted = [[name for name in every if name in names or not names] for every in played(debian).values()]
     return [names for names in wanted if names]
 
 
 def booted(name, debian, out=None, limit_s=LIMIT_S):
-    """Boots a machine that has the package and engines, and has it look at itself: what it told, and the log."""
+    """Boots a machine with the package and container runtimes, and lets it check itself: the results, and the log."""
     with new_job() as job:
         for file in ("nvidia-modprobe", "nvidia.rules"):
             shutil.copy(HERE / "guest" / file, job)
@@ -71,7 +71,7 @@ def outcome(ended):
 
 
 def package():
-    """The Debian package, as `make deb` leaves it. One that is older than its sources is reported."""
+    """The Debian package that `make deb` made. A warning is printed where it is older than its sources."""
     built = sorted((TOP / "dist").glob("cdi-refreshd_*_all.deb"), key=lambda path: path.stat().st_mtime)
     if not built:
         sys.exit("There is no package in dist/: make deb")
@@ -82,9 +82,9 @@ def package():
     return built[-1]
 
 
-def table(told):
-    width = max((len(one["scenario"]) for one in told), default=0)
-    for one in told:
+def table(results):
+    width = max((len(one["scenario"]) for one in results), default=0)
+    for one in results:
         seconds = "  never" if one["seconds"] is None else f"{one['seconds']:7.2f}"
         limits = f"of {one['limit_s']:<4g} (bare start {one['bare_start_s']:.2f} s)"
         yield f"{one['debian']} {one['scenario']:<{width}} {seconds} s  {limits} {one['wrong']}".rstrip()
@@ -94,7 +94,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description="cdi-refreshd in a virtual machine")
     commands = parser.add_subparsers(dest="command", required=True)
     play = commands.add_parser("scenarios", help="play scenarios and time them")
-    boots = commands.add_parser("boots", help="boot in each of several ways, and look at what came of it")
+    boots = commands.add_parser("boots", help="boot in each of several ways, and check the result")
     for command in (play, boots):
         command.add_argument("names", nargs="*", metavar="NAME", help="all of them where none is named")
         command.add_argument("--out", metavar="FOLDER", help="keep the journal and the consoles there")
@@ -122,7 +122,7 @@ def main():
     for every, ended in plays:
         print(ended.log, flush=True)
         played.append((every, ended))
-    told = [one for every, _ in played for one in every]
-    print(*table(told), sep="\n")
-    print(f"\n{len(told)} scenarios in {sum(ended.wall_s for _, ended in played):.0f} s, {vm.accelerator()}")
-    return max(ended.status for _, ended in played) or int(any(one["wrong"] for one in told))
+    results = [one for every, _ in played for one in every]
+    print(*table(results), sep="\n")
+    print(f"\n{len(results)} scenarios in {sum(ended.wall_s for _, ended in played):.0f} s, {vm.accelerator()}")
+    return max(ended.status for _, ended in played) or int(any(one["wrong"] for one in results))

@@ -1,10 +1,10 @@
-"""`make vm-test` names this folder; who runs all other tests has no virtual machine to wait for."""
+"""`make vm-test` names this folder; the other tests need no virtual machine."""
 
 import pytest
 
 from .command import table
 
-TOLD = pytest.StashKey()
+RESULTS = pytest.StashKey()
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -13,5 +13,5 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    for line in table(config.stash.get(TOLD, [])):
+    for line in table(config.stash.get(RESULTS, [])):
         terminalreporter.write_line(line)

@@ -1,4 +1,4 @@
-"""The image of the containers in the guest: Debian's C library, busybox, and a program that loads what it is told to.
+"""The image of the containers in the guest: Debian's C library, busybox, and a program that loads given libraries.
 
 It is of the format that podman, Docker and containerd read alike: layers and what they are, in an archive.
 """
@@ -15,12 +15,12 @@ PLACE = "srv/image.tar"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 LOADER = "usr/lib64/ld-linux-x86-64.so.2"
 DIRECTORIES = ("dev", "etc", "proc", "sys", "run", "tmp", "usr/bin", "usr/lib64", LIBRARIES)
-# What a pod's first container does, of which nobody wants more than that it is there.
+# What a pod's first container runs: it only has to exist.
 COMMAND = ["/usr/bin/busybox", "sleep", "1000000"]
 
 
 def make(root: Path, work: Path, inside) -> None:
-    """Into a guest, of the guest's own files. `inside` executes a command there."""
+    """Makes the image in a guest, from the guest's own files. `inside` executes a command there."""
     shutil.copy(PROGRAM, root / "usr/src/loads.c")
     tree = root / "srv/image"
     for name in DIRECTORIES:

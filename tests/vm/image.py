@@ -50,10 +50,10 @@ class Release(NamedTuple):
 
 RELEASES = {
     12: Release("bookworm"),
-    # Its containerd is the first with CDI, by the Kubernetes interface alone: a client of it comes along.
+    # Its containerd is the first with CDI, but only by the Kubernetes interface, which needs a client.
     13: Release("trixie", ("docker-cli", "python3-grpcio")),
 }
-# Nothing that has a network to wait for, or that works in the background while times are taken.
+# Units that wait for a network, or that work in the background while times are measured.
 UNWANTED = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -64,7 +64,7 @@ UNWANTED = (
     "podman-auto-update.service",
     "podman-auto-update.timer",
 )
-ENGINES = (
+RUNTIMES = (
     "containerd.service",
     "docker.service",
     "docker.socket",
@@ -72,10 +72,10 @@ ENGINES = (
     "podman.service",
     "podman.socket",
 )
-"""Masked where times are taken, enabled where boots are looked at."""
+"""Masked where times are measured, enabled where boots are checked."""
 SIZE = "4G"
 VERSION, UPGRADE = "580.95.05", "580.99.02"
-"""Of the driver that is installed, and of the one that lies in UPGRADE_FOLDER for whoever upgrades it."""
+"""Of the installed driver, and of the one in UPGRADE_FOLDER that it can be upgraded to."""
 UPGRADE_FOLDER = "usr/lib/upgrade"
 
 
@@ -90,13 +90,13 @@ class Image(NamedTuple):
 
 
 def image(debian: int) -> Image:
-    """The image for the present state of the sources, built where there is none. It is read, never written to."""
+    """The image for the present sources, built where there is none. It is only read."""
     with cache() as folder:
         return Image.of(host_for(folder, debian))
 
 
 def image_with(package: Path, debian: int) -> Image:
-    """The same with the package installed in it, and with engines that are enabled: as a maker of images leaves it."""
+    """The same image with the package installed and container runtimes enabled, as images are delivered."""
     with cache() as folder:
         host = host_for(folder, debian)
         finished = folder / f"vm-{debian}-with-{digest(host.name, package.read_bytes())}"
@@ -128,7 +128,7 @@ def files(folder):
 
 @contextmanager
 def cache():
-    """The folder, locked: two who want an image build it once."""
+    """The folder, locked: two processes that want an image build it once."""
     folder = Path(os.environ.get("VM_DIR") or default_cache())
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY)
@@ -177,7 +177,7 @@ def build(base, finished):
     install_driver(root)
     container_image.make(root, work / "image", inside)
     subprocess.run(["tar", "-C", root, "-cf", work / "root.tar", "."], check=True)
-    mask(root, ENGINES)
+    mask(root, RUNTIMES)
     shutil.copy(kernel, work / "kernel")
     shutil.copy(root / f"boot/initrd.img-{release}", work / "initrd")
     finish(root, work, finished)
@@ -199,18 +199,18 @@ def finish(root, work, finished):
 
 
 def install(package, host, finished):
-    """Without a systemd that runs, as images are made. Nobody enables the product: the package has to."""
+    """Without a running systemd, as images are made. The package itself has to enable its service."""
     print("Installing the package into the virtual machine's disk: half a minute", flush=True)
     work = finished.with_suffix(".part")
     root = unpacked(host / "root.tar", work)
     shutil.copy(package, root / "package.deb")
     inside(root, ["dpkg", "--install", "/package.deb"])
-    stand_ins = sorted((HERE / "guest/engines").iterdir())
+    stand_ins = sorted((HERE / "guest/services").iterdir())
     for unit in stand_ins:
         shutil.copy(unit, root / "etc/systemd/system")
-    # A quadlet is enabled by whoever boots with GPUs.
+    # The quadlet is enabled by the boots that have GPUs.
     enabled = [unit.name for unit in stand_ins if unit.name != "quadlet.service"]
-    inside(root, ["systemctl", "enable", *ENGINES, *enabled])
+    inside(root, ["systemctl", "enable", *RUNTIMES, *enabled])
     for name in ("bin", "dev", "proc", "sys", "run", "etc", "tmp", "usr/lib", "usr/bin"):
         (root / "srv/rootfs" / name).mkdir(parents=True)
     shutil.copy(root / "usr/bin/busybox", root / "srv/rootfs/bin")
@@ -218,7 +218,7 @@ def install(package, host, finished):
 
 
 def settle(root):
-    """What Debian's installer would have done, and the unit that does what a job wants done."""
+    """What Debian's installer would have done, and the unit that executes a job."""
     (root / "etc/fstab").write_text("")
     (root / "etc/hostname").write_text("vm\n")
     mask(root, UNWANTED)
@@ -255,7 +255,7 @@ def make(root, release, version):
 
 
 def install_driver(root):
-    """The files of the stand-in driver, of which only NVML has anything in it."""
+    """The files of the stand-in driver; all but NVML are empty."""
     shutil.copy(Path(driver_files.__file__).with_name("nvml.c"), root / "usr/src/nvml.c")
     for version, folder in ((VERSION, root), (UPGRADE, root / UPGRADE_FOLDER)):
         tree.apply(folder, {}, driver_files.driver_files(version, "debian"))

@@ -17,7 +17,7 @@ STATUS = "exit status "
 
 
 class Ended(NamedTuple):
-    """A job that came to its end, whichever end."""
+    """A job that has ended, with or without success."""
 
     status: int
     log: str
@@ -26,11 +26,11 @@ class Ended(NamedTuple):
 
 
 class Lost(Exception):
-    """The machine went away with the job undone. That says nothing about what was to be tested."""
+    """The machine died before the job was done. That says nothing about what was tested."""
 
 
 def run(job: Path, out: Path, limit_s: float, made_of: Image, append: str = "") -> Ended:
-    """Boots and does the job; a second time where the machine was lost. `append` goes to the kernel's command line."""
+    """Boots and does the job; again where the machine was lost. `append` is added to the kernel's command line."""
     try:
         return boot(made_of, job, out, limit_s, append)
     except Lost as lost:
@@ -39,7 +39,7 @@ def run(job: Path, out: Path, limit_s: float, made_of: Image, append: str = "") 
 
 
 def accelerator() -> str:
-    """/dev/kvm may be there and writable although the processor has nothing to offer, so its flags are asked."""
+    """/dev/kvm may be there and writable on a processor without virtualisation, so its flags are read."""
     chosen = os.environ.get("VM_ACCEL")
     if chosen:
         return chosen

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.behaviour.podman.engine import RUNTIMES, podman, prepare
+from tests.behaviour.podman.podman_run import RUNTIMES, podman, prepare
 from tests.machine import booted
 from tests.machine.hook_programs import RELEASES, install
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.behaviour.podman import rootfs
-from tests.behaviour.podman.engine import RUNTIMES, podman, prepare, rootless
+from tests.behaviour.podman.podman_run import RUNTIMES, podman, prepare, rootless
 from tests.machine import booted
 from tests.machine.driver_files import MULTIARCH
 

@@ -70,10 +70,10 @@ class Host:
     def podman(self, device, *command):
         """Run a command in a container that has the host's own programs and that device."""
         storage = ["--root", "/run/storage", "--runroot", "/run/podman", "--storage-driver", "vfs"]
-        engine = ["--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", RUNTIME]
+        options = ["--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", RUNTIME]
         run = ["run", "--rm", "--network", "none", "--cgroups", "disabled", "--log-driver", "none"]
         container = ["--device", f"nvidia.com/gpu={device}", "--volume", "/usr:/usr:ro", "--rootfs", "/run/rootfs"]
-        return self.machine.run(["podman", *storage, *engine, *run, *container, *command])
+        return self.machine.run(["podman", *storage, *options, *run, *container, *command])
 
     def started(self, device, *command):
         """The container's output, and the OCI config that the runtime was given for it."""

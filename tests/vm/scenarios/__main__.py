@@ -4,8 +4,8 @@ import sys
 import time
 
 from . import SCENARIOS
-from .telling import QUIET_S, bare_start_s
+from .scenario import QUIET_S, bare_start_s
 
 for name in sys.argv[1:]:
     time.sleep(QUIET_S)
-    SCENARIOS[name].told(bare_start_s())
+    SCENARIOS[name].report(bare_start_s())

@@ -4,7 +4,7 @@ import time
 
 from . import daemon, owner, spec
 from .daemon import UNIT, systemctl
-from .telling import expect, scenario
+from .scenario import expect, scenario
 
 NOTICE = 5
 SLOW_S = 20.0
@@ -12,7 +12,7 @@ SLOW_S = 20.0
 
 @scenario(limit_s=SLOW_S)
 def installed_without_a_gpu_it_is_up_and_quiet():
-    """The package has enabled and started it; here it starts once more, for its time to be taken."""
+    """The package has enabled and started it; here it is started again, to measure the time."""
     expect(systemctl("is-enabled", UNIT, check=False) == "enabled", "the package has not enabled it")
     expect(daemon.is_up(), "the package has not started it")
     started = time.monotonic()

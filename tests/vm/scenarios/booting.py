@@ -1,4 +1,4 @@
-"""What came of a boot with the package installed and engines enabled: looked at when the machine is up.
+"""The result of a boot with the package installed and container runtimes enabled: checked when the machine is up.
 
 `python3 -m scenarios.booting NAME` prints what it saw, and then one line as a scenario does.
 """
@@ -12,10 +12,10 @@ from typing import NamedTuple
 from . import daemon, owner, spec
 from .daemon import UNIT, systemctl
 from .hardware import CONTROL
-from .telling import LIMIT_S, Scenario, bare_start_s, expect, seconds_until
+from .scenario import LIMIT_S, Scenario, bare_start_s, expect, seconds_until
 
 ONESHOT = "cdi-refreshd-oneshot.service"
-ENGINES = (
+RUNTIMES = (
     "containerd.service",
     "docker.service",
     "podman-restart.service",
@@ -27,7 +27,7 @@ ENGINES = (
 BOOTING_S = 240.0
 READY_WAIT_S = 10.0
 STARTING_S = 40.0
-"""However slow the machine is; how slow it was in this boot, engines tell."""
+"""However slow the machine is; the start times of the container runtimes show how slow it was in this boot."""
 PROMPT_S = 3.0
 LATE_S = 40.0
 WARNING = 4
@@ -36,16 +36,16 @@ STARTED, PUBLISHED, KEPT = (
     "21f4aa7f6a9a4136b946534ed56753a0",
     "3606eb5d887d4d22b958436dc4b565a9",
 )
-"""What the journal's lines are marked with."""
+"""MESSAGE_IDs of the journal's lines."""
 
 
 class Boot(NamedTuple):
     play: object
     limit_s: float
     prepare: str
-    """What a shell does to the machine before systemd is there."""
+    """A shell script that prepares the machine before systemd starts."""
     debian: tuple
-    """The releases that boot so."""
+    """The releases that play this boot."""
 
 
 BOOTS = {}
@@ -79,7 +79,7 @@ def nvml(*rules):
 
 
 @boot(DRIVER, QUADLET, debian=(12, 13))
-def with_a_driver_the_spec_is_there_before_engines_start():
+def with_a_driver_the_spec_is_there_before_container_runtimes_start():
     """No device node is there but those that the daemon makes."""
     took_s = with_driver(UNIT)
     expect(daemon.state() == "ready", f"the state is {daemon.state()}")
@@ -87,8 +87,8 @@ def with_a_driver_the_spec_is_there_before_engines_start():
 
 
 @boot(HARDWARE, QUADLET, UDEV, debian=(12, 13))
-def with_a_driver_that_udev_loads_the_spec_is_there_before_engines_start():
-    """While the daemon starts, it comes piece by piece, and its nodes are made by others, too."""
+def with_a_driver_that_udev_loads_the_spec_is_there_before_container_runtimes_start():
+    """The driver comes piece by piece while the daemon starts, and other programs make its nodes, too."""
     took_s = with_driver(UNIT)
     daemon.becomes("ready")
     seconds_until(lambda: spec.control() >= CONTROL, lambda: f"it lists {sorted(spec.control())}")
@@ -124,7 +124,7 @@ def a_late_driver_holds_the_boot_no_longer_than_configured():
 
 @boot(at_boot("gpubus", "nvidia"), BROKEN_MODULE, limit_s=READY_WAIT_S + STARTING_S)
 def a_module_that_cannot_be_loaded_is_one_line():
-    # Who fails is systemd, which was reported to load it.
+    # systemd fails, which was configured to load it.
     came_up("systemd-modules-load.service")
     expect(daemon.state() == "waiting-driver", f"the state is {daemon.state()}")
     expect(not spec.documents(), "there is a spec")
@@ -151,7 +151,7 @@ def gpus_that_are_all_lost_are_one_line():
 
 
 @boot(DRIVER, QUADLET, NO_DAEMON)
-def one_probe_with_a_driver_is_over_before_engines_start():
+def one_probe_with_a_driver_is_over_before_container_runtimes_start():
     expect(systemctl("is-active", UNIT, check=False) == "inactive", "the daemon runs")
     return with_driver(ONESHOT)
 
@@ -166,11 +166,11 @@ def one_probe_without_hardware_holds_nobody_up():
 
 def with_driver(unit):
     came_up(unit=unit)
-    started = {engine: begun(engine) for engine in (*ENGINES, "quadlet.service")}
+    started = {runtime: begun(runtime) for runtime in (*RUNTIMES, "quadlet.service")}
     up, written = moment(unit, "ActiveEnter"), written_s()
     print(f"{written:8.2f} s  there was a spec first; {file_s():.2f} s is the file's time")
     critical_chains()
-    early = [engine for engine, at in started.items() if not 0 < max(up, written) <= at]
+    early = [runtime for runtime, at in started.items() if not 0 < max(up, written) <= at]
     expect(not early, f"started before there was a spec: {early}")
     expect(spec.lists("0", "1")(), spec.now())
     expect(not loud(unit), f"the journal says {loud(unit)}")
@@ -182,7 +182,7 @@ def with_driver(unit):
 def without_hardware(unit):
     came_up(unit=unit)
     critical_chains()
-    early = [engine for engine in ENGINES if not 0 < moment(unit, "ActiveEnter") <= begun(engine)]
+    early = [runtime for runtime in RUNTIMES if not 0 < moment(unit, "ActiveEnter") <= begun(runtime)]
     expect(not early, f"started before it was known that there is no GPU: {early}")
     expect(not spec.documents(), "there is a spec")
     expect(not loud(unit), f"the journal says {loud(unit)}")
@@ -210,7 +210,7 @@ def came_up(*failing, unit=UNIT):
     expect(systemctl("is-active", unit, check=False) == "active", f"{unit} is not active")
     cycles = [line for line in owner.do("journalctl", "--boot").splitlines() if "ordering cycle" in line.lower()]
     expect(not cycles, f"systemd says {cycles[:3]}")
-    absent = [engine for engine in ENGINES if not begun(engine)]
+    absent = [runtime for runtime in RUNTIMES if not begun(runtime)]
     expect(not absent, f"never started: {absent}")
 
 
@@ -228,13 +228,13 @@ def took(unit):
 
 
 def first(message):
-    """When the journal got the first line with this mark; 0 where there is none."""
+    """When the journal got the first line with this MESSAGE_ID; 0 where there is none."""
     said = owner.do("journalctl", "--boot", "--output=json", f"MESSAGE_ID={message}").splitlines()
     return min((int(json.loads(line)["__MONOTONIC_TIMESTAMP"]) / 1e6 for line in said if line[:1] == "{"), default=0.0)
 
 
 def written_s():
-    """When the spec was there first: by the journal, or else by its file."""
+    """When the spec was first there: by the journal, or else by its file."""
     return first(PUBLISHED) or file_s()
 
 
@@ -244,16 +244,17 @@ def file_s():
 
 def print_times(unit):
     print("   begun     exec   active  unit")
-    for one in ("systemd-modules-load.service", "basic.target", unit, *ENGINES, "quadlet.service", "multi-user.target"):
+    early = ("systemd-modules-load.service", "basic.target", unit)
+    for one in (*early, *RUNTIMES, "quadlet.service", "multi-user.target"):
         begin, execute = begun(one), moment(one, "ExecMainStart")
         if begin:
             print(f"{begin:8.2f} {execute or begin:8.2f} {moment(one, 'ActiveEnter'):8.2f}  {one}")
 
 
 def critical_chains():
-    """What each had to wait for, down to what every service waits for."""
-    for engine in (*ENGINES, "multi-user.target"):
-        lines = owner.do("systemd-analyze", "critical-chain", "--no-pager", engine).splitlines()[3:]
+    """What each unit had to wait for, down to what every service waits for."""
+    for runtime in (*RUNTIMES, "multi-user.target"):
+        lines = owner.do("systemd-analyze", "critical-chain", "--no-pager", runtime).splitlines()[3:]
         basic = next((at for at, line in enumerate(lines) if "basic.target" in line), len(lines))
         print(*lines[: basic + 1], sep="\n")
 
@@ -268,7 +269,7 @@ def loud(unit):
 
 
 def says_once(word):
-    """One line that an administrator's filter for what went wrong shows, however often it is probed again."""
+    """One line of warning or above, however often the host is probed again."""
     passes = daemon.passes()
     seconds_until(lambda: daemon.passes() > passes or daemon.state() == "waiting-driver", "it gave up", 60.0)
     lines = loud(UNIT)
@@ -276,8 +277,8 @@ def says_once(word):
 
 
 def verify():
-    units = (UNIT, ONESHOT, "cdi-refreshd@.service", *ENGINES, "quadlet.service")
-    # Manual pages are left out of a minimal system.
+    units = (UNIT, ONESHOT, "cdi-refreshd@.service", *RUNTIMES, "quadlet.service")
+    # A minimal system has no manual pages.
     said = owner.do("systemd-analyze", "verify", "--man=no", *units, check=False)
     print(f"systemd-analyze verify: {said or 'nothing to say'}")
     ours = [line for line in said.splitlines() if "cdi-refreshd" in line or "cycle" in line.lower()]
@@ -286,4 +287,4 @@ def verify():
 
 if __name__ == "__main__":
     name = sys.argv[1]
-    Scenario(name, BOOTS[name].play, BOOTS[name].limit_s).told(bare_start_s())
+    Scenario(name, BOOTS[name].play, BOOTS[name].limit_s).report(bare_start_s())

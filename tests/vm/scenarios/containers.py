@@ -14,7 +14,7 @@ from pathlib import Path
 from . import owner, runtimes, spec
 from .daemon import systemctl
 from .keeper import LOOP, Keeper
-from .telling import debian, expect, scenario, seconds_after, seconds_until
+from .scenario import debian, expect, scenario, seconds_after, seconds_until
 
 in_own_machine = functools.partial(scenario, machine="containers")
 
@@ -60,7 +60,7 @@ def started(runtime, device, words):
 
 
 def said(runtime, device):
-    """What a container has to say of its libraries and nodes, from its start to its end."""
+    """What a container reports of its libraries and nodes, from its start to its end."""
     with started(runtime, device, (*SHELL, ASK)) as tries:
         ends = f"a container of {runtime.name} does not end"
         seconds_until(
@@ -79,7 +79,7 @@ def finds_cuda(runtime):
 
 
 def hooks():
-    """All that the spec has, of all its devices."""
+    """Everything that the spec has, for all devices together."""
     edits = [document.get("containerEdits") or {} for document in spec.ours()]
     edits += [device["containerEdits"] for document in spec.ours() for device in document["devices"]]
     return [hook for one in edits for hook in one.get("hooks") or []]
@@ -94,8 +94,8 @@ def has_none():
 
 
 def unread():
-    """What check says of container runtimes that read no spec: rule, and which one it is."""
-    for program in PROGRAMS:  # from the disk and in software, they take longer than check waits for their versions
+    """What check reports of container runtimes that read no spec: the rule and the runtime."""
+    for program in PROGRAMS:  # not in the page cache, they take longer than check waits for their versions
         owner.do(program, "--version")
     found = json.loads(owner.do("cdi-refreshd", "check", "--json", check=False))["findings"]
     return sorted((one["rule"], one["place"]) for one in found if one["rule"] in ("runtime", "runtime-note"))
@@ -108,8 +108,8 @@ def the_driver_is_loaded():
 
 
 @in_own_machine(limit_s=CHECK_S, debian=(13,))
-def check_tells_that_docker_and_containerd_have_cdi_turned_off():
-    """As Debian configures them. Nobody asks this containerd, without a kubelet: a note."""
+def check_reports_that_docker_and_containerd_have_cdi_turned_off():
+    """As Debian configures them. Without a kubelet nobody uses this containerd, so it is a note."""
     began = time.monotonic()
     found = unread()
     expect([rule for rule, _ in found] == ["runtime", "runtime-note"], f"check says {found}")

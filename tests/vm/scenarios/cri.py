@@ -1,11 +1,11 @@
-"""The interface by which a kubelet asks containerd for pods and containers, as far as it takes to start one with a GPU.
+"""The interface by which a kubelet asks containerd for pods and containers: as much as a container with a GPU needs.
 
 Debian has no crictl. Messages are written here by the numbers of their fields, which are those of Kubernetes' CRI v1.
 """
 
 import time
 
-from .telling import Wrong, seconds_until
+from .scenario import Wrong, seconds_until
 
 SOCKET = "unix:///run/containerd/containerd.sock"
 HOSTS_NETWORK = 2
@@ -61,7 +61,7 @@ def read_varint(data, at):
 
 def call(method, fields, service="RuntimeService"):
     """The answer's fields."""
-    import grpc  # Debian 13's guest alone has it
+    import grpc  # only Debian 13's guest has it
 
     options = [("grpc.default_authority", "localhost")]
     with grpc.insecure_channel(SOCKET, options) as channel:
@@ -73,7 +73,7 @@ def call(method, fields, service="RuntimeService"):
 
 
 def pod(name):
-    """What a pod is to be: in the host's network, since there is none that could be set up."""
+    """The configuration of a pod: in the host's network, since no other can be set up."""
     security = {1: {1: HOSTS_NETWORK}}
     return {1: {1: name, 2: name, 3: "tests"}, 8: {1: PARENT, 2: security}}
 
@@ -94,7 +94,7 @@ def remove(sandbox):
 
 
 def knows(image):
-    """Whether the image, which was imported by another way, is one that a pod can be made of."""
+    """Whether a pod can use the image, which was imported by another way."""
     return 1 in call("ImageStatus", {1: {1: image}}, "ImageService")
 
 

@@ -1,10 +1,10 @@
-"""What the daemon and systemd say of it."""
+"""What the daemon reports, and what systemd reports of it."""
 
 import json
 from pathlib import Path
 
 from . import owner
-from .telling import expect, seconds_until
+from .scenario import expect, seconds_until
 
 UNIT = "cdi-refreshd.service"
 STATE = Path("/run/cdi-refreshd/state.json")
@@ -19,7 +19,7 @@ def shown(name):
     return systemctl("show", "--property", name, "--value", UNIT)
 
 
-def told():
+def state_document():
     """state.json; {} before there is one."""
     try:
         return json.loads(STATE.read_text())
@@ -28,15 +28,19 @@ def told():
 
 
 def state():
-    return told().get("state")
+    return state_document().get("state")
 
 
 def passes():
-    return told()["counters"]["passes"]
+    return state_document()["counters"]["passes"]
+
+
+def failures():
+    return state_document()["counters"]["failures"]
 
 
 def becomes(wanted):
-    return seconds_until(lambda: state() == wanted, lambda: f"the state is {state()}: {told().get('reason')}")
+    return seconds_until(lambda: state() == wanted, lambda: f"the state is {state()}: {state_document().get('reason')}")
 
 
 def pid():
@@ -55,7 +59,7 @@ def journal(unit=UNIT):
 
 
 def holds_nothing_of_nvidias():
-    """Neither a device nor a library: else modules could not be unloaded, nor GPUs reset."""
+    """The daemon has neither a device nor a library open: modules could not be unloaded, nor GPUs reset."""
     process = Path("/proc") / str(pid())
     held = [str(entry.readlink()) for entry in (process / "fd").iterdir()]
     mapped = {line.split()[-1] for line in (process / "maps").read_text().splitlines()}

@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 from . import owner, spec
-from .telling import expect, scenario, seconds_after, seconds_until
+from .scenario import expect, scenario, seconds_after, seconds_until
 
 CONTROL = {"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset"}
 PERSISTENCED = Path("/run/nvidia-persistenced/socket")
 MIG_LIMIT_S = 5.0
 LEAVING_LIMIT_S = 4.0
-"""A daemon that stops is a sign that the driver goes, too: it is given two seconds."""
+"""When nvidia-persistenced stops, the driver may go, too: no probe begins for two seconds."""
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 OLD, NEW, UPGRADE = "580.95.05", "580.99.02", "/usr/lib/upgrade"
 
@@ -135,7 +135,7 @@ def driver_reloaded():
 
 @scenario
 def driver_unloaded_by_hand_while_nvml_is_slow():
-    """Module after module, as people do it: a look in the middle would hold on to the last for seconds."""
+    """Module after module, as administrators do it: a probe between two would hold the last one for seconds."""
     with owner.scripted("hang nvmlDeviceGetCount_v2 3"):
         for module in reversed(owner.MODULES):
             owner.do("rmmod", module)
@@ -149,7 +149,7 @@ def driver_unloaded_by_hand_while_nvml_is_slow():
 
 @scenario(limit_s=20.0)
 def driver_unloaded_while_the_daemon_is_held():
-    """After nodes went, which is a reason to look at once, and probes take long."""
+    """After nodes went, which makes the daemon probe at once, while probes take long."""
     with owner.scripted("hang nvmlDeviceGetCount_v2 3"):
         took_s = -time.monotonic()
         owner.do("cdi-refreshd", "hold", "120")
@@ -188,7 +188,7 @@ def libraries_came_late():
 
 @scenario
 def driver_upgraded():
-    """The files first, some seconds later the module, as a package manager and its owner do."""
+    """The files first, and the module some seconds later, as a package manager and an administrator do it."""
     upgrade_files()
     time.sleep(5)
     owner.unload()
@@ -208,7 +208,7 @@ def of_old():
 
 
 def upgrade_files():
-    """What the new package has goes over the old one's files, then those that it does not have go away."""
+    """The new package's files replace the old one's; then those that it does not have are deleted."""
     owner.do("cp", "-a", f"{UPGRADE}/.", "/")
     for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/xorg", "/usr/lib/firmware/nvidia", "/usr/share/nvidia"):
         for path in sorted(Path(folder).rglob(f"*{OLD}*")):

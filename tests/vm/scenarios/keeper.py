@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import owner
-from .telling import expect, seconds_until
+from .scenario import expect, seconds_until
 
 ROOTFS = Path("/srv/rootfs")
 LOOP = """
@@ -28,12 +28,12 @@ class Keeper(NamedTuple):
         return self.tries().count("refused")
 
     def tries_again(self, since=None):
-        """`since` is how often it had tried when that began for which it is to try again: by default now."""
+        """Waits until it has tried again after its `since`-th try; by default the one by now."""
         before = len(self.tries()) if since is None else since
         seconds_until(lambda: len(self.tries()) >= before + 3, f"the container of {self.runtime} does nothing any more")
 
     def has_kept_its_gpu(self, through="", since=None):
-        """It could open it every time so far, and three times from now on."""
+        """It has opened it at every try so far, and does at the next three."""
         self.tries_again(since)
         refused = self.refusals()
         expect(not refused, f"{through}: refused {refused} times of {len(self.tries())} with {self.runtime}")
@@ -41,7 +41,7 @@ class Keeper(NamedTuple):
 
 @contextlib.contextmanager
 def running(runtime):
-    """Such a container, which has opened its GPU, while it runs."""
+    """Such a container, running, once it has opened its GPU."""
     make_rootfs()
     name = f"keeper-{runtime}"
     folder = Path("/run") / name

@@ -1,11 +1,11 @@
-"""What the owner of a GPU host does to it."""
+"""What the administrator of a GPU host does to it."""
 
 import contextlib
 import os
 import subprocess
 from pathlib import Path
 
-from .telling import Wrong
+from .scenario import Wrong
 
 MODULES = ("nvidia", "nvidia-uvm", "nvidia-modeset")
 PCI = Path("/sys/bus/pci")
@@ -16,7 +16,7 @@ CAPS = Path("/dev/nvidia-caps")
 
 
 def do(*command, limit_s=60, check=True):
-    """Output of a command. One that hangs is not waited for, since it may hang in the kernel."""
+    """The output of a command. One that hangs is given up, since it may hang in the kernel."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         said, _ = process.communicate(timeout=limit_s)
@@ -28,7 +28,7 @@ def do(*command, limit_s=60, check=True):
 
 
 def put(value, path):
-    """A value into a file of the kernel, which may take its time or for ever."""
+    """Writes a value into a file of the kernel, which may take long, or for ever."""
     do("sh", "-c", 'echo "$1" >"$2"', "put", str(value), str(path), limit_s=20)
 
 
@@ -64,7 +64,7 @@ def unload():
 
 
 def cut(mask):
-    """GPU 0 into the MIG instances of this mask; 0 takes MIG mode away."""
+    """Divides GPU 0 into the MIG instances of this mask; 0 ends MIG mode."""
     put(mask, MASK)
     for node in CAPS.glob("nvidia-cap*"):
         if node.name not in ("nvidia-cap1", "nvidia-cap2"):
@@ -84,7 +84,7 @@ def field(path, name):
 
 
 def make_nodes():
-    """The device nodes, as the udev rules of distributions have nvidia-modprobe make them."""
+    """Makes the device nodes, as nvidia-modprobe does by the udev rules of distributions."""
     known = majors()
     node("/dev/nvidiactl", 195, 255)
     for information in PROC.glob("gpus/*/information"):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from . import daemon, keeper, owner, spec
 from .daemon import UNIT, systemctl
+from .scenario import expect, scenario
 from .service import SLOW_S, the_journal_is_fit_to_be_read
-from .telling import expect, scenario
 
 NAME = "cdi-refreshd"
 JOB = Path("/job")
@@ -18,7 +18,7 @@ CONF = Path("/etc/cdi-refreshd/cdi-refreshd.conf")
 WRITTEN = "[daemon]\nsweep = 1min\n"
 FURTHER = "cdi-refreshd@further.service"
 ONESHOT = "cdi-refreshd-oneshot.service"
-# dpkg, the compilation of the modules, two interpreters: in software that takes its time.
+# dpkg, the compilation of the modules, two interpreters: slow without hardware virtualisation.
 DPKG_S = 90.0
 
 
@@ -44,7 +44,7 @@ def newer():
 
 
 def dpkg(*words):
-    """Seconds that it takes. Whatever the administrator has written stays."""
+    """Seconds that it takes. The administrator's files stay."""
     started = time.monotonic()
     owner.do("dpkg", "--force-confold", *words, limit_s=300)
     return time.monotonic() - started
@@ -76,7 +76,7 @@ def nothing_failed():
 
 @contextlib.contextmanager
 def there_at_every_moment():
-    """The spec, with the same bytes, however often one probes."""
+    """Meanwhile the spec is always there, with the same bytes."""
     path = spec.path()
     good = path.read_text()
     found, over = [], threading.Event()
@@ -150,7 +150,7 @@ def an_upgrade_leaves_stopped_what_was_stopped():
 
 @scenario(limit_s=DPKG_S)
 def an_upgrade_leaves_disabled_what_was_disabled():
-    """On a host that wants the look at boot instead."""
+    """On a host that has the oneshot at boot instead."""
     systemctl("disable", "--now", UNIT)
     systemctl("enable", "--now", ONESHOT)
     took_s = dpkg("--install", str(package()))
@@ -215,7 +215,7 @@ def a_purge_leaves_nothing_but_the_containers():
 
 
 def left():
-    """Whatever has our name, and the spec. Not the job itself."""
+    """All paths with our name, and the spec; without the job itself."""
     words = ["find", "/", "-path", "/proc", "-prune", "-o", "-path", str(JOB), "-prune", "-o", "-path", "/sys/module"]
     found = owner.do(*words, "-prune", "-o", "-name", "*cdi[-_]refresh*", "-print").split()
     return [*found, *map(str, spec.DIRECTORY.glob("*"))]
@@ -223,7 +223,7 @@ def left():
 
 @scenario(limit_s=DPKG_S)
 def installed_for_the_first_time_it_is_up_and_enabled_and_has_published():
-    """By apt-get, which has no network here, and by a newcomer, who types nothing more."""
+    """By apt-get, which has no network here, and without any further command."""
     started = time.monotonic()
     owner.do("apt-get", "install", "--yes", str(package()), limit_s=300)
     took_s = time.monotonic() - started
@@ -252,7 +252,7 @@ def the_tests_of_the_package_pass_without_a_gpu():
 
 
 def tests_of_the_package():
-    """Seconds. As autopkgtest plays them: as root, in the package's source, after its installation."""
+    """Seconds. As autopkgtest runs them: as root, in the package's source, after its installation."""
     started = time.monotonic()
     owner.do("sh", str(JOB / "debian-tests/installed"), limit_s=300)
     return time.monotonic() - started

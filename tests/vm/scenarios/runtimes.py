@@ -1,4 +1,4 @@
-"""Container runtimes, each told in its own way to start a container with a GPU from one image."""
+"""Container runtimes: how each starts a container with a GPU from one image."""
 
 from pathlib import Path
 from typing import NamedTuple

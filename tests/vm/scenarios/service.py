@@ -1,4 +1,4 @@
-"""The daemon as a service: it comes, goes, hangs and is killed, and the spec stays true."""
+"""The daemon as a service: it starts, stops, hangs and is killed, and the spec stays up to date."""
 
 import contextlib
 import os
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from . import daemon, keeper, owner, spec
 from .daemon import UNIT, systemctl
-from .telling import Wrong, debian, expect, scenario, seconds_until
+from .scenario import Wrong, debian, expect, scenario, seconds_until
 
-# Commands that start an interpreter or an engine: in software that alone takes seconds.
+# Commands that start an interpreter or a container runtime: that takes seconds without hardware virtualisation.
 SLOW_S = 20.0
 
 
 def unchanged(act):
-    """Does something during which the spec must stay the very same file. Seconds that it took."""
+    """Does something during which the spec must stay the same file. Seconds that it took."""
     before, started = spec.inode(), time.monotonic()
     act()
     took_s = time.monotonic() - started
@@ -56,7 +56,7 @@ def it_follows_after_udevd_was_restarted():
     return max(took_s, spec.takes(owner.rescan, "0", "1"))
 
 
-# While it rains, a probe may wait for five seconds.
+# While events keep coming, a probe may wait for five seconds.
 @scenario(limit_s=6.5)
 def a_storm_of_events_costs_few_looks():
     before, inode = daemon.passes(), spec.inode()
@@ -108,13 +108,13 @@ def nvml_that_fails_takes_no_spec_away():
 
 @scenario(limit_s=SLOW_S)
 def a_child_that_hangs_in_nvml_hinders_nobody():
-    """Given up after the time that the configuration grants; what happened meanwhile is seen then."""
+    """The probe is given up after the configured time; what happened meanwhile is seen then."""
     inode = spec.inode()
     with configured("[daemon]\nprobe-timeout = 3\n"):
         with owner.scripted("hang nvmlDeviceGetCount_v2 600"):
-            before = daemon.told()["counters"]["failures"]
+            before = daemon.failures()
             systemctl("reload", UNIT, "--no-block")
-            seconds_until(lambda: daemon.told()["counters"]["failures"] > before, "the child was not given up")
+            seconds_until(lambda: daemon.failures() > before, "the child was not given up")
             expect(spec.inode() == inode, "the spec is another one")
             expect(daemon.is_up(), "the daemon is not up")
         owner.remove(1)
@@ -126,7 +126,7 @@ def a_child_that_hangs_in_nvml_hinders_nobody():
 
 WORST = Path("/dev/nvml-worst")
 ALLOWED = {12: ("write /dev/nvml", "fork nobody", "signal parent"), 13: ("write /dev/nvml", "fork nobody")}
-"""Devices are what it is for, and signals are kept from it by Linux 6.12, which Debian 12 does not have."""
+"""It needs devices; only Linux 6.12 can keep it from sending signals, which Debian 12 does not have."""
 
 
 @scenario(limit_s=SLOW_S)
@@ -136,12 +136,12 @@ def nvml_at_its_worst_changes_nothing_and_hinders_nobody():
     with owner.scripted(f"worst {WORST}"):
         systemctl("reload", UNIT)
     took_s = time.monotonic() - started
-    told = dict(line.rsplit(" ", 1) for line in WORST.read_text().splitlines())
-    done = [what for what, how in told.items() if how == "done" and what not in ALLOWED[debian()]]
-    expect(told.get("fork nobody") == "done" and not done, f"it could {', '.join(done)} (of {told})")
+    found = dict(line.rsplit(" ", 1) for line in WORST.read_text().splitlines())
+    done = [what for what, how in found.items() if how == "done" and what not in ALLOWED[debian()]]
+    expect(found.get("fork nobody") == "done" and not done, f"it could {', '.join(done)} (of {found})")
     expect(spec.inode() == inode, "the spec is another one")
     expect(daemon.state() == "degraded", f"the state is {daemon.state()}")
-    # Others' specs are still looked at, in a child.
+    # Other specs are still checked, in a child.
     seconds_until(lambda: shown_tasks() == 1, lambda: f"{shown_tasks()} tasks are left of the service")
     for path in (WORST, Path("/dev/nvml")):
         path.unlink(missing_ok=True)
@@ -180,7 +180,7 @@ def containers_of_runc_keep_their_gpu_across_ten_daemon_reloads():
 
 @scenario(limit_s=SLOW_S, debian=(12,))
 def without_links_in_dev_char_those_of_runc_lose_it():
-    """What the links are for. runc before 1.1.7 tells systemd of no device that has none."""
+    """What the links in /dev/char are for: runc before 1.1.7 passes systemd no device without one."""
     with configured("[host]\ndev-char-links = no\n"):
         for link in links():
             link.unlink()
@@ -209,7 +209,7 @@ def links():
 @scenario(limit_s=SLOW_S)
 def systemd_finds_nothing_wrong_with_the_units():
     started = time.monotonic()
-    # This guest has no man.
+    # This guest has no man pages.
     units = (UNIT, "cdi-refreshd-oneshot.service", "cdi-refreshd@further.service")
     said = owner.do("systemd-analyze", "verify", "--man=no", *units)
     expect(not said, said)
@@ -224,7 +224,7 @@ def the_daemon_holds_no_device_and_maps_no_library():
 
 @scenario(limit_s=SLOW_S)
 def the_journal_is_fit_to_be_read():
-    """Whatever happened above: no traceback, and no line that a terminal would fold three times."""
+    """After all scenarios: no traceback, and no line that a terminal would wrap three times."""
     ugly = [text for _, text in daemon.journal() if "Traceback" in text or len(text) > 600]
     if ugly:
         raise Wrong("; ".join(ugly[:3]))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from .telling import seconds_after, seconds_until
+from .scenario import seconds_after, seconds_until
 
 DIRECTORY = Path("/run/cdi")
 KIND = "nvidia.com/gpu"
@@ -14,7 +14,7 @@ parsed = {}
 
 
 def documents():
-    """What stands there, by path; None for what is no document. Read again only where it changed."""
+    """The files there, by path; None for what is no document. Read again only where they changed."""
     found = {}
     for path in sorted(DIRECTORY.glob("*.yaml")) + sorted(DIRECTORY.glob("*.json")):
         try:
@@ -56,7 +56,7 @@ def broken():
 
 
 def lists(*wanted):
-    """Whether these are the numbers in it, and every document is whole."""
+    """Whether the spec has exactly these GPUs, and every document is complete."""
     return lambda: not broken() and numbers() == set(wanted)
 
 
@@ -74,7 +74,7 @@ def recovers(*wanted):
 
 
 def path():
-    """Of the only file that is ours."""
+    """The inode of the only file that is ours."""
     (only,) = DIRECTORY.glob("nvidia*.yaml")
     return only
 

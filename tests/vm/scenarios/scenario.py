@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 LIMIT_S = 1.5
 PATIENCE_S = 15.0
-"""Longer than any limit: one who is late is to be reported how late."""
+"""Longer than any limit, so that a late result has its time, too."""
 QUIET_S = float(os.environ.get("QUIET", "3"))
 POLL_S = 0.01
 
 
 class Wrong(Exception):
-    """What is not as it should be."""
+    """Something is not as it should be."""
 
 
 class Scenario(NamedTuple):
@@ -24,12 +24,12 @@ class Scenario(NamedTuple):
     play: object
     limit_s: float
     debian: tuple = (12, 13)
-    """The releases that it is played on."""
+    """The releases of Debian that it is played on."""
     machine: str = "owner"
-    """Those of one machine are played after each other; each machine boots anew."""
+    """Scenarios of one machine are played one after the other; each machine is booted for them."""
 
-    def told(self, bare_start_s):
-        """Plays it and prints what came of it, and how fast the machine was that it was played on."""
+    def report(self, bare_start_s):
+        """Plays it and prints the result, and how fast the machine was."""
         seconds, wrong = None, ""
         try:
             seconds = round(self.play(), 3)
@@ -47,7 +47,7 @@ SCENARIOS = {}
 
 
 def scenario(play=None, *, limit_s=LIMIT_S, debian=(12, 13), machine="owner"):
-    """Scenarios are played in the order in which they are declared; each finds the machine as the last one left it."""
+    """Scenarios are played in the order of their declaration; each finds the machine as the last one left it."""
     if play is None:
         return lambda given: scenario(given, limit_s=limit_s, debian=debian, machine=machine)
     SCENARIOS[play.__name__] = Scenario(play.__name__, play, limit_s, debian, machine)
@@ -55,7 +55,7 @@ def scenario(play=None, *, limit_s=LIMIT_S, debian=(12, 13), machine="owner"):
 
 
 def played(debian):
-    """Of a release: machine -> the names of its scenarios."""
+    """What a release plays: machine -> the names of its scenarios."""
     named = [(one.machine, name) for name, one in SCENARIOS.items() if debian in one.debian]
     return {machine: [name for of, name in named if of == machine] for machine, _ in named}
 
@@ -76,7 +76,7 @@ def seconds_until(truth, what, patience_s=PATIENCE_S):
 
 
 def seconds_after(act, truth, what):
-    """From when it was done until it is true. It must not be true before: then nothing would be shown."""
+    """From the action until it is true. It must not be true before, else nothing would be shown."""
     if truth():
         raise Wrong(f"so it was before: {what() if callable(what) else what}")
     act()
