@@ -21,7 +21,7 @@ from cdi_refreshd.probe import runner
 from cdi_refreshd.probe.request import Request
 
 DESCRIPTION = """Print one JSON document to attach to a bug report, or write it to FILE: what the probe found, names,
-sizes, link targets and numbers of what it looked at, versions, configuration, findings, the daemon's state. Of files it
+sizes, link targets and numbers of what it inspected, versions, configuration, findings, the daemon's state. Of files it
 contains only the spec and the driver's procfs. UUIDs and the names of the host and of home
 directories are replaced. Other options are those of generate."""
 SPEC_AT_MOST_BYTES = 2 << 20
