@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.config.generate_options import (
@@ -32,13 +32,17 @@ TRUE, FALSE = ("1", "t", "true"), ("0", "f", "false", "")
 class Parser(argparse.ArgumentParser):
     """Exit status 2 with one line that names the nearest option, and no page of usage."""
 
-    def error(self, message: str) -> NoReturn:
-        unknown = message.removeprefix("unrecognized arguments: ")
-        if unknown != message:
-            word = unknown.partition(" ")[0].partition("=")[0]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """`parse_args` calls this, and would name what is unknown in its own words."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            word = unknown[0].partition("=")[0]
             known = [flag for action in self._actions for flag in action.option_strings]
             hint = f"; {nearest(word, known)}" if word.startswith("-") else ""
-            message = f"there is no {quoted(word)} here{hint}"
+            self.error(f"there is no {quoted(word)} here{hint}")
+        return parsed, []
+
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {on_one_line(message)}; see {self.prog} --help\n")
 
 

@@ -26,7 +26,7 @@ def run(argv: list[str]) -> int:
     if not 0 < held_s <= hold.AT_MOST_S:
         raise UsageFault("SECONDS", f"{held_s:g} is not between 0 and {hold.AT_MOST_S:.0f}", "write 60, for a minute")
     if not state_file.is_running(state().get("pid")):
-        raise Fault("cdi-refreshd", "no daemon runs", "it does not have the driver open; go ahead")
+        raise Fault("daemon", "is not running", "it does not have the driver open; go ahead")
     if os.geteuid():
         raise Fault("daemon", "permission denied", "use sudo")
     wanted = hold.Wanted.of(held_s)

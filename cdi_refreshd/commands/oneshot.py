@@ -132,7 +132,7 @@ def seconds(option: str, word: str | None) -> float:
     if not 0 <= value < float("inf"):
         from cdi_refreshd.core.findings import quoted  # noqa: PLC0415 - only a mistake needs it
 
-        raise UsageFault(option, f"{quoted(word or '')} is not a number of seconds", "write it like --wait 60")
+        raise UsageFault(option, f"{quoted(word or '')} is not a number of seconds", "write 60, for a minute")
     return value
 
 

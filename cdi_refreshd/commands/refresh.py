@@ -29,7 +29,7 @@ def run(argv: list[str]) -> int:
     before = state_file.read()
     pid = int(before.get("pid") or 0)
     if not state_file.is_daemon(pid):
-        raise Fault("cdi-refreshd", "no daemon runs", "systemctl start cdi-refreshd, or use cdi-refreshd oneshot")
+        raise Fault("daemon", "is not running", "systemctl start cdi-refreshd, or use cdi-refreshd oneshot")
     try:
         os.kill(pid, signal.SIGHUP)
     except PermissionError:

@@ -78,18 +78,19 @@ def _is_locked_elsewhere() -> bool:
 
 
 def lock() -> int:
-    """A descriptor to keep open. Raises Fault if another daemon has the lock."""
+    """A descriptor to keep open. Raises Fault if another daemon has the lock, or it cannot be made."""
     import fcntl  # noqa: PLC0415 - only the daemon locks
 
-    os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
     try:
+        os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
         descriptor = _lock_file()
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         raise Fault(LOCK, "another daemon runs", "see cdi-refreshd status") from None
     except OSError as error:
-        raise Fault(LOCK, f"cannot be locked ({error.strerror})", "run it as root") from None
+        hint = "run it as root" if isinstance(error, PermissionError) else f"make {DIRECTORY} a writable directory"
+        raise Fault(LOCK, f"cannot be locked ({error.strerror})", hint) from None
     return descriptor
 
 

@@ -211,10 +211,14 @@ def absence(seen: Presence) -> Verdict | None:
         return Verdict("no-gpu", "no NVIDIA GPU", WITHDRAW)
     where = ", ".join(f"{f.address} ({f.driver or 'no driver'})" for f in seen.functions[:4])
     where += f" and {len(seen.functions) - 4} more" if len(seen.functions) > 4 else ""
+    # Where another driver has them all, somebody may want it so.
+    free = any(not function.driver for function in seen.functions)
     if not seen.module_loaded:
-        return Verdict("waiting-driver", f"the nvidia module is not loaded; GPUs: {where}", WITHDRAW)
+        hint = "; modprobe nvidia, else see dmesg for NVRM lines" if free else ""
+        return Verdict("waiting-driver", f"the nvidia module is not loaded; GPUs: {where}{hint}", WITHDRAW)
     if all(function.driver != "nvidia" for function in seen.functions):
-        return Verdict("waiting-driver", f"no GPU is bound to the nvidia driver; GPUs: {where}", WITHDRAW)
+        hint = "; see dmesg for NVRM lines" if free else ""
+        return Verdict("waiting-driver", f"no GPU is bound to the nvidia driver; GPUs: {where}{hint}", WITHDRAW)
     return None
 
 

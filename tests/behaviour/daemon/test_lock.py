@@ -1,16 +1,18 @@
 """Nobody but root keeps a daemon from starting."""
 
+import re
 import subprocess
 
 import pytest
 
-from tests.behaviour.daemon.running import LIMIT_S
+from tests.behaviour.daemon.running import LIMIT_S, PROGRAM
 
 pytestmark = pytest.mark.root
 
 LOCK = "/run/cdi-refreshd/lock"
 NOBODY = 65534
 AS_NOBODY = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+IN_THE_WAY = 'ln -s /nowhere /run/cdi-refreshd; exec "$@"'
 
 
 def test_no_other_user_can_lock_what_the_daemon_locks(start, machine):
@@ -44,3 +46,10 @@ def test_a_lock_that_is_a_link_is_not_followed(start, machine):
     assert daemon.process.wait(LIMIT_S) == 1
     assert "cannot be locked" in daemon.journal()
     assert not machine.path("/etc/elsewhere").exists()
+
+
+@pytest.mark.parametrize("command", [[*AS_NOBODY, *PROGRAM, "run"], ["sh", "-c", IN_THE_WAY, "sh", *PROGRAM, "run"]])
+def test_where_the_lock_cannot_be_made_the_daemon_ends_with_one_line(machine, command):
+    done = machine.run(command)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"cdi-refreshd: {LOCK}: cannot be locked \(.*\); (run it as|make /run/cdi-r).*\n", done.stderr)

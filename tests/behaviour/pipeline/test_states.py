@@ -74,7 +74,11 @@ def test_without_a_gpu_the_old_spec_goes_and_nothing_is_wrong(host, published, u
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        (case(GPU, no_module=True), "the nvidia module is not loaded; GPUs: 0000:01:00.0 (no driver)"),
+        (
+            case(GPU, no_module=True),
+            "the nvidia module is not loaded; GPUs: 0000:01:00.0 (no driver); "
+            "modprobe nvidia, else see dmesg for NVRM lines",
+        ),
         (
             case(unbound=[VFIO], version_file=True),
             "no GPU is bound to the nvidia driver; GPUs: 0000:01:00.0 (vfio-pci)",
@@ -247,7 +251,7 @@ def test_without_sysfs_generate_says_what_is_left_out(host):
 def test_a_wait_that_is_not_a_number_is_refused(host, seconds):
     done = host.oneshot(f"--wait={seconds}")
     assert done.returncode == 2
-    assert lines(done) == [f"--wait: '{seconds}' is not a number of seconds; write it like --wait 60"]
+    assert lines(done) == [f"--wait: '{seconds}' is not a number of seconds; write 60, for a minute"]
 
 
 def test_a_wait_ends_at_its_deadline_with_the_state_of_then(host):
