@@ -32,6 +32,8 @@ READY_S, RELOADS_S, ALL_S, CHECK_S = 300.0, 180.0, 180.0, 40.0
 CONTAINER_S = 60.0
 """In software, a container of Docker takes ten seconds to start."""
 PROGRAMS = ("podman", "dockerd", "containerd")
+FOLLOWED_S = 5.0
+"""Container runtimes read the new spec in the same moment, on the same two processors."""
 count = itertools.count()
 
 
@@ -190,7 +192,7 @@ def every(kind, expected):
 every("hooks", has_hooks)
 
 
-@in_own_machine
+@in_own_machine(limit_s=FOLLOWED_S)
 def without_the_toolkit_the_spec_does_without_hooks():
     return seconds_after(lambda: shutil.move(HOOK, ASIDE), has_none, lambda: f"it has {len(hooks())} hooks")
 
@@ -198,7 +200,7 @@ def without_the_toolkit_the_spec_does_without_hooks():
 every("mounts", has_none)
 
 
-@in_own_machine
+@in_own_machine(limit_s=FOLLOWED_S)
 def with_the_toolkit_again_the_spec_has_hooks():
     return seconds_after(lambda: shutil.move(ASIDE, HOOK), has_hooks, "it has no hooks")
 
