@@ -114,7 +114,8 @@ def test_the_one_file_is_followed_whatever_its_name_is(machine, start):
 
 
 def test_a_file_that_an_editor_writes_in_two_steps_is_read_when_it_is_there_again(machine, start):
-    elsewhere = "[output]\nspec-dir = /run/mine\n"
+    # The settle time is what the daemon grants the editor, so it is long enough for a busy machine.
+    elsewhere = "[daemon]\nsettle = 1s\nsettle-at-most = 10s\n[output]\nspec-dir = /run/mine\n"
     daemon = start(config=elsewhere)
     daemon.until(machine.path("/run/mine/nvidia.yaml").exists)
     daemon.until_quiet()

@@ -90,7 +90,7 @@ def test_to_standard_output_they_are_one_after_the_other(host):
 def test_diff_prints_which_of_their_files_would_be_removed(host):
     host.become(COHERENT)
     host.oneshot(*FLAG)
-    gone = "/var/run/cdi/nvidia.{}.yaml goes: its GPUs are not reported apart any more"
+    gone = "/var/run/cdi/nvidia.{}.yaml goes: its GPUs are no longer separated"
     assert host.run("diff").stdout.splitlines() == [gone.format("coherent"), gone.format("noncoherent")]
     assert host.run("diff", *FLAG).returncode == 0
     host.become(case())
