@@ -1,4 +1,4 @@
-"""From the document of `cdi-refreshd bundle` to a machine that looks like the reporter's: a report is a test."""
+"""Makes a machine like the reporter's from a document of `cdi-refreshd bundle`: a report is a test."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ CONFIGURATION = "/etc/cdi-refreshd/cdi-refreshd.conf"
 CSV = "/etc/nvidia-container-runtime/host-files-for-container.d/devices.csv"
 CACHE_DIRS = "/etc/ld.so.conf.d/00-bundle.conf"
 OWN = ("/dev/nvidia", "/dev/dri/", "/proc/driver/nvidia")
-"""What the bundle says itself, and is not made up from its GPUs."""
+"""Files that are taken from the bundle, not made up from its GPUs."""
 GRAPHICS_PROFILE = 0x0A
 DXCORE = "/usr/lib/wsl/lib/libdxcore.so"
 HOOK = """#!/bin/sh
@@ -53,7 +53,7 @@ def trees(document: dict, has_modules: bool) -> tuple[Tree, Tree]:
 
 
 def through(path, links, root):
-    """The path with the links on its way followed: an entry of a tree must not lead through one."""
+    """The path with the links in its directories resolved: an entry of a tree must not lead through one."""
     parts, here = path.strip("/").split("/"), ""
     for hop, part in enumerate(parts[:-1]):
         target = links.get(f"{here}/{part}")
@@ -66,7 +66,7 @@ def through(path, links, root):
 
 
 def made(path, seen, document):
-    """What stands at a path; None for what is a host's own."""
+    """The entry for a path; None for what every host has itself."""
     mode = int(seen.get("mode", "0644"), 8)
     match seen["kind"]:
         case "link":
@@ -99,7 +99,7 @@ def content(path, seen, document):
 
 
 def dxcore(document):
-    """WSL's library, compiled, so that it names the store that the reporter's named."""
+    """WSL's library, compiled to name the same driver store as the reporter's."""
     import tempfile
 
     from tests.unit.host.dxcore import build
@@ -110,7 +110,7 @@ def dxcore(document):
 
 
 def case(document):
-    """What `hardware` makes /sys, /proc/devices and NVML's script from."""
+    """The part of a case from which `hardware` makes /sys, /proc/devices and NVML's script."""
     inventory, files = document["inventory"], document["files"]
     majors = {name: files.get(f"/dev/{name}", {}).get("major") for name in ("nvidia-uvm", "nvidia-caps/nvidia-cap1")}
     drm = {function["address"]: function["drm"] for function in document["pci"]}
@@ -138,7 +138,7 @@ def case(document):
 
 
 def answering(inventory, drm):
-    """GPUs as NVML lists them; one that did not answer the reporter does not answer here."""
+    """GPUs as NVML lists them; one that did not answer for the reporter does not answer here either."""
     known = {gpu["number"]: gpu for gpu in inventory["gpus"]}
     if not known and inventory["mode"] in ("csv", "management"):
         return unnamed(inventory, list(drm))
@@ -162,7 +162,7 @@ def answering(inventory, drm):
 
 
 def unnamed(inventory, addresses):
-    """GPUs of a mode that says nothing of each: as many as NVML listed."""
+    """GPUs of a mode that describes none of them: as many as NVML listed."""
     names = (
         {"name": "Orin (nvgpu)" if inventory["tegra"]["orin"] else "NVIDIA Thor"} if inventory["mode"] == "csv" else {}
     )
@@ -190,7 +190,7 @@ def script(inventory):
 
 
 def programs(document):
-    """Whatever a program was, here it does nothing; the hook program says of itself what it said there."""
+    """Programs do nothing here; the hook program answers as the reporter's did."""
     tree = {
         path: SCRIPT
         for path, seen in document["files"].items()
@@ -210,20 +210,20 @@ def configuration(document):
     lines = ["[generate]"]
     for key in (key for key in KEYS if key.section == "generate"):
         changed = getattr(choices, key.field) != getattr(usual, key.field)
-        changed |= key.field == "dev_root" and choices.driver_root != "/"  # which it follows unless told
+        changed |= key.field == "dev_root" and choices.driver_root != "/"  # by default it is the driver root
         if changed:
             lines.append(f"{key.name} = {key.kind.show(getattr(choices, key.field))}")
     return {CONFIGURATION: text("\n".join(lines) + "\n")} if len(lines) > 1 else {}
 
 
 def freeze_choices(named):
-    """Keys that this version does not have are of another one."""
+    """Keys that this version does not know belong to another one."""
     known = {field: named[field] for field in Choices._fields if field in named}
     return freeze(Choices, [known.get(field, getattr(Choices(), field)) for field in Choices._fields])
 
 
 def lists(document):
-    """A CSV file that names what the reporter's files named and the machine had."""
+    """A CSV file that names what the reporter's files named, as far as the machine had it."""
     if document["inventory"]["mode"] != "csv":
         return {}
     tegra, choices = document["inventory"]["tegra"], document["choices"]

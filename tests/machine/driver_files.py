@@ -17,7 +17,7 @@ LAYOUTS = {
     "debian-alternatives": MULTIARCH,
     "rhel": "/usr/lib64",
     "arch": "/usr/lib",
-    "cache": "/opt/nvidia/lib64",  # only ld.so.cache knows the way
+    "cache": "/opt/nvidia/lib64",  # found by ld.so.cache alone
 }
 
 # Libraries named NAME.VERSION, and their sonames.
@@ -43,7 +43,7 @@ WITH_SONAME = {
     "libGLESv1_CM_nvidia.so": "libGLESv1_CM_nvidia.so.1",
     "libGLESv2_nvidia.so": "libGLESv2_nvidia.so.2",
 }
-# The same, but the soname is the whole name, so there is no link.
+# The same, but the soname is the file's name, so there is no link.
 WITHOUT_LINK = (
     "libnvidia-glvkspirv.so",
     "libnvidia-glcore.so",
@@ -80,7 +80,7 @@ PROGRAMS = (
     "nvidia-bug-report.sh",
     "nvidia-ngx-updater",
 )
-# What Debian's alternatives choose between drivers: the real file lies in a directory of the driver.
+# Files that Debian's alternatives choose: the real file is in a directory of the driver.
 ALTERNATIVE_LIBRARIES = (
     "libcuda.so",
     "libcuda.so.1",
@@ -117,7 +117,7 @@ def driver_files(version: str, layout: str) -> Tree:
     folder = LAYOUTS[layout]
     tree = libraries(folder, version) | graphics(folder, version) | settings(version)
     tree |= {f"/usr/bin/{name}": SCRIPT for name in PROGRAMS}
-    # rhel's directory is none of Debian's ldconfig's own.
+    # Debian's ldconfig does not search rhel's directory by default.
     tree["/etc/ld.so.conf.d/nvidia-driver.conf"] = text(f"{MULTIARCH}\n/usr/lib64\n{folder}\n")
     return with_alternatives(tree) if layout == "debian-alternatives" else tree
 
@@ -176,7 +176,7 @@ def settings(version):
 
 
 def with_alternatives(tree):
-    """Debian's own packages: chosen files lie apart, and absolute links lead there through /etc/alternatives."""
+    """As Debian's packages: the chosen files are elsewhere, behind absolute links through /etc/alternatives."""
     chosen = {f"{MULTIARCH}/{name}": f"{MULTIARCH}/nvidia/current" for name in ALTERNATIVE_LIBRARIES}
     chosen |= {f"/usr/bin/{name}": "/usr/lib/nvidia/current" for name in ALTERNATIVE_PROGRAMS}
     moved = dict(tree)

@@ -39,7 +39,7 @@ def shared_library(soname: str, machine: str = "") -> bytes:
     header = head.pack(
         ident, ET_DYN, MACHINES[machine], 1, 0, head.size, 0, 0, head.size, table.size, 3, 64 if wide else 40, 0, 0
     )
-    # Writable, because the linker writes addresses into the dynamic section; a stack that need not be executable.
+    # Writable, because the linker writes addresses into the dynamic section. The stack need not be executable.
     segments = (
         segment(table, PT_LOAD, 0, size, 0x1000)
         + segment(table, PT_DYNAMIC, dynamic_at, len(dynamic), word)

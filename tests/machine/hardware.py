@@ -1,4 +1,4 @@
-"""What the kernel shows of a machine's GPUs, made from a case: /dev, /proc/driver/nvidia, /sys, and NVML's script."""
+"""What the kernel shows of a machine's GPUs, from a case: /dev, /proc/driver/nvidia, /sys, and NVML's script."""
 
 import re
 
@@ -12,7 +12,7 @@ STANDARD_NODES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
 DRM_MAJOR = 226
 
 
-# What a kernel without any driver of ours registers.
+# Majors that a kernel without NVIDIA's driver registers.
 CHARACTER_MAJORS = {
     1: "mem", 4: "tty", 5: "/dev/tty", 7: "vcs", 10: "misc", 13: "input", 29: "fb", 128: "ptm", 136: "pts",
     189: "usb_device", DRM_MAJOR: "drm", 249: "hidraw", 252: "bsg", 253: "watchdog", 254: "rtc",
@@ -148,7 +148,7 @@ def proc_devices(ours=()):
 
 
 def kernel(case, gpus, has_modules):
-    """What the module itself shows, loaded or not."""
+    """What the module shows, loaded or not."""
     tree = {"/sys/bus/pci/devices": Dir(), "/sys/bus/pci/drivers": Dir(), "/sys/module": Dir()}
     tree["/proc/devices"] = proc_devices()
     tree |= {"/proc/modules": text("")} if has_modules else {}
@@ -208,7 +208,7 @@ def mig(case, gpu, dev_root):
 
 
 def nvml_script(case, gpus):
-    """Lines for the stand-in library; those of the case's own "nvml" come last."""
+    """Lines for the stand-in library; those of the case's "nvml" come last."""
     version = case.get("driver", VERSION)
     yield f"driver {version}"
     yield f"count {OPENS}"

@@ -1,6 +1,6 @@
-"""What a host may have that cdi-refreshd looks at: no made-up machine shows it, unless its case says so.
+"""Paths of the host that cdi-refreshd may inspect: no made-up machine shows them, unless its case says so.
 
-Whatever the program comes to look at belongs here as well.
+A path that the program inspects from now on belongs here as well.
 """
 
 import functools
@@ -65,7 +65,7 @@ UNITS_OF_RUNTIMES = tuple(
     for kind in ("service", "socket")
 )
 PLACES = (
-    # Container runtimes' configuration, and signs that a kubelet is at home.
+    # Configuration of container runtimes, and files by which a kubelet is noticed.
     "/etc/cdi",
     "/etc/containerd",
     "/etc/containers",
@@ -78,7 +78,7 @@ PLACES = (
     "/var/lib/kubelet",
     "/var/lib/rancher",
     "/var/snap",
-    # NVIDIA's own, wherever distributions and installers put it.
+    # NVIDIA's files, in all places that distributions and installers use.
     "/etc/OpenCL/vendors/nvidia*",
     "/etc/X11/xorg.conf.d/*nvidia*",
     "/etc/alternatives/*nvidia*",
@@ -106,11 +106,11 @@ PLACES = (
             "vulkan/*/nvidia*",
         )
     ),
-    # Our own package, where it is installed.
+    # The package of cdi-refreshd, where it is installed.
     "/etc/cdi-refreshd",
     "/usr/lib/cdi-refreshd",
     "/usr/share/cdi-refreshd",
-    # Before release 240 systemd treated device nodes otherwise.
+    # By systemd's version: before 240 it treated device nodes otherwise.
     "/usr/lib/systemd/libsystemd-shared-2[0-3]?.*",
     "/lib/systemd/libsystemd-shared-2[0-3]?.*",
     # The loader's configuration; a machine has its own, see machine.LOADER.
@@ -133,7 +133,7 @@ def patterns():
 
 @functools.cache
 def on_this_host(but: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """What there is of it, by paths whose directories are none of them links. Asked once a process.
+    """Those that this host has, by paths without links in their directories. Computed once in each process.
 
     `but` are names of programs that may be seen.
     """

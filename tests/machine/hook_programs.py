@@ -12,12 +12,12 @@ RELEASES = {
 }
 """Release -> the hooks that it has."""
 TOLERANT = ("1.18.2", "1.19.0", "1.20.0")
-"""Those that ignore a hook that they do not have; the others end with status 3."""
+"""Releases that ignore an unknown hook; the others end with status 3."""
 OLD_FLAGS = ("1.14.6", "1.16.2", "1.17.8", "1.18.2")
-"""Those that refuse the flags of csv mode."""
+"""Releases that refuse the flags of csv mode."""
 CDI_HOOK, CTK = "/usr/bin/nvidia-cdi-hook", "/usr/bin/nvidia-ctk"
 
-# A hook is given the container's state and must read it: crun gives up where its pipe breaks.
+# A hook must read the container's state from its input: crun fails if the pipe breaks.
 SCRIPT = """#!/bin/sh
 {shift}
 case "$1" in
@@ -35,7 +35,7 @@ esac
 echo "No help topic for '$1'" >&2
 [ {tolerated} = yes ] || {{ echo "failed: $*" >> {log}; exit 3; }}
 """
-# nvidia-ctk has its hooks one word further, and a version of its own.
+# nvidia-ctk takes the hook's name one word later, and has a version of its own.
 CTK_SHIFT = '[ "$1" = hook ] && shift'
 
 
@@ -44,7 +44,7 @@ def place(release: str) -> str:
 
 
 def script(release: str, log: str = "/run/hooks") -> str:
-    """The program's text; it writes what it is called for into `log`, and a line with `failed` where it fails."""
+    """The program's text; it writes each call into `log`, and a line with `failed` where it fails."""
     ctk = place(release) == CTK
     return SCRIPT.format(
         shift=CTK_SHIFT if ctk else "",
@@ -59,7 +59,7 @@ def script(release: str, log: str = "/run/hooks") -> str:
 
 
 def install(machine, release: str) -> str:
-    """Put one in the place of any that is there; its path."""
+    """Installs one in place of any other; returns its path."""
     for path in (CDI_HOOK, CTK):
         machine.path(path).unlink(missing_ok=True)
     path = machine.path(place(release))

@@ -15,11 +15,11 @@ from .namespace import TOP, CannotBoot, Namespace
 from .tree import SCRIPT, Link, apply, text, under
 
 CLEAN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-# libudev refuses a /sys that is no sysfs, unless told not to probe.
+# libudev refuses a /sys that is no sysfs, unless this variable is set.
 CLEAN |= {"SYSTEMD_DEVICE_VERIFY_SYSFS": "0", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/root"}
 LOCALE = ("LANG", "LC_")
 """How variables begin that choose it."""
-# What every distribution's loader finds, and this interpreter's own library.
+# Directories that every distribution's loader searches, and that of this interpreter's library.
 LOADER = {
     "/etc/ld.so.conf": text("include /etc/ld.so.conf.d/*.conf\n"),
     "/etc/ld.so.conf.d/machine.conf": text(
@@ -52,7 +52,7 @@ def made_up(case, has_modules):
 
 
 def reported(document, has_modules):
-    """The same, of the machine that a bundle was made on. The loader of this host's programs is not its own."""
+    """The same, of the machine that a bundle was made on. Programs still use this host's loader."""
     files, shown = bundle.trees(document, has_modules)
     return LOADER | files, shown
 
@@ -73,7 +73,7 @@ class Machine:
             raise
 
     def become(self, case: dict) -> None:
-        """Change the machine into that of another case. What both have stays untouched, inode and all."""
+        """Turns it into the machine of another case. Files that both have stay untouched, with their inodes."""
         files, shown = (reported if bundle.is_bundle(case) else made_up)(case, self._has_modules)
         want = {canonical(path): entry for path, entry in (files | shown).items()}
         apply(self.root, self._tree, want)
@@ -92,7 +92,7 @@ class Machine:
             (self.root / driver_root.lstrip("/") / "etc/ld.so.cache").unlink()
 
     def path(self, path: str) -> Path:
-        """Where a path of the machine lies for the host, links followed as the machine would, all but the last."""
+        """The host's path for a path of the machine; links are resolved as in the machine, except the last."""
         real, rest, hops = PurePosixPath("/"), list(PurePosixPath(path).parts[1:]), 0
         while rest:
             part = rest.pop(0)
@@ -110,12 +110,12 @@ class Machine:
         return self.root / real.relative_to("/")
 
     def nvml_opens(self) -> int:
-        """How often anybody in this machine has called nvmlInit."""
+        """How often nvmlInit was called in this machine."""
         log = self.path(OPENS)
         return len(log.read_text().splitlines()) if log.exists() else 0
 
     def pids(self) -> list[int]:
-        """Of the processes inside, as the host numbers them."""
+        """The host's pids of the processes inside."""
         found = []
         for name in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
@@ -149,7 +149,7 @@ class Machine:
         return done
 
     def run_as_nobody(self, command, **options) -> subprocess.CompletedProcess:
-        """As an ordinary user, who gets to this interpreter and to the project wherever they lie, as below /root."""
+        """As an ordinary user, who can reach this interpreter and the project wherever they are, even below /root."""
         for place in (
             TOP,
             Path(sys.prefix),

@@ -1,8 +1,8 @@
-"""A mount and PID namespace that looks like this host with an empty /dev, /sys, /run and /proc/driver of its own.
+"""A mount and PID namespace: this host with an empty /dev, /sys, /run and /proc/driver.
 
-The host's file system is the lower layer of an overlay, so the host's programs are there, all but what is to be
-hidden, and nothing that is written reaches the host. The namespace lives as long as its first process, which ends when
-its standard input does: it goes with the process that booted it, however that one dies.
+The host's file system is the lower layer of an overlay, so the host's programs are there, without the hidden paths, and
+nothing that is written reaches the host. The namespace lives as long as its first process, which ends when its standard
+input does: so it ends with the process that booted it, however that one dies.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 TOP = Path(__file__).resolve().parents[2]
 
-# The layers lie on a tmpfs over /mnt: every host has that directory, and it is ours alone in this namespace.
+# The layers are on a tmpfs over /mnt: every host has that directory, and nothing else uses it in this namespace.
 # /proc/self is read before the new /proc is mounted, because only the old one knows the pid that the host sees.
 KEEPER = """
 set -e
@@ -28,7 +28,7 @@ IFS='
 '
 for folder in $HIDDEN_FOLDERS; do
     mkdir -p "upper${folder%/*}"
-    mknod "upper$folder" c 0 0 # overlayfs's way to say: deleted
+    mknod "upper$folder" c 0 0 # overlayfs takes this for: deleted
 done
 unset IFS HIDDEN_FOLDERS
 mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root
@@ -52,7 +52,7 @@ for folder; do
 done
 if [ -d /sys/fs/cgroup ]; then
     mkdir -p sys/fs/cgroup
-    mount -t cgroup2 -o ro cgroup root/sys/fs/cgroup || : # only container runtimes miss it
+    mount -t cgroup2 -o ro cgroup root/sys/fs/cgroup || : # only container runtimes need it
 fi
 exec chroot root sh -c 'echo "$1" && exec env --ignore-signal=CHLD cat' sh "$pid"
 """
@@ -63,7 +63,7 @@ class CannotBoot(Exception):
 
 
 def other_file_systems():
-    """Directories that commands need and that are no part of the root file system, so that the overlay lacks them."""
+    """Directories that commands need and the overlay lacks, because they are on other file systems than the root."""
     device = os.stat("/").st_dev
     wanted = dict.fromkeys(os.path.realpath(p) for p in (TOP, sys.prefix, sys.base_prefix))
     return [path for path in wanted if os.stat(path).st_dev != device]
@@ -81,7 +81,7 @@ class Namespace:
         command = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
         command += ["sh", "-c", KEEPER, "sh", *other_file_systems()]
         pipe = subprocess.PIPE
-        # Folders before the overlay is mounted, since some hold a whole host's containers; files cost less afterwards.
+        # Directories before the overlay is mounted: some hold all of a host's containers. Files are cheaper afterwards.
         folders = [path for path in hidden if os.path.isdir(path) and not os.path.islink(path)]
         environment = os.environ | {"HIDDEN_FOLDERS": "\n".join(folders)}
         self.keeper = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
@@ -97,7 +97,7 @@ class Namespace:
         self._root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_CLOEXEC)
         if os.path.samestat(os.fstat(self._root), os.stat("/")):
             raise AssertionError("the machine's root is the host's: nothing may be written there")
-        # By descriptor and not by the keeper's pid: it never means anything else, and children can use it, too.
+        # By descriptor, not by the keeper's pid: pids are reused, and children can use the descriptor, too.
         self.root = Path(f"/proc/{os.getpid()}/fd/{self._root}")
         for path in set(hidden).difference(folders):
             with contextlib.suppress(
@@ -130,7 +130,7 @@ class Namespace:
         return os.path.samestat(os.stat(f"/proc/{pid}/ns/pid"), os.fstat(self._pids))
 
     def close(self):
-        """End every process inside; the mounts go with the last of them."""
+        """Ends every process inside; the mounts disappear with the last one."""
         for fd in (self._own_pids, self._pids, self._mounts, self._root):
             os.close(fd)
         with contextlib.suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""What stands where: a machine's files as values, and the one place that makes them real."""
+"""A machine's files as values, and the one place that makes them real."""
 
 import os
 import socket
@@ -26,11 +26,11 @@ class Node(NamedTuple):
 
 
 class Socket(NamedTuple):
-    """A Unix socket that somebody once bound; nobody listens."""
+    """A Unix socket that nobody listens on."""
 
 
 class Dir(NamedTuple):
-    """A directory that is there even when nothing is in it."""
+    """A directory that is there even if it is empty."""
 
 
 Entry = File | Link | Node | Socket | Dir
@@ -50,7 +50,7 @@ def under(prefix, tree):
 
 
 def apply(root: Path, have: Tree, want: Tree) -> None:
-    """Turn `have` into `want` below root, touching only what differs: what is the same keeps its inode.
+    """Turns `have` into `want` below root and touches only what differs: the rest keeps its inode.
 
     No directory on the way to a path may be an absolute link: root is another file system's, seen from outside.
     """
@@ -65,7 +65,7 @@ def apply(root: Path, have: Tree, want: Tree) -> None:
 
 
 def remove(root, path, want):
-    """Remove a path and the directories above it that become empty, but not those that are wanted."""
+    """Removes a path and the directories above it that become empty, except wanted ones."""
     real = root / path.lstrip("/")
     try:
         if real.is_dir() and not real.is_symlink():
@@ -78,7 +78,7 @@ def remove(root, path, want):
                 return
             os.rmdir(root / path.lstrip("/"))
     except OSError:
-        return  # not empty, or a mount point: others still use it
+        return  # not empty, or a mount point
 
 
 def make(path, entry):
@@ -103,7 +103,7 @@ def make(path, entry):
 
 
 def bind(path):
-    """Bind through a descriptor: a socket's address has room for 107 bytes."""
+    """Binds through a descriptor, because a socket's address has room for 107 bytes only."""
     parent = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         with socket.socket(socket.AF_UNIX) as s:

@@ -1,4 +1,4 @@
-"""Machines made by chance: the driver's layout, the GPUs, and what is broken. The same seed makes the same machine."""
+"""Random machines: the driver's layout, the GPUs, and what is broken. The same seed makes the same machine."""
 
 import random
 from typing import NamedTuple
@@ -26,11 +26,11 @@ CURRENT = max(RELEASES)
 
 class Made(NamedTuple):
     case: dict
-    """For tests.machine."""
+    """The case for tests.machine."""
     shell: str = ""
-    """What is done to it before anything runs."""
+    """A shell script that changes it before anything runs."""
     options: tuple[str, ...] = ()
-    """Of oneshot."""
+    """Options of oneshot."""
     hook: str = CURRENT
     """The release of the hook program."""
     before: bool = False
@@ -78,7 +78,7 @@ def layout(chance: random.Random, case: dict) -> dict:
 
 
 def driver_root(chance: random.Random, machine: Made) -> Made:
-    """As a driver container has it, with the host's /dev or one of its own."""
+    """A driver container, with the host's /dev or one of its own."""
     own_dev = chance.random() < 0.5
     case = machine.case | {"driver_root": ROOT, "layout": "debian"} | ({"dev_root": ROOT} if own_dev else {})
     options = ("--driver-root", ROOT, "--dev-root", ROOT if own_dev else "/")
@@ -112,7 +112,7 @@ def fault(machine: Made, reported: str, shell: str = "", **changes) -> Made:
 
 
 def each_file(name: str, command: str) -> str:
-    """`command` on $f for each real file of a library, wherever it lies."""
+    """`command` on $f for each real file of a library, in any directory."""
     return f'for f in $(find /usr /opt /run -xdev -type f -name "{name}.*" 2>/dev/null); do {command}; done'
 
 
@@ -132,7 +132,7 @@ def library(chance: random.Random, machine: Made) -> Made:
 
 
 def leftover(chance: random.Random, machine: Made) -> Made:
-    """A library of another version beside the right one, which the link may lead to."""
+    """A library of another version beside the right one; the link may lead to it."""
     name, version = chance.choice(LIBRARIES[:3]), chance.choice((OLD, NEW))
     copy = f'cp "$f" "${{f%{VERSION}}}{version}"'
     link = f'; ln -sf {name}.{version} "$(dirname "$f")/{name}.1"' if chance.random() < 0.5 else ""
@@ -215,7 +215,7 @@ def other_spec(chance: random.Random, machine: Made) -> Made:
 
 
 def standing_spec(chance: random.Random, machine: Made) -> Made:
-    """Ours of before, damaged or of another driver."""
+    """Our earlier spec, damaged or of another driver."""
     text = chance.choice(("{", "", "cdiVersion: 0.5.0\\nkind: nvidia.com/gpu\\ndevices: []\\n"))
     return fault(machine, "a damaged spec stands", f"mkdir -p /run/cdi; printf '{text}' > /run/cdi/nvidia.yaml")
 

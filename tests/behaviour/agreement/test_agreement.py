@@ -1,4 +1,4 @@
-"""oneshot and check agree about machines that were made by chance, with everything broken that may break.
+"""oneshot and check agree about random machines, with everything broken that may break.
 
 RANDOM_MACHINES says how many are played, RANDOM_FIRST with which to begin: `make random-machines` plays 300.
 """
@@ -23,12 +23,12 @@ SAID = "cdi-refreshd: "
 
 
 def is_of_machine(finding):
-    """Not of the runtimes of whatever host the tests run on."""
+    """Not about the container runtimes of the host that the tests run on."""
     return finding["severity"] != "info" and finding["rule"] not in ("char-link", "cdi-version", "runtime")
 
 
 def is_ours(finding):
-    """Of our spec, or of none: another vendor's broken spec does not make ours less ready."""
+    """About our spec, or about none: another vendor's broken spec does not make ours less ready."""
     return finding["file"] in (None, SPEC) or any(name.startswith("nvidia.com/gpu=") for name in finding["devices"])
 
 
@@ -54,7 +54,7 @@ def test_oneshot_is_never_ready_beside_what_check_calls_fatal(seed):
     if not machine.faults:
         assert state in ("ready", "degraded", "no-gpu"), story
         assert [one for one in findings if one["severity"] == "fatal"] == [], story
-        # What an old hook program does not know is no fault of the machine.
+        # Hooks that an old program does not know are no fault of the machine.
         assert machine.hook != CURRENT or [one for one in findings if is_of_machine(one)] == [], story
 
 

@@ -3,7 +3,7 @@ from hypothesis import settings
 
 from .hosts import CASE, Host, booted
 
-# How long an example takes says nothing about it on a busy machine.
+# On a busy machine the time of an example means nothing.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
@@ -16,6 +16,6 @@ def _host():
 
 @pytest.fixture
 def host(_host):
-    """One machine a module; each test starts with a clean one that has published its spec."""
+    """One machine for each module; each test starts with it clean, and with its spec published."""
     _host.clean()
     yield _host

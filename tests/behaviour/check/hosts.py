@@ -1,4 +1,4 @@
-"""A made-up machine with a published spec, and what `check` says of it."""
+"""A made-up machine with a published spec, and what `check` reports of it."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ class Host:
         self.path = machine.path
 
     def clean(self):
-        # What a test did by hand is undone only where the machine has to make it again.
+        # Changes that a test made by hand are undone only where the machine has to make the file again.
         self.machine.become({"gpus": [], "no_module": True, "path_bins": CASE["path_bins"]})
         self.machine.become(CASE)
         self.shell(CLEAN)
@@ -48,7 +48,7 @@ class Host:
         return self.machine.run([*PROGRAM, *words], **options)
 
     def edit(self, path, *pairs):
-        """In place: a file of procfs is a mount of its own here."""
+        """Written in place: here a file of procfs is a mount of its own."""
         place = self.path(path)
         content = place.read_text()
         for old, new in pairs:
@@ -73,7 +73,7 @@ class Host:
         return json.loads(done.stdout)["findings"]
 
     def one_fault(self, *words):
-        """The only line that `check` has besides the last; severity, place and what is said of it."""
+        """The only line of `check` besides the last: severity, place, and the rest."""
         status, (line, _) = self.said(*words)
         assert status == 1
         severity, _, rest = line.partition(" ")
@@ -96,7 +96,7 @@ class Host:
         return path
 
     def program(self, name, said):
-        """An installed program that tells this version."""
+        """Installs a program that reports this version."""
         place = self.path(f"/usr/local/bin/{name}")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(f"#!/bin/sh\n[ \"$*\" = --version ] && echo '{said}'\n")

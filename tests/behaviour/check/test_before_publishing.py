@@ -1,4 +1,4 @@
-"""What check would say of a spec is known before it is published: the same rules, the other files included."""
+"""What check would report of a spec is known before it is published: the same rules, with the other files."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from .hosts import GPUS, SPEC
 pytestmark = pytest.mark.root
 
 AGAIN = "run cdi-refreshd oneshot"
-"""Which helps nobody who makes it."""
+"""A hint that helps nobody who makes the spec."""
 ASK = """
 import json, sys
 from cdi_refreshd.core.cdi.decode import decode_valid
@@ -25,7 +25,7 @@ print(json.dumps([[one.rule, one.finding.severity, one.finding.place, one.findin
 
 
 def before(host, path=SPEC, *words):
-    """What the rules say of the spec that stood, were it published now: nothing stands any more."""
+    """What the rules find in the former spec, were it published now. No spec is there any more."""
     host.shell(f"[ -e /run/spec ] || mv {SPEC} /run/spec")
     done = host.machine.run([sys.executable, "-c", ASK, "/run/spec", path, *words])
     assert done.returncode == 0, done.stderr
@@ -95,7 +95,7 @@ def test_outside_of_the_spec_directories_other_specs_do_not_matter(host):
 
 
 def test_without_reading_the_others_the_hosts_gpus_still_count(host):
-    """As the daemon asks, which has a child for the others."""
+    """As the daemon asks, which has a child check the other specs."""
     host.become(gpus=[*GPUS, {}])
     host.shell("mkdir -p /etc/cdi; mkfifo /etc/cdi/x.yaml")
     (found,) = before(host, SPEC, "alone")

@@ -1,4 +1,4 @@
-"""What a list of drivers says, and when it says nothing."""
+"""What follows from a list of drivers, and when nothing follows."""
 
 from cdi_refreshd.core.entries import registered
 

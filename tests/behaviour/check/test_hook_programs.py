@@ -1,4 +1,4 @@
-"""A spec that calls NVIDIA's program for what the one that is there does not know."""
+"""Specs that call hooks which the installed program does not know."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(autouse=True)
 def silent(host):
-    """Each test starts with a program that tells nothing, and so counts as current."""
+    """Each test starts with a program that does not answer, and so counts as current."""
     host.path(CTK).unlink(missing_ok=True)
     place = host.path(CDI_HOOK)
     place.unlink(missing_ok=True)
@@ -19,7 +19,7 @@ def silent(host):
 
 
 def exchanged(host, release):
-    """The spec was made for a current program, and then the program was exchanged."""
+    """The spec was made for a current program, and then the program was replaced."""
     host.publish()
     return install(host.machine, release)
 

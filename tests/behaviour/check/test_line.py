@@ -1,4 +1,4 @@
-"""The same rules before publishing: a new spec that is worse than the one that stands does not replace it. And diff."""
+"""The same rules before publishing: a new spec that is worse than the published one does not replace it. And diff."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is as it should be raises no alarm, and nothing that helps is harmful: each by a report of a user's."""
+"""No alarm without a fault, and no hint that does harm: each case comes from a user's report."""
 
 import pytest
 

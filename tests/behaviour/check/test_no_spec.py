@@ -1,4 +1,4 @@
-"""A host that has a GPU and no spec of it: whatever the GPU is, that is not ok."""
+"""A host that has a GPU and no spec for it: that is never ok."""
 
 import pytest
 

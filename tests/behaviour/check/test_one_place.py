@@ -1,4 +1,4 @@
-"""One spec, one place: who else defines the devices, who wins, and how forgotten files are put aside."""
+"""One spec, one place: which other files define the devices, which one wins, and how forgotten files are set aside."""
 
 import json
 import os

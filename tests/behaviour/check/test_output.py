@@ -1,4 +1,4 @@
-"""What commands print is one line a thing, on any terminal, whatever files and directories are called."""
+"""Commands print one line for each thing, on any terminal, whatever the names of files and directories."""
 
 import pytest
 
@@ -11,7 +11,7 @@ SHOWN = "/opt/a\\x1b[31m\\nb"
 
 
 def clean(done):
-    """No control character but the ends of lines; and no line begins in the middle of a name."""
+    """No control characters but newlines, and no line begins in the middle of a name."""
     for text in (done.stdout, done.stderr):
         assert all(line.isprintable() or "\t" in line for line in text.split("\n")), text
         assert "\x1b" not in text

@@ -1,4 +1,4 @@
-"""The rules on generated specs and hosts: a host that has what the spec says is clean, and each thing less is found."""
+"""The rules with generated specs and hosts: a host that has all of a spec is clean, and each missing thing is found."""
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -43,7 +43,7 @@ plain = st.builds(
 
 
 def a_host_for(spec):
-    """A host that bears the spec out; None where it contradicts itself."""
+    """A host that has everything in the spec; None where the spec contradicts itself."""
     of = subject("/f", spec)
     entries = {mount.host_path: Entry(FILE, FILE, mode=0o644) for mount in items(of, "mounts")}
     entries |= {hook.path: Entry(FILE, FILE, mode=0o755) for hook in items(of, "hooks")}

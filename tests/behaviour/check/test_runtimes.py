@@ -1,4 +1,4 @@
-"""Does each container runtime that is installed read the spec, by its own configuration and version?"""
+"""Whether each installed container runtime reads the spec, by its configuration and version."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A spec that is there, and wrong: each way in which users met it is named, with what helps; a clean host is quiet."""
+"""A published spec that is wrong: each fault that users met is named, with a hint; a clean host is quiet."""
 
 import json
 import sys
@@ -284,7 +284,7 @@ def test_libraries_that_were_exchanged_under_the_loaded_module(host):
 
 
 def test_a_hook_program_that_was_removed_is_fatal(host):
-    """As after an exchange of the toolkit: cuInit then fails, or no container starts."""
+    """As after another toolkit was installed: cuInit fails, or no container starts."""
     host.become(path_bins=[])
     severity, place, said = host.one_fault()
     assert (severity, place) == ("fatal", "/usr/bin/nvidia-cdi-hook")
@@ -338,7 +338,7 @@ def test_no_device_of_nvidias_is_opened_and_nvml_is_left_alone(host):
     assert "/proc/devices" in opened
     assert "/dev/nvidia" not in opened
     assert "/dev/dri" not in opened
-    # Libraries are read, for their headers, and none is loaded: the loader opens without this.
+    # Libraries are read for their headers, and none is loaded: the loader would open them without this flag.
     assert all("O_NOFOLLOW" in line for line in opened.splitlines() if "libnvidia" in line or "libcuda" in line)
     assert host.machine.nvml_opens() == before
 

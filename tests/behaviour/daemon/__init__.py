@@ -1,1 +1,1 @@
-"""The daemon as a process, in a made-up machine, with a datagram socket where systemd would be."""
+"""The daemon as a process, in a made-up machine, with a datagram socket in place of systemd."""

@@ -1,4 +1,4 @@
-"""A daemon in a made-up machine, as tests, benchmarks and the demo want it."""
+"""A daemon in a made-up machine, for tests, benchmarks and the demo."""
 
 import contextlib
 import json
@@ -18,16 +18,16 @@ PROGRAM = [sys.executable, "-m", "cdi_refreshd"]
 SPEC = "/var/run/cdi/nvidia.yaml"
 STATE = "/run/cdi-refreshd/state.json"
 LIMIT_S = 120
-"""Generous: a busy machine costs time, and who waits this long for nothing has failed."""
+"""Generous, for busy machines: only a test that fails waits this long."""
 IDLE_S = 0.5
-"""Longer than the daemon lets things settle, shorter than what it does by time alone."""
+"""Longer than the daemon settles, shorter than its own timers."""
 POLL = {"x86_64": "7"}
-"""The number of poll(), whose third argument are milliseconds."""
+"""The number of poll(), whose third argument is in milliseconds."""
 CASE = {"gpus": [{}, {}], "path_bins": ["/usr/bin/nvidia-cdi-hook"]}
 
 
 def patched(machine, code):
-    """The environment of a daemon that runs `code` before all else."""
+    """The environment of a daemon that executes `code` first."""
     folder = machine.path("/opt/python")
     folder.mkdir(parents=True)
     (folder / "sitecustomize.py").write_text(code)
@@ -41,7 +41,7 @@ class Running:
         """`prefix` goes before the command: `unshare -n` gives it a network of its own."""
         self.machine, self.notified = machine, []
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        # By a path, since abstract names are a network's own; by a descriptor, since the path is too long for a socket.
+        # A path, since abstract names belong to a network namespace; through a descriptor, since it is too long.
         here = os.open(machine.path("/run"), os.O_PATH)
         name = f"notify.{time.monotonic_ns()}"
         self.manager.bind(f"/proc/self/fd/{here}/{name}")
@@ -65,7 +65,7 @@ class Running:
         (path / "cdi-refreshd.conf").write_text(text)
 
     def hear(self, limit_s=0.0):
-        """Everything that systemd was reported until now, waiting so long for more."""
+        """Everything that was sent to systemd until now, after waiting this long for more."""
         while select.select([self.manager], [], [], limit_s)[0]:
             self.notified += self.manager.recv(65536).decode().splitlines()
             limit_s = 0.0
@@ -96,7 +96,7 @@ class Running:
         try:
             names = {device["name"] for device in yaml.load(path.read_bytes(), yaml.CSafeLoader)["devices"]}
         except (yaml.YAMLError, KeyError, TypeError, FileNotFoundError):
-            return set()  # somebody is damaging it, on purpose
+            return set()  # damaged by the test, on purpose
         return {name for name in names if name[0].isdigit()}
 
     def text(self):
@@ -111,7 +111,7 @@ class Running:
         self.until(lambda: self.machine.path(STATE).exists() and self.state()["counters"]["passes"] >= number)
 
     def until_quiet(self):
-        """No pass is under way or due: what the daemon waits for next is nothing."""
+        """No pass is under way or due: the daemon waits for nothing."""
         last = None
         calm = 0
         while calm < 20:
@@ -128,7 +128,7 @@ class Running:
         return self.state()["counters"] if self.machine.path(STATE).exists() else None
 
     def is_idle(self):
-        """Whether the kernel says that it sleeps with no child until something happens, or for long.
+        """Whether the kernel shows that it has no child and sleeps until something happens, or for long.
 
         False also where the kernel does not tell, or where it tells in another machine's way.
         """
@@ -138,11 +138,11 @@ class Running:
         return idle and asleep and self.status() == before  # else it did something in between
 
     def status(self):
-        """With how often it went to sleep."""
+        """The process's status, which has how often it went to sleep."""
         return Path(f"/proc/{self.process.pid}/status").read_text()
 
     def sleeps_s(self):
-        """For how long it began to sleep in poll()."""
+        """The timeout of the poll() that it sleeps in."""
         with contextlib.suppress(OSError):
             number, *arguments = Path(f"/proc/{self.process.pid}/syscall").read_text().split()
             if number == POLL.get(platform.machine()):
@@ -157,7 +157,7 @@ class Running:
         ]
 
     def until_probing(self):
-        """The child that has the driver's library open: there are others, as what looks for libudev."""
+        """The child that has the driver's library open: other children do not, such as the one that finds libudev."""
         found = []
 
         def probes():

@@ -17,11 +17,11 @@ from tests.behaviour.daemon.running import CASE, LIMIT_S
 pytestmark = pytest.mark.root
 
 MEMORY = {"brk", "mmap", "munmap", "mremap", "madvise", "mprotect"}
-"""The allocator's: they come and go with what the interpreter did before."""
+"""Calls of the allocator: they depend on what the interpreter did before."""
 ENDS = {"exit", "exit_group", "rt_sigreturn", "restart_syscall", "futex"}
 ERRORS = ("ENOMEM", "EIO")
 EVERY_ERROR = bool(os.environ.get("EVERY_ERROR"))
-"""Of each call, else in turns: it takes a second each."""
+"""All errors for each call, else in turns: each takes a second."""
 FAULTS_AT_LEAST = 3
 RIGHT_WITHIN_S = 60.0
 

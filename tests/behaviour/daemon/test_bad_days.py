@@ -1,4 +1,4 @@
-"""Bad days: the last good spec stays, the reason is reported, and all is well again when the cause has gone."""
+"""Failures: the last good spec stays, the reason is reported, and the daemon recovers when the cause has gone."""
 
 import os
 import signal
@@ -108,7 +108,7 @@ def test_a_library_that_fails_for_all_or_for_one_call_only_withdraws_nothing(mac
 
 
 def test_a_foreign_spec_is_replaced_though_ours_has_worse_findings(machine, daemon):
-    """Without the hook program ours cannot start a container; one without hooks could, and is not ours."""
+    """Without the hook program our spec cannot start a container; one without hooks could, but it is not ours."""
     daemon.configure(QUICK + "[generate]\nhooks = nvidia\n")
     machine.become({"gpus": [{}, {}]})
     until_state(daemon, "degraded")

@@ -1,4 +1,4 @@
-"""`oneshot` in loops beside a daemon, and readers beside both: nothing stale after what is newer, nothing half."""
+"""`oneshot` in loops beside a daemon, and readers beside both: no old spec after a newer one, and no half one."""
 
 import os
 import re
@@ -20,7 +20,7 @@ path, stop = sys.argv[1:]
 seen, reads, bad = 0, 0, []
 stopped = False
 while not stopped:
-    stopped = os.path.exists(stop)  # and once more after that: on a busy host this one may have slept since the last
+    stopped = os.path.exists(stop)  # then one more turn: on a busy host this one may have slept since the last
     try:
         with open(path, "rb") as file:
             text = file.read()

@@ -90,7 +90,7 @@ RECHECK_SOON = "from cdi_refreshd.daemon import passes\npasses.WITHDRAWN_RECHECK
 
 @pytest.mark.parametrize("mistaken", [{"gpus": []}, {"no_module": True}], ids=["no-gpu", "waiting-driver"])
 def test_a_spec_that_was_withdrawn_by_mistake_is_back_without_an_event(machine, start, mistaken):
-    """What said that the hardware is gone may have been an error of a moment, and nothing tells that it is over."""
+    """The hardware may have seemed gone for a moment only, and no event reports that it is back."""
     everything = {**CASE, "extra_nodes": NODES}
     machine.become(everything)
     daemon = start(env=patched(machine, RECHECK_SOON), config="[daemon]\nready-wait = 0\nsweep = 1h\nmig-poll = 1h\n")
@@ -112,7 +112,7 @@ def hanging(machine, start):
     daemon.until_quiet()
     daemon.signal(signal.SIGHUP)
     child = daemon.until_probing()
-    os.kill(child, signal.SIGSTOP)  # whatever becomes of the machine now
+    os.kill(child, signal.SIGSTOP)  # so that it stays, whatever happens to the machine
     return daemon, [child]
 
 
@@ -157,7 +157,7 @@ def test_a_hold_reaches_a_daemon_whose_first_probe_is_under_way(machine, start):
     machine.become({**CASE, "nvml": ["hang nvmlInit_v2 1"]})
     daemon = start(config="[daemon]\nready-wait = 0\n")
     child = daemon.until_probing()
-    os.kill(child, signal.SIGSTOP)  # it stays under way until the daemon was asked
+    os.kill(child, signal.SIGSTOP)  # so that the pass is still running when the daemon is asked
     daemon.until(machine.path(STATE).exists)
     reported = machine.run([*PROGRAM, "status"])
     assert (reported.returncode, "the first probe has not ended" in reported.stdout) == (1, True)

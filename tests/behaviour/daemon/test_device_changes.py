@@ -1,4 +1,4 @@
-"""The journal tells which devices came and went: those that containers may ask for, whatever a probe saw."""
+"""The journal names the devices that came and went: those that containers may ask for, whatever a probe saw."""
 
 import signal
 

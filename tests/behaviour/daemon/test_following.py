@@ -53,7 +53,7 @@ def test_the_hook_program_may_go_come_and_be_exchanged(machine, start):
 
 
 def test_a_hook_program_that_a_link_leads_to_may_be_exchanged_where_it_lies(machine, start):
-    """As the toolkit of a GPU operator lies, or that of Debian's alternatives."""
+    """As the toolkit of a GPU operator is installed, or that of Debian's alternatives."""
     real = "/usr/local/nvidia/toolkit/nvidia-cdi-hook"
     machine.become(
         {**CASE, "path_bins": [], "links": {CDI_HOOK: "/etc/alternatives/hook", "/etc/alternatives/hook": real}}

@@ -1,4 +1,4 @@
-"""The daemon is in nobody's way, and systemd knows how it is."""
+"""The daemon does not get in the way, and systemd knows its state."""
 
 import os
 import select
@@ -70,7 +70,7 @@ def test_who_asks_while_a_probe_is_under_way_gets_the_next_one(machine, start):
     heard = len(daemon.hear())
     daemon.signal(signal.SIGHUP)
     first = daemon.until_probing()
-    os.kill(first, signal.SIGSTOP)  # it stays under way until the daemon was asked
+    os.kill(first, signal.SIGSTOP)  # so that the pass is still running when the daemon is asked
     daemon.configure("[generate]\nclass = accel\n")
     daemon.signal(signal.SIGHUP)
     os.kill(first, signal.SIGCONT)
@@ -272,7 +272,7 @@ def test_no_probe_begins_while_the_daemon_is_held(machine, start):
     daemon.until_quiet()
     assert machine.path(SPEC).read_bytes() == before
     machine.path(SPEC).write_text("no spec")
-    daemon.until(lambda: machine.path(SPEC).read_bytes() == before, "what is published is not looked after")
+    daemon.until(lambda: machine.path(SPEC).read_bytes() == before, "what is published is not restored")
     assert (machine.nvml_opens(), daemon.state()["counters"]["passes"]) == (opens, passes)
     assert "held     no probe until " in machine.run([*PROGRAM, "status"]).stdout
     assert "no probe until" in [line for line in daemon.hear() if line.startswith("STATUS=")][-1]
@@ -364,7 +364,7 @@ def test_sigkill_at_any_of_80_moments_leaves_a_correct_spec_and_no_child(machine
     ready(start).stop()
     for turn in range(80):
         if turn % 10 == 0:
-            pass_s = first_pass_s(start)  # as busy as this host is now
+            pass_s = first_pass_s(start)  # with this host as busy as it is now
         daemon = start()
         ends_at = time.monotonic() + random.random() * 2 * pass_s
         while time.monotonic() < ends_at:

@@ -37,7 +37,7 @@ def begin(machine, start):
 
 
 def metrics(machine):
-    """Value by series, as they stand in the file; nothing where there is none."""
+    """The values in the file by series; empty where there is none."""
     path = machine.path(TEXTFILE)
     lines = path.read_text().splitlines() if path.exists() else []
     return {key: float(value) for key, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
@@ -100,7 +100,7 @@ FAULTS = {
 
 
 def heartbeats(daemon, number):
-    """That many more have been."""
+    """Waits until there were that many more."""
     seen = set()
     daemon.until(lambda: seen.add(daemon.machine.path(HEALTH).stat().st_mtime_ns) or len(seen) > number)
 
@@ -108,7 +108,7 @@ def heartbeats(daemon, number):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_place_that_cannot_be_written_is_reported_once_its_recovery_too_and_the_spec_goes_on(machine, begin, fault):
     breaks, mends = FAULTS[fault]
-    # Root without the right to write to everybody's directories, as the unit has it.
+    # Root without the capability to write everywhere, as in the unit.
     without = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     daemon = begin(env=patched(machine, FAST), prefix=without)
     machine.run(["sh", "-ec", breaks], check=True)
@@ -272,7 +272,7 @@ def test_prometheus_sees_ready_a_lost_gpu_a_daemon_that_hangs_and_nothing_after_
     prometheus.until(alerts()["CDISpecNotReady"], 1)
     machine.become(CASE | {"gpus": []})
     prometheus.until('cdi_refreshd_state{state="no-gpu"}', 1)
-    # What fires for a host, by the labels that a real exporter gives its series.
+    # The alerts that fire for a host, with the labels of a real exporter.
     assert [name for name, expr in alerts().items() if prometheus.value(expr) is not None] == []
     daemon.stop()
     prometheus.until("absent(cdi_refreshd_build_info)", 1)

@@ -1,4 +1,4 @@
-"""What others leave where the daemon looks, and programs that do not end, hold up neither it nor oneshot."""
+"""Odd files that the daemon reads, and programs that do not end, block neither it nor oneshot."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ def test_what_is_put_in_the_place_of_our_files_is_not_waited_for_where_a_gpu_sle
         assert "Traceback" not in machine.run([*PROGRAM, command], timeout=LONG_S).stderr
     daemon = start()
     spec = machine.path(SPEC)
-    daemon.until(lambda: spec.is_file() and not spec.is_symlink())  # what reads it here would wait, too
+    daemon.until(lambda: spec.is_file() and not spec.is_symlink())  # or reading it here would block, too
     daemon.until_devices("0")
 
 
@@ -100,12 +100,12 @@ def test_nvml_that_forks_away_with_all_that_it_has_open_ends_no_probe_and_is_rep
     daemon.until(lambda: daemon.state()["counters"]["reloads"] == 1)
     assert "hangs" not in daemon.journal()
     assert daemon.journal().count("left a process behind, which has been killed") == 1
-    daemon.until(lambda: daemon.children() == [])  # others' specs are looked at in one
+    daemon.until(lambda: daemon.children() == [])  # other specs are checked in one
     assert not [pid for pid in sleepers(machine) if pid not in before]
 
 
 def sleepers(machine):
-    """Processes of this machine, and of none that runs beside it, that have the stand-in NVML mapped."""
+    """Processes of this machine alone that have the stand-in NVML mapped."""
     found = []
     for pid in machine.pids():
         with contextlib.suppress(OSError), open(f"/proc/{pid}/maps") as maps:

@@ -1,4 +1,4 @@
-"""What somebody writes over or takes away is back before anybody has looked at the machine."""
+"""A spec that is overwritten or deleted is restored before the machine is probed."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from tests.behaviour.daemon.running import CASE, SPEC, patched
 
 pytestmark = pytest.mark.root
 HANGS = {**CASE, "nvml": ["hang nvmlDeviceGetCount_v2 600"]}
-"""No probe ends any more."""
+"""No probe ends."""
 FAILS = {**CASE, "nvml": ["fail nvmlInit_v2 999"]}
 
 
@@ -81,10 +81,10 @@ def rename_and_lose(old, new, **directories):
     rename(old, new, **directories)
     if new == "nvidia.yaml" and os.path.exists("/run/lose-it"):
         os.unlink(new, dir_fd=directories["dst_dir_fd"])
-        os.unlink("/run/lose-it")  # last: who sees this knows that the spec was lost
+        os.unlink("/run/lose-it")  # last, so that the test knows that the spec was lost
 os.rename = rename_and_lose
 """
-"""Somebody deletes the spec between our rename and whatever we do next."""
+"""The spec is deleted right after the daemon's rename."""
 
 
 def test_a_spec_that_is_deleted_again_right_after_its_restoring_is_back_while_a_probe_hangs(machine, start):
@@ -104,7 +104,7 @@ def test_a_spec_that_is_deleted_again_right_after_its_restoring_is_back_while_a_
 
 
 def test_a_newer_document_of_a_oneshot_is_not_written_over_before_a_probe_has_seen_why(machine, start):
-    """By its rename, with the writer's descriptor closed after it: that is no damage."""
+    """It comes by a rename, and the writer's descriptor is closed after that: this is no damage."""
     daemon = start()
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -194,7 +194,7 @@ def test_a_daemon_that_is_asked_too_often_probes_and_is_not_kept_busy(machine, s
 
 
 def test_who_writes_in_the_very_moment_of_the_restoring_is_found_out(machine, start):
-    """Right after the rename: what stands then must not be taken for what was published."""
+    """Right after the rename: the file there then must not be taken for what was published."""
     daemon = start()
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -211,7 +211,7 @@ def test_who_writes_in_the_very_moment_of_the_restoring_is_found_out(machine, st
 
 
 NEVER_AS_WRITTEN = "from cdi_refreshd.host import atomic_file\natomic_file.holds = lambda *_: False\n"
-"""What a filesystem without modes comes to."""
+"""As on a file system without modes."""
 
 
 def test_where_nothing_is_ever_as_it_was_written_no_probe_follows_from_that(machine, start):

@@ -1,4 +1,4 @@
-"""No code reads a sentence: with every event and every finding worded otherwise, the daemon does what it does.
+"""No code parses a message: with every event and every finding worded otherwise, the daemon does the same.
 
 The tests are those of the other modules, which speak of what happens and not of words; here `start` rewords.
 """
@@ -52,7 +52,7 @@ def start(machine):
 
     def begin(**options):
         environment = options.pop("env", None) or {}
-        if "PYTHONPATH" in environment:  # what the test patches, and our words
+        if "PYTHONPATH" in environment:  # the test's own patch, and the other wording
             place = machine.path("/opt/python/sitecustomize.py")
             place.write_text(place.read_text() + REWORDED)
         elif not machine.path("/opt/python").exists():

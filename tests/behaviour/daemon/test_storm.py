@@ -1,4 +1,4 @@
-"""Uevents on a real netlink socket, in a network of the daemon's own, with a test where udevd would be."""
+"""Uevents on a real netlink socket, in a network namespace of the daemon's own, with the test as udevd."""
 
 import signal
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from tests.behaviour.daemon.running import CASE
 
 pytestmark = pytest.mark.root
-# Of the second GPU only its node is left, which is what inotify would see: nothing but a uevent tells that it is gone.
+# Of the second GPU only its node is left, which is what inotify would see: only a uevent reports that it is gone.
 ONE_LEFT = {**CASE, "gpus": [{}], "extra_nodes": {"nvidia1": [195, 1]}}
 
 

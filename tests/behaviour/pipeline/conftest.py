@@ -13,7 +13,7 @@ def _host():
 
 @pytest.fixture
 def host(_host):
-    """One machine a module, since booting and its first ldconfig cost more than a test; each test starts clean."""
+    """One machine for each module, since boot and first ldconfig cost more than a test; each test starts clean."""
     _host.become(case())
     _host.shell("rm -rf /run/cdi /run/cdi-refreshd /run/fake-nvml.opens /etc/cdi/*")
     yield _host

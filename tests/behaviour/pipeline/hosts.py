@@ -59,19 +59,19 @@ class Host:
         return self.run("oneshot", *words, **options)
 
     def generate(self, *words, **options):
-        """The spec that is printed; nothing may be wrong."""
+        """The printed spec; nothing may be reported."""
         done = self.run("generate", *words, **options)
         assert done.returncode == 0, done.stderr
         return Spec(yaml.safe_load(done.stdout))
 
     def refused(self, *words, status=1, **options):
-        """What `generate` says where it prints no spec: lines without the program's name."""
+        """What `generate` reports where it prints no spec: lines without the program's name."""
         done = self.run("generate", *words, **options)
         assert (done.returncode, done.stdout) == (status, ""), done
         return lines(done)
 
     def published(self, path=PUBLISHED):
-        """The spec that stands, or None."""
+        """The published spec, or None."""
         place = self.path(path)
         return Spec(yaml.safe_load(place.read_text())) if place.exists() else None
 
@@ -85,7 +85,7 @@ class Host:
 
 
 def lines(done):
-    """What was said, each line without the program's name. Every line must have it: no tracebacks, no second lines."""
+    """The messages without the program's name. Every line must begin with it: no tracebacks, no second lines."""
     said = done.stderr.splitlines()
     assert all(line.startswith("cdi-refreshd") for line in said), done.stderr
     return [line.partition(": ")[2] for line in said]

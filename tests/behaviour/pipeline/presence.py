@@ -1,4 +1,4 @@
-"""Looks for GPUs without NVML, to be traced: begin and end are system calls that nobody else makes."""
+"""Finds GPUs without NVML, to be traced: begin and end are marked by system calls that nothing else makes."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from cdi_refreshd.core.refresh import states
 from cdi_refreshd.host.driver_root import Tree
 from cdi_refreshd.probe import machine
 
-BEGIN, END = "/looking begins", "/looking ends"
+BEGIN, END = "/presence begins", "/presence ends"
 
 
 def main():

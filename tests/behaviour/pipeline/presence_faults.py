@@ -1,4 +1,4 @@
-"""Every system call of the look for GPUs fails once, each with every error: to be run in a made-up machine.
+"""Every system call of the search for GPUs fails once with each error: to be run in a made-up machine.
 
 Prints one line for each that was taken for the absence of something: the error, and the call.
 """
@@ -40,7 +40,7 @@ def steps(lines):
 def main():
     _, lines = traced("/run/trace")
     cases = [(error, *step) for step in steps(lines) for error in ERRORS]
-    assert len(cases) > len(ERRORS) * 10, "nothing was looked at"
+    assert len(cases) > len(ERRORS) * 10, "nothing was inspected"
 
     def run(number):
         error, call, nth, text = cases[number]

@@ -1,4 +1,4 @@
-"""A report about a machine: nobody learns whose it is, and booted it makes the spec that the machine made."""
+"""A report about a machine: it does not show whose machine it is, and booted from it a machine makes the same spec."""
 
 import json
 import subprocess

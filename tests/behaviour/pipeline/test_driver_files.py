@@ -1,4 +1,4 @@
-"""Drivers whose files are half there, in odd places, or not what they should be."""
+"""Drivers whose files are incomplete, in unusual places, or wrong."""
 
 import os
 
@@ -22,7 +22,7 @@ def published(host):
     assert host.oneshot().returncode == 0
     yield host
     host.shell(f"rm -f {LIB}/*.{NEW}")
-    host.become(case(files=False))  # what a test did to files of the driver is made anew
+    host.become(case(files=False))  # so that the driver's files are made again
 
 
 @pytest.mark.parametrize("stem", ["libcuda", "libnvidia-ptxjitcompiler", "libnvidia-nvvm"])
@@ -32,7 +32,7 @@ def test_an_upgrade_half_done_is_a_mismatch_whichever_file_came_first(published,
     done = published.oneshot()
     assert (done.returncode, state_of(done)) == (4, "driver-mismatch")
     assert f"module is {VERSION}, {stem} of the libraries is {NEW}, an upgrade half done; reboot" in lines(done)[0]
-    assert published.published() is None  # which named a file that is gone
+    assert published.published() is None  # it named a file that is gone
 
 
 def test_on_mismatch_decides_over_the_spec_of_an_upgrade_half_done(published):

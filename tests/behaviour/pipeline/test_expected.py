@@ -12,7 +12,7 @@ from .hosts import HOOK, PROGRAM, case
 FOLDER = Path(__file__).with_name("expected")
 DRIVER_ROOT = "/run/nvidia/driver"
 CSV = "/etc/nvidia-container-runtime/host-files-for-container.d"
-# Only the workstation has all the libraries of a driver: the others would say the same again.
+# Only the workstation has all the libraries of a driver: with the others that would be repetition.
 # Without NVVM and the PTX compiler, CUDA does not start.
 NAMES = ("libnvidia-[abd-loq-z]*", "libnvidia-ng*", "libnvidia-p[kr]*", "libnv[a-hj-z]*", "libGLES*", "libEGL*")
 FEW = [f"/usr/{folder}/{name}" for folder in ("lib/*", "lib64", "lib/*/nvidia/current") for name in NAMES]
@@ -58,7 +58,7 @@ MACHINES = {
 
 def generated(machine, words):
     done = machine.run([*PROGRAM, "generate", *words])
-    assert done.returncode == 0, done.stderr  # which also tells of this host's container runtimes
+    assert done.returncode == 0, done.stderr  # stderr also reports this host's container runtimes
     return done.stdout
 
 

@@ -24,7 +24,7 @@ MACHINES = {"nvml": case(GPU, path_bins=[]), "csv": ORIN}
 
 
 def run_hooks(host, spec):
-    """Every hook of a spec, as a container runtime would; what the program says of it."""
+    """Executes every hook of a spec, as a container runtime would; returns what the program reports."""
     host.path(LOG).unlink(missing_ok=True)
     edits = [spec["containerEdits"], *(device["containerEdits"] for device in spec["devices"])]
     hooks = [hook for each in edits for hook in each.get("hooks", [])]
@@ -66,7 +66,7 @@ def test_the_program_is_asked_again_when_it_was_exchanged_and_else_not(host):
     install(host.machine, "1.20.0")
     host.oneshot()
     assert host.published().hook("update-application-profile") == []
-    # Once it is known, its execution is not needed: a program that is the same file is not asked.
+    # A known program is not executed again: the same file is not asked twice.
     assert host.path("/run/cdi-refreshd/hook-program.json").exists()
     host.path(CDI_HOOK).unlink()
 

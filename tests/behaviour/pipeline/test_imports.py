@@ -1,4 +1,4 @@
-"""What starts at each boot, and what scripts call often, imports no more than it needs: most of its time is imports."""
+"""Commands that run at each boot or often import no more than they need: most of their time is imports."""
 
 import sys
 
@@ -24,7 +24,7 @@ OURS = {
         probe.container_runtimes""",
     "list": f"{BASE} core.checks inspect config host.yaml_file",
 }
-"""What each may import of the package: modules, and rooms whole."""
+"""What each may import of the package: modules, and whole subpackages."""
 EVERYBODYS = """__future__ collections contextlib copyreg enum errno fnmatch functools importlib itertools keyword
     operator re reprlib struct types typing warnings"""
 COMMAND = f"{EVERYBODYS} argparse gc gettext glob locale"
@@ -37,8 +37,8 @@ OTHERS = {
     "check": f"{COMMAND} {ANSWER} {YAML}",
     "list": f"{COMMAND} {YAML}",
 }
-"""And of others': no subprocess, tenacity, difflib, socket, logging, or PyYAML where nothing is to be read. What begins
-with an underscore comes with one of these."""
+"""And of other packages: no subprocess, tenacity, difflib, socket, logging, nor PyYAML where nothing is to be read.
+Modules that begin with an underscore come with one of these."""
 
 
 def may(name, allowed):

@@ -1,4 +1,4 @@
-"""What is asked for wrongly, or stands there wrongly: one line names the place, and the last good spec stays."""
+"""Wrong options and wrong files: one line names the place, and the last good spec stays."""
 
 import json
 import os
@@ -220,7 +220,7 @@ def minors(host):
     yield
     host.path(MINORS).parent.mkdir(exist_ok=True)
     host.path(MINORS).write_text("config 1\n")
-    host.become(case())  # which makes it anew
+    host.become(case())  # this makes it again
 
 
 @pytest.mark.parametrize("text", [None, "", "config 1\n", "gpu1/gi1/access 147\n", "nonsense\n\xff\0\n" * 1000])

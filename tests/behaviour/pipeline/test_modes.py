@@ -366,7 +366,7 @@ def test_what_windows_driver_lacks_is_named(wsl, name):
 
 def test_a_store_that_the_library_does_not_name_is_found_where_stores_are(wsl, tmp_path):
     there = wsl.generate()
-    with open(build(tmp_path / "libdxcore.so", store=STORE), "rb") as file:  # the first adapter's is nowhere
+    with open(build(tmp_path / "libdxcore.so", store=STORE), "rb") as file:  # the first adapter has none
         wsl.path(DXCORE).write_bytes(file.read())
     assert wsl.generate() == there
     old = STORE.replace("_0", "_1")

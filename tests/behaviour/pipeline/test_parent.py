@@ -1,4 +1,4 @@
-"""The process that asks: it opens no device, maps no library of NVIDIA's, starts one child and leaves nothing."""
+"""The child's parent: it opens no device, maps no library of NVIDIA's, starts one child and leaves nothing."""
 
 import glob
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.root
 
 
 def traced(host, command, calls):
-    """Lines of strace by process: the program's own, and everybody else's."""
+    """Lines of strace: the program's own, and those of all other processes."""
     strace = ["strace", "-f", "-qq", "-e", f"trace={calls}", "-e", "signal=none", "-o", "/run/trace"]
     done = host.machine.run([*strace, *PROGRAM, command])
     assert done.returncode == 0, done.stderr

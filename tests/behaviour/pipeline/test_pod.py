@@ -1,4 +1,4 @@
-"""From inside a pod, where the host's / is /host, a host is described as from the host; and GPUs that never came."""
+"""From inside a pod, where the host's / is /host, a spec is the same as on the host; and GPUs that never came up."""
 
 import json
 

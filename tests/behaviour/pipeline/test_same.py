@@ -1,4 +1,4 @@
-"""The same machine gives the same bytes, whoever asks, from where, and however it is asked for."""
+"""The same machine gives the same bytes, for any user, directory and command."""
 
 from pathlib import Path
 

@@ -140,7 +140,7 @@ def test_what_was_degraded_stays_so_while_it_sleeps(host):
 
 
 def test_a_spec_that_could_not_be_written_is_tried_again(asleep):
-    """The new fingerprint must not vouch for the old spec."""
+    """The new fingerprint must not be used with the old spec."""
     asleep.become(case(ASLEEP | {"gid": 44}))
     asleep.shell("mkdir /run/cdi/aside && mount --bind -o ro /run/cdi /run/cdi")
     try:

@@ -1,4 +1,4 @@
-"""The spec that stands, where the new one is not good either: only a spec can be better than a spec."""
+"""The published spec stays where the new one is no better."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""oneshot: every state, its exit status, and what becomes of the spec. The table is in README's and design's words."""
+"""oneshot: every state, its exit status, and what happens to the spec, as in README's table."""
 
 import subprocess
 import time
@@ -119,10 +119,10 @@ def test_nvml_that_says_not_loaded_keeps_the_spec(host, published):
 
 def test_without_the_library_the_spec_stays_while_its_files_do(host, published):
     link, away = host.path(LIBRARY), host.path(LIBRARY + ".away")
-    link.rename(away)  # no path of the spec
+    link.rename(away)  # not a path in the spec
     try:
         host.machine.ldconfig()
-        link.unlink(missing_ok=True)  # which ldconfig made anew
+        link.unlink(missing_ok=True)  # ldconfig had made it again
         done = host.oneshot()
         assert (done.returncode, state_of(done)) == (3, "waiting-userspace")
         assert f"module {VERSION}; version {VERSION} is there; run ldconfig" in lines(done)[0]

@@ -1,4 +1,4 @@
-"""What nobody could read is not absent: no spec is withdrawn and no GPU left out for want of memory or descriptors."""
+"""What could not be read is not absent: no spec is withdrawn and no GPU left out for lack of memory or descriptors."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""podman in a made-up machine, with a runtime by name, on a root file system that stands there as a directory."""
+"""podman in a made-up machine, with a named OCI runtime, on a root file system in a directory."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from tests.machine.namespace import CLONE_NEWNS
 STORAGE = ["--root", "/run/storage", "--runroot", "/run/podman", "--storage-driver", "vfs"]
 OPTIONS = ["--cgroup-manager", "cgroupfs", "--events-backend", "none"]
 RUN = ["run", "--rm", "--network", "none", "--log-driver", "none"]
-# podman lets only crun do without cgroups. runc has no such mode, and asks for no more of them than any kernel has.
+# podman allows only crun to run without cgroups. runc gets options that need no more of them than any kernel has.
 CGROUPS = {
     "crun": ["--cgroups", "disabled"],
     "runc": ["--cgroups", "no-conmon", "--pids-limit", "0", "--ulimit", "host"],
@@ -18,7 +18,7 @@ RUNTIMES = tuple(CGROUPS)
 
 
 def prepare(machine) -> None:
-    """The machine's cgroups can be written: runc makes one for each container, and takes it away."""
+    """Makes the machine's cgroups writable: runc makes one for each container, and removes it."""
     machine.run(["mount", "-o", "remount,rw", "/sys/fs/cgroup"])
 
 
@@ -29,8 +29,8 @@ def podman(machine, runtime, device, rootfs, command, options=(), prefix=(), sto
     return machine.run([*prefix, *words, "--rootfs", rootfs, *command], stderr=subprocess.STDOUT)
 
 
-# The kernel gives a user namespace only to who is in no chroot, and a new /proc and /sys in it only where nothing hides
-# parts of the old ones; so the machine's root becomes that of a mount namespace, without what is mounted over them.
+# The kernel allows a user namespace only outside of a chroot, and a new /proc and /sys in it only where no mount hides
+# parts of the old ones; so the machine's root becomes that of a mount namespace, without those mounts.
 AS_USER = """
 mount --move . /
 exec chroot . sh -ec '
@@ -47,7 +47,7 @@ USER = "1000"
 
 
 def rootless(machine, runtime, device, rootfs, command, options=()):
-    """As `podman`, by a user who has no rights but his own."""
+    """As `podman`, by an ordinary user."""
     storage = ["--root", "/run/home/storage", "--runroot", f"/run/user/{USER}/podman", "--storage-driver", "vfs"]
     words = ["podman", *storage, *OPTIONS, "--runtime", runtime, *RUN, *CGROUPS[runtime], "--device", device, *options]
     unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", AS_USER, "sh", USER]

@@ -1,4 +1,4 @@
-"""Root file systems of other distributions' kinds, made of Debian's own packages: a C library and one program.
+"""Root file systems like those of several distributions, made of Debian's packages: a C library and one program.
 
 debian: libc6, whose loader looks in /usr/lib/TRIPLET. fedora: libc6-amd64 of the i386 architecture, whose loader looks
 in /usr/lib64 as Fedora's does. musl: neither, and its loader looks in /usr/lib.
@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 PACKAGES = {"debian": ("libc6", "amd64"), "fedora": ("libc6-amd64", "i386"), "musl": ("musl", "amd64")}
-"""What of each is needed, and the architecture that has it."""
+"""The packages that each needs, and their architecture."""
 PROGRAM = "/loads"
 SOURCE = Path(__file__).with_name("loads.c")
 MUSL = "lib/ld-musl-x86_64.so.1"
@@ -18,7 +18,7 @@ DIRECTORIES = ("dev", "etc", "proc", "run", "sys", "tmp", "usr/lib64", "usr/lib/
 
 
 class Unavailable(Exception):
-    """A package cannot be had here; the text says why."""
+    """A package is not available here; the text has the reason."""
 
 
 def cache() -> Path:
@@ -93,6 +93,6 @@ def build(family: str, place: Path) -> None:
 
 
 def old_library(place: Path) -> None:
-    """A libcuda of another driver than the host's, as some images bring it."""
+    """A libcuda of another driver than the host's, as in some images."""
     command = ["gcc", "-shared", "-fPIC", "-nostdlib", "-x", "c", "-", "-Wl,-soname,libcuda.so.1", "-o", place]
     subprocess.run(command, check=True, input=b"int old(void) { return 1; }")

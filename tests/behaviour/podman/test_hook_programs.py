@@ -1,4 +1,4 @@
-"""Containers start whatever release the hook program is of, with both runtimes."""
+"""Containers start with every release of the hook program, with both OCI runtimes."""
 
 import sys
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.root
 
 PROGRAM = [sys.executable, "-m", "cdi_refreshd"]
 LOG = "/run/hooks"
-# The host's /usr in an otherwise empty root: no image, no network, and no overlay upon the machine's own.
+# The host's /usr in an otherwise empty root: no image, no network, and no overlay on the machine's own.
 ROOTFS = "mkdir -p /run/rootfs/usr; cd /run/rootfs; mkdir dev proc sys run etc tmp; ln -s usr/bin usr/lib usr/lib64 ."
 
 
@@ -26,7 +26,7 @@ def machine():
 
 @pytest.fixture(scope="module", params=RELEASES)
 def release(request, machine):
-    """A machine that has published its spec for the program that it has."""
+    """A machine that has published its spec for its hook program."""
     install(machine, request.param)
     machine.run([*PROGRAM, "oneshot"], check=True)
     return request.param

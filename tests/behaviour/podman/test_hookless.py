@@ -1,4 +1,4 @@
-"""Containers of a host without NVIDIA's toolkit: they find CUDA though no program is executed at their start.
+"""Containers of a host without NVIDIA's toolkit: they find CUDA although no program is executed at their start.
 
 Each row of the table at the end is a container of its own, and each is seen to fail without the mounts of links.
 """
@@ -29,7 +29,7 @@ OURS, WITHOUT_LINKS = "nvidia.com/gpu", "without-links.example/gpu"
 BY_NAME = ["libcuda.so.1", "libnvidia-ml.so.1", "libGLX_nvidia.so.0"]
 GLIBC = ("debian", "fedora")
 GBM = {"debian": MULTIARCH, "fedora": "/usr/lib64", "musl": "/usr/lib64"}
-"""Where a container of that kind looks for the backend, by path."""
+"""The path by which a container of that kind finds the backend."""
 WHO = {"root": [], "uid 1000": ["--user", "1000"], "read-only": ["--read-only"], "rootless": []}
 FIRST = ["/dev/nvidia0", "/dev/dri/card1", "/dev/dri/by-path/pci-0000:01:00.0-card"]
 SECOND = ["/dev/nvidia1", "/dev/dri/card2", "/dev/dri/by-path/pci-0000:02:00.0-card"]
@@ -53,7 +53,7 @@ class Host:
         self.machine, self.families = machine, families
 
     def rootfs(self, family, owner=0):
-        """A fresh one: a runtime leaves the mount points that it made."""
+        """A new copy, because a runtime leaves its mount points behind."""
         place = self.machine.path("/run/rootfs")
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(self.families / family, place, symlinks=True)
@@ -82,7 +82,7 @@ def host(families):
 
 
 def publish_without_links(machine):
-    """The same devices by another kind, less the mounts that stand for links."""
+    """The same devices by another kind, without the mounts that replace links."""
     spec = yaml.safe_load(machine.path(SPEC).read_text())
     spec["kind"] = WITHOUT_LINKS
     mounts = spec["containerEdits"]["mounts"]
@@ -119,7 +119,7 @@ def counted(said):
 @pytest.mark.parametrize("family", rootfs.PACKAGES)
 def test_a_container_finds_cuda_and_only_by_the_mounts_of_links(host, table, family, runtime, who):
     backend = f"{GBM[family]}/gbm/nvidia-drm_gbm.so"
-    # NVIDIA's libraries need glibc: a container with musl is to start, and to have them by path.
+    # NVIDIA's libraries need glibc: a container with musl only has to start, and to have the files.
     words = [*([] if family == "musl" else BY_NAME), backend]
     owner = 1000 if who == "rootless" else 0
     host.rootfs(family, owner)
@@ -148,7 +148,7 @@ IMAGES = {
         (folder / "libcuda.so.1").symlink_to("libcuda.so.550.54.14"),
         (folder / "libcuda.so").symlink_to("libcuda.so.1"),
     ),
-    # crun mounts on no relative link that leads nowhere; the manual says so.
+    # crun refuses to mount on a dangling relative link; the manual says so.
     "a dangling link": lambda folder, _: (folder / "libcuda.so.1").symlink_to(f"{MULTIARCH}/libcuda.so.550.54.14"),
 }
 
@@ -167,7 +167,7 @@ def test_what_an_image_has_in_our_places_is_covered_by_the_hosts(host, image, ru
 
 
 def merge_lib64(place):
-    """As Arch and its kind have it: all libraries in one directory."""
+    """As on Arch and its derivatives: all libraries in one directory."""
     for file in (place / "usr/lib64").iterdir():
         file.rename(place / "usr/lib" / file.name)
     (place / "usr/lib64").rmdir()
@@ -205,5 +205,5 @@ def test_no_program_is_executed_at_the_start_but_the_containers(host, runtime):
     calls = host.machine.path("/run/trace").read_text()
     executed = {path.rpartition("/")[2] for path in re.findall(r'execve\("([^"]+)".*= 0$', calls, re.MULTILINE)}
     assert "loads" in executed
-    # podman's own, and the runtimes' ways to start themselves again.
+    # Executions by podman itself, and by runtimes that execute themselves again.
     assert executed <= {"podman", "conmon", runtime, "exe", "loads", "runc", "0", "2", "3", "4", "5", "6", "7", "8"}

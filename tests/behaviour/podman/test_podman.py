@@ -1,4 +1,4 @@
-"""What podman makes of the published spec: its own CDI resolver, a real container, and the OCI config between them."""
+"""The published spec with podman: its own CDI resolver, a real container, and the OCI config between them."""
 
 import json
 import shutil
@@ -36,14 +36,14 @@ for word; do
 done
 exec {crun} "$@"
 """
-# The host's /usr in an otherwise empty root: no image, no network, and no overlay upon the machine's own.
+# The host's /usr in an otherwise empty root: no image, no network, and no overlay on the machine's own.
 ROOTFS = """
 mkdir -p /run/rootfs/usr
 cd /run/rootfs
 mkdir dev proc sys run etc tmp
 ln -s usr/bin usr/lib usr/lib64 .
 """
-# A hook is given the container's state and must read it: crun gives up where its pipe breaks.
+# A hook must read the container's state from its input: crun fails if the pipe breaks.
 LOGGING_HOOK = '#!/bin/sh\ncat >/dev/null\necho "$*" >> /run/hooks\n'
 
 

@@ -82,7 +82,7 @@ class Listener(Process):
         self.hear()
 
     def until(self, last):
-        """The words of all events up to the one that contains `last`."""
+        """The texts of all events up to the one that contains `last`."""
         reported, deadline = [], time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:
             reported.append(self.hear())

@@ -1,4 +1,4 @@
-"""UdevEvents as the daemon has it: waits for the descriptor, reads, prints each event. Ends with its input."""
+"""UdevEvents as in the daemon: waits for the descriptor, reads, prints each event. Ends when its input does."""
 
 import json
 import select

@@ -1,4 +1,4 @@
-"""Messages as udevd sends them to its listeners, so that a test can be udevd.
+"""Messages as udevd sends them to its listeners, so that a test can act as udevd.
 
 The layout is libudev's: a header with the offsets of the properties and hashes for the kernel's filter, then the
 properties, a NUL after each.
@@ -21,7 +21,7 @@ def message(action, subsystem, path, **properties):
 
 
 def swapped(number):
-    """In network order, whatever the machine's."""
+    """In network byte order on every machine."""
     return struct.unpack("=I", struct.pack(">I", number))[0]
 
 

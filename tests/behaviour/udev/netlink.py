@@ -1,4 +1,4 @@
-"""Plays udevd, or the kernel, to UdevEvents on a real netlink socket, and prints what came of it as JSON.
+"""Acts as udevd, or as the kernel, for UdevEvents on a real netlink socket, and prints the result as JSON.
 
 To be run in a network namespace of its own, so that nobody else hears it: unshare -n, or unshare -Urn.
 """
@@ -39,7 +39,7 @@ def burst(events, udevd):
 
 
 def overflow(events, udevd):
-    """Twice: the socket that is made anew overflows and recovers like the first."""
+    """Twice: the new socket overflows and recovers like the first."""
     descriptor, reported = events.fileno(), []
     for _ in range(2):
         udevd.send(1000)

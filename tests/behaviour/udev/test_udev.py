@@ -113,7 +113,7 @@ def test_an_overflow_is_reported_and_counted_and_what_comes_after_it_is_heard(so
     assert found["reported"] == [["overflow: events are lost, so everything is probed again", True, False]] * 2
     assert found["overflows"] == 2
     assert found["same_descriptor"]
-    if source == "udev":  # that a message is the kernel's cannot be made up
+    if source == "udev":  # a message cannot be forged to come from the kernel
         assert found["after"] == ["pci add ffff:00:00.0"]
 
 
@@ -124,7 +124,7 @@ def test_other_subsystems_are_kept_out_by_the_kernel():
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="asks the kernel for events")
 def test_kernel_events_overflow_in_the_same_way():
-    """A harmless one, of /dev/null: only an NVIDIA card's could be reported."""
+    """A harmless one, of /dev/null: only one of an NVIDIA card could be reported."""
     events = udev.UdevEvents("kernel", 4096)
     for _ in range(1000):
         with open("/sys/class/mem/null/uevent", "w") as file:
