@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cdi_refreshd import options
-from cdi_refreshd.core.config.settings import BrokenConfiguration, Settings
+from cdi_refreshd.core.config.settings import BrokenConfiguration, HiddenConfiguration, Settings
 from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.host import regular_file
 from cdi_refreshd.host.regular_file import NotRegular
@@ -108,7 +108,7 @@ def _drop_ins(roots: Sequence[str]) -> list[str]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise BrokenConfiguration(directory, f"cannot be read: {error.strerror}") from None
+            raise _unreadable(error)(directory, f"cannot be read: {error.strerror}") from None
         found |= {name: f"{directory}/{name}" for name in names if _is_drop_in(name)}
     return [found[name] for name in sorted(found)]
 
@@ -139,4 +139,8 @@ def _data(path: str) -> bytes:
         raise BrokenConfiguration(path, str(error.strerror), "remove it, or link it to /dev/null") from None
     except (OSError, ValueError) as error:
         hint = "the symbolic link leads nowhere: remove it" if os.path.islink(path) else ""
-        raise BrokenConfiguration(path, f"cannot be read: {getattr(error, 'strerror', None) or error}", hint) from None
+        raise _unreadable(error)(path, f"cannot be read: {getattr(error, 'strerror', None) or error}", hint) from None
+
+
+def _unreadable(error: OSError | ValueError) -> type[BrokenConfiguration]:
+    return HiddenConfiguration if isinstance(error, PermissionError) else BrokenConfiguration

@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {on_one_line(message)}; see {self.prog} --help\n")
 
 
-def parser(command: str, description: str) -> Parser:
+def parser(command: str, description: str, writes_spec: bool = True) -> Parser:
     # A fixed width spares argparse the query of the terminal, and the import for it.
     made = Parser(
         prog=f"cdi-refreshd {command}",
@@ -61,10 +61,11 @@ def parser(command: str, description: str) -> Parser:
     made.add_argument(
         "--no-all-device", dest="no_all", nargs="?", const="true", metavar="BOOL", help="no device named all"
     )
-    made.add_argument(
-        "--output", metavar="FILE", help="write there, atomically; the ending decides between YAML and JSON"
-    )
-    made.add_argument("--format", metavar="X", help="yaml or json (default: by the output's name, else yaml)")
+    if writes_spec:
+        made.add_argument(
+            "--output", metavar="FILE", help="write there, atomically; the ending decides between YAML and JSON"
+        )
+        made.add_argument("--format", metavar="X", help="yaml or json (default: by the output's name, else yaml)")
     return made
 
 

@@ -84,7 +84,7 @@ _cdi_refreshd() {
     refresh) options="-h --help --no-block --quiet --timeout" ;;
     hold) options="-h --help" ;;
     config) options="-h --help --config-file --json" ;;
-    bundle) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --hooks --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --output --format --config --config-file" ;;
+    bundle) options="-h --help --device-name-strategy --device-id --device-ids --device --devices --disable-hook --disable-hooks --enable-hook --enable-hooks --feature-flag --feature-flags --csv.file --csv.ignore-pattern --library-search-path --config-search-path --program-search-path --mode --discovery-mode --driver-root --dev-root --vendor --cdi-vendor --class --cdi-class --hooks --nvidia-cdi-hook-path --nvidia-ctk-path --ldconfig-path --csv.compat-container-root --no-all-device --config --config-file" ;;
     install-units) options="-h --help --root --dry-run -n" ;;
     esac
     if [[ $cur == -* ]]; then

@@ -10,6 +10,7 @@ from cdi_refreshd import __version__, config, options, pipeline
 from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
 from cdi_refreshd.core.checks import report
 from cdi_refreshd.core.config.schema import KEYS, value_of
+from cdi_refreshd.core.config.settings import BrokenConfiguration, Settings
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.nvidia.inventory import Inventory
 from cdi_refreshd.core.refresh.states import Verdict
@@ -28,14 +29,14 @@ SPEC_AT_MOST_BYTES = 2 << 20
 
 
 def run(argv: list[str]) -> int:
-    parser = options.parser("bundle", DESCRIPTION)
+    parser = options.parser("bundle", DESCRIPTION, writes_spec=False)
     parser.add_argument("file", metavar="FILE", nargs="?", help="write there instead of printing")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
     parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
     parsed = parser.parse_args(argv)
-    loaded = config.read(parsed.config_file)
+    loaded, effective = configured(parsed.config_file)
     choices = options.choices(parsed, loaded.settings.choices)
-    path, form, _ = options.destination(parsed, loaded.settings.output)
+    path, form, _ = options.destination(None, loaded.settings.output)
     request = Request(choices, gated=True)
     asked = container_runtimes.ask()  # they answer while the machine is probed
     target = pipeline.Target(path, form, loaded.settings.on_mismatch)
@@ -48,7 +49,7 @@ def run(argv: list[str]) -> int:
     document = {
         "version": bundle.JSON_VERSION,
         "versions": versions(inventory),
-        "configuration": configuration(config.load(parsed.config_file)),
+        "configuration": configuration(effective),
         "choices": bundle.named(choices),
         "verdict": judged(verdict),
         "inventory": bundle.named(inventory._replace(findings=())),
@@ -61,6 +62,16 @@ def run(argv: list[str]) -> int:
     }
     write(bundle.without_private(json.loads(json.dumps(document)), [platform.node()]), parsed.file)
     return 0
+
+
+def configured(file: str | None) -> tuple[config.Loaded, config.Loaded]:
+    """What the files say, and what is in effect. A broken configuration is part of the report, not the end of it."""
+    try:
+        return config.read(file), config.load(file)
+    except BrokenConfiguration as fault:
+        print(f"cdi-refreshd: {fault}", file=sys.stderr)
+        broken = config.Loaded(Settings(), {}, (fault.finding,))
+        return broken, broken
 
 
 def versions(inventory: Inventory) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import sys
 
 from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
-from cdi_refreshd.core.checks import expected_gpus, report
+from cdi_refreshd.core.checks import configuration, expected_gpus, report
 from cdi_refreshd.core.checks.report import Group
 from cdi_refreshd.core.checks.subject import counted, listed
 from cdi_refreshd.core.findings import SEVERITIES, printable
@@ -12,7 +12,7 @@ from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Check whether the CDI specs of this host, of any vendor, are up to date: device nodes and their
 numbers, mounts, hooks, drivers, container runtimes. Needs no root, opens no device, wakes no GPU. Exit status: 0 they
-are, 1 there are findings of the level, 2 more rights are needed to look."""
+are, 1 there are findings of the level, 2 something cannot be read."""
 CLEAN, FINDINGS, BLIND = 0, 1, 2
 
 
@@ -30,7 +30,7 @@ def run(argv: list[str]) -> int:
         help=f"read specs here; repeat it for more, the last one wins (default: {', '.join(SPEC_DIRECTORIES)})",
     )
     options = parser.parse_args(argv)
-    settings = spec_directories.settings()
+    settings, broken = spec_directories.configuration()
     asks = not settings.prefix  # in a pod the runtimes are the host's
     asked = container_runtimes.ask() if asks else []  # they answer while we read specs
     directories = [] if options.files else list(options.spec_dir or SPEC_DIRECTORIES)
@@ -39,6 +39,7 @@ def run(argv: list[str]) -> int:
     found += container_runtimes.findings(seen, host, asked) if asks else []
     missing = expected_gpus.missing(host.on_bus, settings.expected_gpus)
     found += [missing] if missing and directories else []
+    found += [configuration.broken(broken)] if broken and directories else []
     shown = report.at_least(options.level, found)
     blind = any(one.unreadable for one in seen.broken)
     status = BLIND if blind and (options.files or not shown) else FINDINGS if shown else CLEAN

@@ -4,24 +4,27 @@ from collections.abc import Iterable, Iterator
 
 from cdi_refreshd.core.cdi.spec_places import our_paths
 from cdi_refreshd.core.checks.published import Published, published
-from cdi_refreshd.core.config.settings import Settings
-from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.config.settings import BrokenConfiguration, HiddenConfiguration, Settings
+from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.host import path_entries
 from cdi_refreshd.inspect import spec_files
 
 
-def settings() -> Settings:
-    """The configured spec, if the configuration can be read."""
+def configuration() -> tuple[Settings, Finding | None]:
+    """What is configured. Where it is broken, the defaults and what is wrong; where this user may not read it, the
+    defaults alone."""
     from cdi_refreshd import config  # noqa: PLC0415 - who publishes knows it already
 
     try:
-        return config.read().settings
-    except Fault:  # run and config report what is wrong with it
-        return Settings()
+        return config.read().settings, None
+    except HiddenConfiguration:
+        return Settings(), None
+    except BrokenConfiguration as fault:
+        return Settings(), fault.finding
 
 
 def our_path() -> str:
-    return settings().output
+    return configuration()[0].output
 
 
 def gathered(directories: Iterable[str], files: Iterable[str] = (), prefix: str = "") -> Published:

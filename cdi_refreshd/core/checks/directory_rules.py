@@ -29,7 +29,8 @@ def broken(of: Published, _: Host) -> Iterator[RuleFinding]:
         if one.is_directory:
             yield found("spec-directory", one.path, fact, hint, one.path)
         else:
-            yield found("spec-invalid", one.path, fact, hint or "correct it, or run its generator again", one.path)
+            hint = hint if one.unreadable else hint or "correct it, or run its generator again"
+            yield found("spec-invalid", one.path, fact, hint, one.path)
 
 
 def unread_text(of: Published, _: Host) -> Iterator[RuleFinding]:

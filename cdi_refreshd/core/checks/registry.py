@@ -63,6 +63,7 @@ RULES: dict[str, Rule] = {
     "other-kind": Rule("info", "the host's GPUs are only in specs of another kind"),
     "gpu-missing": Rule("degraded", "a GPU is in no spec"),
     "gpu-expected": Rule("degraded", "the host has fewer GPUs than its configuration expects"),
+    "configuration": Rule("degraded", "cdi-refreshd's own configuration is broken"),
     "gpu-without-driver": Rule("degraded", "a GPU has no driver"),
     "gpu-in-mig-mode": Rule("info", "a GPU that is in no spec may be in MIG mode without slices"),
     "slice-missing": Rule("degraded", "a MIG slice is in no spec"),

@@ -47,7 +47,12 @@ LISTS: tuple[Row, ...] = (
     ),
     ("disabled_hooks", ["--disable-hook", "--disable-hooks"], [E + "DISABLED_HOOKS"], "leave this hook out; or all"),
     ("enabled_hooks", ["--enable-hook", "--enable-hooks"], [E + "ENABLED_HOOKS"], "include this hook in any case"),
-    ("feature_flags", ["--feature-flag", "--feature-flags"], [E + "FEATURE_FLAGS"], "see README"),
+    (
+        "feature_flags",
+        ["--feature-flag", "--feature-flags"],
+        [E + "FEATURE_FLAGS"],
+        "special behaviour; see cdi-refreshd(8)",
+    ),
     ("csv_files", ["--csv.file"], [E + "CSV_FILES"], "mode csv: a file that names what containers need"),
     (
         "csv_ignore_patterns",

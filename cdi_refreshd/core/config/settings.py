@@ -22,6 +22,10 @@ class BrokenConfiguration(UsageFault):
     """Its place is `file:line`, or a file or directory: exit status 78."""
 
 
+class HiddenConfiguration(BrokenConfiguration):
+    """This user may not read it; whether it is broken is unknown."""
+
+
 class Settings(NamedTuple):
     choices: Choices = Choices(driver_root="", dev_root="")
     """An empty root: not configured. Then options.choices takes the container toolkit's, or /."""

@@ -15,7 +15,7 @@ HOOK = "/usr/bin/nvidia-cdi-hook"
 GPUS = [{"drm": [1, 128]}, {"drm": [2, 129]}]
 CASE = {"gpus": GPUS, "path_bins": [HOOK]}
 CLEAN = """
-rm -rf /dev/char /etc/cdi /run/cdi /run/cdi-refreshd /run/nvidia-persistenced \
+rm -rf /dev/char /etc/cdi /etc/cdi-refreshd /run/cdi /run/cdi-refreshd /run/nvidia-persistenced \
     /etc/systemd/system/*.wants/* /usr/local/bin/* \
     /etc/containers/containers.* /usr/share/containers/containers.* /etc/containerd /etc/crio /etc/docker \
     /var/lib/kubelet /etc/kubernetes /var/lib/rancher /var/snap/docker

@@ -187,6 +187,21 @@ def test_a_bundle_has_no_contents_of_other_files(host):
     assert "secret" not in host.run("bundle", check=True).stdout
 
 
+def test_a_broken_configuration_is_in_the_bundle(host):
+    host.become(case(GPU))
+    host.path("/run/broken.conf").write_text("[daemon]\nsettle = soon\n")
+    done = host.run("bundle", "--config-file", "/run/broken.conf", check=True)
+    (fault,) = lines(done)
+    assert fault.startswith("/run/broken.conf:2: settle: ")
+    assert json.loads(done.stdout)["configuration"]["findings"] == [fault]
+
+
+@pytest.mark.parametrize("option", ["--output", "--format"])
+def test_a_bundle_takes_no_option_of_the_spec_that_it_does_not_write(host, option):
+    done = host.run("bundle", option, "/run/report.json")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_a_file_that_cannot_be_written_is_reported(host):
     host.become(case(GPU))
     done = host.run("bundle", "/nowhere/report.json")
