@@ -13,7 +13,7 @@ BECOME_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n env PYTHONDONTWRITEBYTEC
 .PHONY: packages-run packages-test packages-deb packages-deb-test packages-rpm packages-rpm-test packages-image packages-image-test packages-vm
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 19
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 26
 
 setup: packages-test $(READY) ## .venv, and the packages that the tests need
 
@@ -50,7 +50,7 @@ image-test: packages-image-test $(READY) ## the image as the DaemonSet runs it, 
 random-machines: packages-test $(READY) ## oneshot and check compared over 300 machines made by chance: root, ten minutes
 	@$(BECOME_ROOT) env RANDOM_MACHINES=300 $(PYTHON) -m pytest -q tests/behaviour/agreement
 
-vm-test: deb packages-vm $(READY) ## the package under a real systemd: a virtual machine, root, half an hour
+vm-test: deb packages-vm $(READY) ## the package under a real systemd: virtual machines, root, an hour
 	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/vm
 
 lint: $(READY) ## ruff, mypy and codespell
