@@ -151,7 +151,11 @@ def digest(*parts):
 
 
 def forget_all_but(folder, debian, *kept):
-    for old in set(folder.glob(f"vm-{debian}-*")) - set(kept):
+    """Nothing of other releases is touched; what was kept before there were several of them goes, too."""
+    others = tuple(f"vm-{other}-" for other in RELEASES if other != debian)
+    for old in set(folder.glob("vm-*")) - set(kept):
+        if old.name.startswith(others):
+            continue
         if old.is_dir():
             shutil.rmtree(old)
         else:
