@@ -6,7 +6,7 @@ import select
 import sys
 from collections.abc import Callable
 
-from cdi_refreshd.core.findings import Fault, printable_lines
+from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.report import health, state_document
 from cdi_refreshd.daemon import health_file, state_file
 from cdi_refreshd.options import Parser
@@ -39,7 +39,7 @@ def run(argv: list[str]) -> int:
         json.dump({**document, "running": running}, sys.stdout, indent=2)
         print()
     else:
-        print(printable_lines(worded(document, running)))
+        print(worded(document, running))
     if not running:
         print(f"cdi-refreshd: {os.path.basename(state_file.PATH)} is of a daemon that does not run", file=sys.stderr)
         return 1
@@ -48,10 +48,9 @@ def run(argv: list[str]) -> int:
 
 def worded(document: dict[str, object], running: bool) -> str:
     try:
-        text = state_document.worded(document, running)
+        return state_document.worded(document, running, colours=has_colours())
     except (KeyError, TypeError, ValueError) as error:
         raise Fault(state_file.PATH, f"is of another version, or damaged ({error!r})", "restart it") from None
-    return state_document.coloured(text) if has_colours() else text
 
 
 def has_colours() -> bool:

@@ -12,9 +12,10 @@
 Times are UTC. Keys may be added; none changes its meaning within a version.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from cdi_refreshd.core.findings import Finding, reported
+from cdi_refreshd.core.findings import Finding, printable, reported
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.core.report import wording
 from cdi_refreshd.core.report.lines import Pass
@@ -106,42 +107,43 @@ def exit_status(document: dict[str, Any]) -> int:
     return states.exit_status(str(document.get("state")), [Finding(str(one), "", "") for one in severities])
 
 
-def worded(document: dict[str, Any], alive: bool) -> str:
-    """The output of `status`. Raises KeyError, TypeError or ValueError if `document` is not such a document."""
-    driver, spec, last = document["driver"], document["spec"], document["last_pass"]
-    lines = [
-        f"{document['state']}: {document['reason']}",
-        f"  since    {document['since']}"
-        + (f", seen {document['repeated'] + 1} times" if document["repeated"] and document["state"] != "ready" else ""),
-        f"  spec     {spec['path']}, " + (f"changed {spec['changed']}" if spec["stands"] else "none"),
-        f"  driver   module {driver['module'] or 'not loaded'}, libraries {driver['libraries'] or 'unknown'}",
-        f"  probed   {last['at']}, {last['duration_ms']} ms ({', '.join(last['triggers']) or 'asked'})",
-        f"  daemon   pid {document['pid']}, events from {document['events'] or 'nowhere'}"
-        + ("" if alive else ", NOT RUNNING"),
-    ]
-    lines += [f"  device   {device['name']:<6} {device['uuid']}" for device in document["devices"]]
-    for finding in document["findings"]:
-        hint = f"; {finding['hint']}" if finding["hint"] else ""
-        lines.append(f"  {finding['severity']:<8} {finding['place']}: {finding['fact']}{hint}")
-    lines += (
-        [f"  held     no probe until {document['held']}; cdi-refreshd refresh ends it"] if document.get("held") else []
-    )
-    lines += [f"  note     {document['note']}"] if document["note"] else []
-    return "\n".join(lines)
-
-
 GREEN, YELLOW, RED, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[0m"
 COLOURS = {"ready": GREEN, "no-gpu": GREEN, "failed": RED}
 """By state; the others are yellow."""
+SEVERITY_COLOURS = {"fatal": RED, "degraded": YELLOW}
 
 
-def coloured(text: str) -> str:
-    """The lines of `worded` in colour, for a terminal: state, findings by severity, and a daemon that does not run."""
-    first, *rest = text.split("\n")
-    state, colon, reason = first.partition(":")
-    lines = [f"{COLOURS.get(state, YELLOW)}{state}{PLAIN}{colon}{reason}"]
-    for line in rest:
-        word = line.split()[0] if line.strip() else ""
-        colour = RED if word == "fatal" or line.endswith(" NOT RUNNING") else YELLOW if word == "degraded" else ""
-        lines.append(f"{colour}{line}{PLAIN}" if colour else line)
-    return "\n".join(lines)
+def worded(document: dict[str, Any], alive: bool, *, colours: bool = False) -> str:
+    """The output of `status`, without the control characters of foreign text; `colours` are for a terminal.
+
+    Raises KeyError, TypeError or ValueError if `document` is not such a document.
+    """
+    state = str(document["state"])
+    painted = [(COLOURS.get(state, YELLOW), state, f": {document['reason']}")]
+    painted += [(colour, line, "") for colour, line in _lines(document, alive)]
+    return "\n".join(
+        f"{colour}{printable(begin)}{PLAIN}{printable(rest)}" if colour and colours else printable(begin + rest)
+        for colour, begin, rest in painted
+    )
+
+
+def _lines(document: dict[str, Any], alive: bool) -> Iterator[tuple[str, str]]:
+    """Below the state: colour, "" for none, and text."""
+    driver, spec, last = document["driver"], document["spec"], document["last_pass"]
+    repeated = document["repeated"] and document["state"] != "ready"
+    yield "", f"  since    {document['since']}" + (f", seen {document['repeated'] + 1} times" if repeated else "")
+    yield "", f"  spec     {spec['path']}, " + (f"changed {spec['changed']}" if spec["stands"] else "none")
+    yield "", f"  driver   module {driver['module'] or 'not loaded'}, libraries {driver['libraries'] or 'unknown'}"
+    yield "", f"  probed   {last['at']}, {last['duration_ms']} ms ({', '.join(last['triggers']) or 'asked'})"
+    daemon = f"  daemon   pid {document['pid']}, events from {document['events'] or 'nowhere'}"
+    yield ("", daemon) if alive else (RED, f"{daemon}, NOT RUNNING")
+    for device in document["devices"]:
+        yield "", f"  device   {device['name']:<6} {device['uuid']}"
+    for finding in document["findings"]:
+        hint = f"; {finding['hint']}" if finding["hint"] else ""
+        text = f"  {finding['severity']:<8} {finding['place']}: {finding['fact']}{hint}"
+        yield SEVERITY_COLOURS.get(finding["severity"], ""), text
+    if document.get("held"):
+        yield "", f"  held     no probe until {document['held']}; cdi-refreshd refresh ends it"
+    if document["note"]:
+        yield "", f"  note     {document['note']}"

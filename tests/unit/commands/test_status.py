@@ -7,6 +7,7 @@ import time
 import pytest
 
 from cdi_refreshd.commands import status
+from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.report import health, state_document
 from cdi_refreshd.core.report.lines import Pass
 from cdi_refreshd.core.report.state_document import Life
@@ -139,12 +140,20 @@ def test_a_terminal_has_colours_unless_they_are_disabled(monkeypatch, variable, 
     assert not status.has_colours()
 
 
+def test_a_terminal_gets_our_colours_and_no_control_character_of_foreign_text(daemon, monkeypatch, capsys):
+    monkeypatch.setattr(status, "has_colours", lambda: True)
+    document(READY._replace(state="failed", reason="a \033[7m b"))
+    assert status.run([]) == 1
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"{state_document.RED}failed{state_document.PLAIN}: a \\x1b[7m b"
+
+
 def test_colours_do_not_change_the_text():
-    text = (
-        "failed: why\n  daemon   pid 1, events from udev, NOT RUNNING\n  fatal    a: b\n  degraded c: d\n  spec     x"
-    )
-    shown = state_document.coloured(text)
+    findings = (Finding("fatal", "a", "b"), Finding("degraded", "c", "d"), Finding("info", "e", "f"))
+    reported = state_document.document(READY._replace(findings=findings), Life(1, ""))
+    plain, shown = (state_document.worded(reported, False, colours=colours) for colours in (False, True))
+    assert shown.startswith(state_document.GREEN)
     for code in (state_document.GREEN, state_document.YELLOW, state_document.RED, state_document.PLAIN):
+        assert code in shown
         shown = shown.replace(code, "")
-    assert shown == text
-    assert state_document.coloured("ready: x").startswith(state_document.GREEN)
+    assert shown == plain
