@@ -187,10 +187,6 @@ def one_pass(child: Child, request: Request, last: LastPass, target: Target, lim
 
 def remember(outcome: Outcome) -> None:
     verdict = outcome.verdict
-    if verdict.seen and verdict.seen.runtimes:
-        from cdi_refreshd.host import runtime_versions as installed  # noqa: PLC0415 - few specs need it
-
-        installed.remember(verdict.seen.runtimes)
     if verdict.fingerprint and outcome.files:
         last_pass.remember(LastPass(verdict.fingerprint, outcome.path, outcome.sha256, verdict.recalled))
 
