@@ -37,7 +37,7 @@ def say(text):
 
 
 class Show:
-    """Types commands in a shell; remembers whether each ended as it should."""
+    """Runs commands as in a shell; remembers whether each ended as expected."""
 
     def __init__(self, run):
         self.run, self.surprises = run, 0
@@ -71,7 +71,7 @@ def real_host():
 
 def made_up_machine(machine):
     show = Show(functools.partial(machine.run, env={"PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"}))
-    say("Look at the machine once and publish what a container needs of it.")
+    say("Probe the machine once and publish what a container needs of it.")
     show("cdi-refreshd oneshot")
     show(f"head -n 24 {SPEC}")
     say("What podman, Docker, containerd and CRI-O find there.")
@@ -89,7 +89,7 @@ def made_up_machine(machine):
 
 
 def follow(machine, show):
-    """The daemon runs and the machine changes under it; tells how long the spec needs to say so."""
+    """The daemon runs and the machine changes; prints how long the spec took to follow."""
     say("Now the daemon, as systemd would start it. The machine changes; the spec follows.")
     whole = CASE["gpus"]
     daemon = Running(machine, config="[daemon]\nmig-poll = 200ms\n")

@@ -1,4 +1,4 @@
-"""A made-up machine shows nothing of the host that cdi-refreshd looks at, whatever is installed there."""
+"""A made-up machine shows no path of the host that cdi-refreshd inspects, whatever is installed there."""
 
 import fnmatch
 import json
@@ -22,7 +22,7 @@ cdiVersion: 0.5.0
 kind: nvidia.com/gpu
 devices: [{name: old, containerEdits: {env: [OLD=1]}}]
 """
-# A host with everything: runtimes that are configured wrongly, a forgotten spec, NVIDIA's units, another driver.
+# A host with everything: container runtimes with wrong configurations, a forgotten spec, NVIDIA's units, a driver.
 CROWDED = {
     **{f"/usr/bin/{name}": RUNTIME.format(name) for name in RUNTIMES},
     "/usr/local/bin/nvidia-cdi-hook": "#!/bin/sh\n",
@@ -68,7 +68,7 @@ PROBED = (
 
 
 def root_is_an_overlay():
-    """Then a machine in a machine would be one layer more than the kernel stacks."""
+    """The kernel does not stack the overlays of a machine within a machine."""
     with open("/proc/self/mountinfo") as mounts:
         return any(line.split()[4] == "/" and " - overlay " in line for line in mounts)
 

@@ -18,7 +18,7 @@ MIG = {"gpus": [{"mig": [[1, 0], [2, 0, 0x11]], "name": "NVIDIA RTX PRO 6000", "
 
 
 def ask(machine, expression, **options):
-    """What an expression over pynvml, initialised, is inside."""
+    """The value inside of an expression over an initialised pynvml."""
     program = f"import pynvml as n; n.nvmlInit(); print({expression})"
     return machine.run([sys.executable, "-c", program], **options)
 

@@ -1,4 +1,4 @@
-"""The project's own rules: linters, types, who may import whom, how large things may grow."""
+"""The project's own rules: linters, types, imports, sizes."""
 
 import ast
 import pathlib
@@ -16,7 +16,7 @@ IMPURE = {
 }  # fmt: skip
 OPENER = "cdi_refreshd.host.regular_file"
 SHARED = (OPENER, "cdi_refreshd.host.ctypes_util")
-"""The two of host/ that their neighbours may import."""
+"""The two modules of host/ that other modules of it may import."""
 OPENS_BY_ITSELF = {
     "cdi_refreshd/cli.py": "/dev/null",
     "cdi_refreshd/commands/generate.py": "/dev/null",
@@ -33,7 +33,7 @@ OPENS_BY_ITSELF = {
     "cdi_refreshd/host/set_aside.py": "directories; makes a file, exclusively",
     "cdi_refreshd/probe/runner.py": "its own standard input",
 }
-"""And what: nothing of it is a file that somebody else can have put there. One that is about procfs needs no entry."""
+"""The modules that open files by path, and which: none that another user can have put there. procfs needs no entry."""
 MODULE_LINES = 450
 FUNCTION_LINES = 45
 DAEMON_FUNCTION_LINES = 30
@@ -59,7 +59,7 @@ def test_rooms_import_only_what_they_may(path):
         if room == "core":
             assert name.split(".")[0] not in IMPURE, f"{path}: core/ is pure, but imports {name}"
             assert not name.startswith("cdi_refreshd.host"), f"{path}: core/ imports {name}"
-        # One facility each, and none knows its neighbours.
+        # One facility each, and none imports another one.
         if room in ("host", "events") and not f"{name}.".startswith(tuple(f"{one}." for one in SHARED)):
             assert not name.startswith("cdi_refreshd.") or name.startswith("cdi_refreshd.core"), f"{path}: {name}"
 
@@ -97,14 +97,14 @@ def test_modules_and_functions_stay_small(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(TOP)))
 def test_no_class_has_many_fields(path):
-    """Records are as wide as what they describe; what has a state of its own is to be understood."""
+    """Records may have many fields; a class with a state of its own must be small enough to understand."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ClassDef) and "NamedTuple" not in map(ast.unparse, node.bases):
             assert len(fields(node)) <= CLASS_FIELDS, f"{path}:{node.lineno} {node.name}: {sorted(fields(node))}"
 
 
 def fields(node):
-    """What the class assigns to on `self`, wherever."""
+    """The attributes of `self` that the class assigns to."""
     return {
         part.attr
         for part in ast.walk(node)

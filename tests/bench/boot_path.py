@@ -1,4 +1,4 @@
-"""Where the time of `oneshot` and `generate` goes: both whole, then what they import, process by process.
+"""Where the time of `oneshot` and `generate` goes: both as a whole, then their imports, process by process.
 
     python -m tests.bench.boot_path            (as root: it makes a machine up)
 

@@ -1,4 +1,4 @@
-"""What specs without hooks cost beside those with hooks: their size, the time to make one, a container's start.
+"""Specs without hooks compared with specs with hooks: size, time to make one, a container's start.
 
     python -m tests.bench.containers            (as root: it makes machines up, and starts containers in them)
 
@@ -14,7 +14,7 @@ from tests.machine import booted
 
 PROGRAM = [sys.executable, "-m", "cdi_refreshd"]
 HOOK = "/usr/bin/nvidia-cdi-hook"
-# A hook is given the container's state and must read it: crun gives up where its pipe breaks.
+# A hook must read the container's state from its input: crun fails if the pipe breaks.
 NO_OP = "#!/bin/sh\ncat > /dev/null 2>&1\n"
 KINDS = ("nvidia", "none")
 ROUNDS = 10

@@ -18,7 +18,7 @@ EIGHT = {**CASE, "gpus": [{}] * 8}
 KINDS = ("nvidia", "none")
 EVENTS, FEW = 40, 20
 QUIET_S = 1.0
-"""Between two events, so that each is a lone one."""
+"""Between two events, so that each is alone."""
 
 
 def memory_kib(pid):
@@ -32,7 +32,7 @@ def cpu_s(pid):
 
 
 def renamed(path, before):
-    """Waits for another file at path; a busy loop, since it times."""
+    """Waits for another file at path; a busy loop, for exact times."""
     while True:
         try:
             if path.stat().st_ino != before:
@@ -89,7 +89,7 @@ def storm():
 
 
 def kinds():
-    """What the daemon needs of memory with a spec that has hooks, and with one that does without."""
+    """The daemon's memory with a spec that has hooks, and with one without."""
     taken = {}
     for kind in KINDS:
         with booted(EIGHT) as machine:

@@ -37,7 +37,7 @@ def process(command):
 
 
 def one_pass(changing=[0]):
-    """Hand-over to the child, to the rename; the content differs each time, so that it is written."""
+    """From the request to the child until the rename; the content differs each time, so that it is written."""
     from cdi_refreshd import last_pass, pipeline
     from cdi_refreshd.core.config.choices import Choices
     from cdi_refreshd.probe import runner
@@ -52,7 +52,7 @@ def one_pass(changing=[0]):
 
 def measure():
     """Runs in the made-up machine; prints medians in ms as JSON."""
-    import cdi_refreshd.probe.machine  # noqa: F401 - as the daemon has it
+    import cdi_refreshd.probe.machine  # noqa: F401 - as in the daemon
 
     command = [SCRIPT, "generate"] if os.path.exists(SCRIPT) else [*PROGRAM, "generate"]
     rows = {"bare": [], "generate": [], "pass": []}

@@ -1,4 +1,4 @@
-"""What metrics and heartbeats cost the daemon: memory, and CPU time and turns of its loop at rest.
+"""What metrics and heartbeats cost the daemon: memory, CPU time and wake-ups at rest.
 
 python -m tests.bench.monitoring [IDLE_SECONDS]     (as root: it makes a machine up; 60)
 """

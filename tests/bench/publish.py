@@ -1,4 +1,4 @@
-"""How long publishing takes, and what 10,000 publishes look like from beside: python -m tests.bench.publish [COUNT]"""
+"""How long publishing takes, and whether readers see 10,000 publishes whole: python -m tests.bench.publish [COUNT]"""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ def print_times(what, times):
 
 
 def alone(spec):
-    """Nobody beside: what one publish costs."""
+    """Without readers: what one publish costs."""
     documents = [document(generation) for generation in (1, 2)]
     print_times("30 KB written", [timed_us(lambda n=n: publish(spec, documents[n % 2])) for n in range(ROUNDS)])
     publish(spec, documents[0])
@@ -49,7 +49,7 @@ def alone(spec):
 
 
 def beside(directory, spec, count):
-    """Four readers that open and parse in a loop, and a watcher. A reader that meets anything wrong ends this."""
+    """Four readers that open and parse in a loop, and a watcher. An error of a reader ends this."""
     publish(spec, document(0))
     watch, readers = Watch(directory), Readers(spec)
     times, left, arrived, overflows = [], 0, 0, 0

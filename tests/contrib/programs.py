@@ -1,4 +1,4 @@
-"""Prometheus' programs: this host's own, or those that tests/packages has unpacked, since installed they would run."""
+"""Prometheus' programs: this host's own, or those that tests/packages unpacked: installed ones would start services."""
 
 import os
 import pwd

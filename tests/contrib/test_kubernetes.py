@@ -1,4 +1,4 @@
-"""The manifests and the chart's rendering are what Kubernetes' schemas allow, and say the same."""
+"""The manifests and the rendered chart are valid by Kubernetes' schemas, and agree."""
 
 import json
 import shutil
@@ -74,7 +74,7 @@ def of_kind(documents, kind):
 
 
 def settings(documents):
-    """What the daemon reads: each file of the config map, in the order in which they count."""
+    """The configuration files of the config map, in the order of precedence."""
     data = of_kind(documents, "ConfigMap")["data"]
     found, _, findings = schema.parse([(name, data[name]) for name in sorted(data)])
     assert [str(finding) for finding in findings] == []
@@ -149,7 +149,7 @@ def template_of(tmp_path, **values):
     ids=lambda values: next(iter(values)),
 )
 def test_each_value_that_changes_the_configuration_makes_new_pods(tmp_path, changed):
-    """A file that is mounted by subPath stays what it was in a running one."""
+    """A running pod keeps the old content of a file that is mounted by subPath."""
     before, after = (of_kind(rendered(tmp_path, **values), "ConfigMap") for values in ({}, changed))
     assert before != after
     assert template_of(tmp_path) != template_of(tmp_path, **changed)

@@ -1,4 +1,4 @@
-"""The alert rules, the dashboard and their README, as Prometheus reads them, and by the metrics that there are."""
+"""The alert rules, the dashboard and their README: Prometheus reads them, and they use existing metrics."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Who runs all other tests has no image to build, which takes minutes: `make image-test` names this folder."""
+"""`make image-test` names this folder: the other tests build no image, which takes minutes."""
 
 import shutil
 import subprocess

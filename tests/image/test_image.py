@@ -1,4 +1,4 @@
-"""The image as the DaemonSet runs it: what it publishes is the node's, and the node's podman starts containers."""
+"""The image as the DaemonSet runs it: it publishes the node's spec, and the node's podman starts containers with it."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ SPEC, STATE, HEALTH = "/var/run/cdi/nvidia.yaml", "/run/cdi-refreshd/state.json"
 CONFIG = "/run/config-map"
 PODMAN = ["podman", "--root", "/run/pod-storage", "--runroot", "/run/pod", "--storage-driver", "vfs"]
 PODMAN += ["--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", "crun"]
-# A node's kernel is the pod's. A made-up one is files, and privileged containers have the real /sys and /proc.
+# A pod uses the node's kernel. A made-up kernel is files, and privileged containers have the real /sys and /proc.
 KERNEL = ("/sys", "/proc/driver", "/proc/devices", "/run/fake-nvml")
 LIMIT_S = 60
 NAME = "cdi-refreshd"
@@ -32,7 +32,7 @@ METRICS = "/var/lib/node_exporter"
 
 
 def kustomized(*changes):
-    """The documents of the kustomize base, with another text here and there in the configuration."""
+    """The documents of the kustomize base, with changes in the configuration."""
     documents = copy.deepcopy(base())
     data = of_kind(documents, "ConfigMap")["data"]
     for before, after in changes:
@@ -42,7 +42,7 @@ def kustomized(*changes):
 
 
 class Pod:
-    """On a node: the daemon from the image, as the documents have it, and what the kubelet does for it."""
+    """The daemon from the image on a node, as in the manifests, and what the kubelet does for it."""
 
     def __init__(self, machine, image, documents):
         self.machine, self.image = machine, image
@@ -80,13 +80,13 @@ class Pod:
     def exec(self, *command):
         """In the pod's own container, as the kubelet runs probes and kubectl runs commands.
 
-        Not by podman: in a made-up machine, which is a chroot, what it executes is outside of the container.
+        Not by podman: in a made-up machine, which is a chroot, it would execute outside of the container.
         """
         enter = ["nsenter", f"--target={self.pid()}", "--mount", "--pid", "--uts", "--ipc", "--root", "--wd"]
         return self.machine.run([*enter, *command])
 
     def probes(self):
-        """The exit statuses of what the manifest has the kubelet ask."""
+        """The exit statuses of the manifest's probes."""
         return [self.exec(*self.container[probe]["exec"]["command"]).returncode for probe in PROBES]
 
     def until(self, condition, what):
@@ -111,7 +111,7 @@ class Pod:
         return self.machine.run(self._command(f"{NAME}-2", *words))
 
     def pid(self):
-        """As this host has it."""
+        """Its pid on this host."""
         done = self.machine.run([*PODMAN, "inspect", "--format", "{{.State.Pid}}", NAME], check=True)
         return int(done.stdout)
 
@@ -129,7 +129,7 @@ def node(image):
     def begin(case=CASE, documents=None):
         context = booted(case)
         machine = context.__enter__()
-        machine.run(["mount", "--make-rshared", "/"], check=True)  # as systemd has it
+        machine.run(["mount", "--make-rshared", "/"], check=True)  # as with systemd
         with_pods.append((context, Pod(machine, image, documents or kustomized())))
         return with_pods[-1][1]
 
@@ -141,7 +141,7 @@ def node(image):
 
 @pytest.fixture(scope="session")
 def container_root(tmp_path_factory):
-    """What the node's podman starts: a C library and a program that loads libraries by their names."""
+    """A container's root for the node's podman: a C library and a program that loads libraries by name."""
     place = tmp_path_factory.mktemp("containers") / "root"
     try:
         rootfs.make("debian", place)
@@ -165,7 +165,7 @@ def test_the_nodes_podman_starts_a_container_with_it_hooks_included(node):
     pod = node()
     pod.until_state("ready")
     text = pod.machine.path(SPEC).read_bytes()
-    own = Host.__new__(Host)  # as the podman tests have it, but that the pod publishes
+    own = Host.__new__(Host)  # as in the podman tests, but the pod publishes
     own.machine, own.publish = pod.machine, lambda: None
     Host.__init__(own, pod.machine)
     pod.machine.path(SPEC).write_bytes(text)

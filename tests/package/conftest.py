@@ -1,4 +1,4 @@
-"""`make deb-test` and `make rpm-test` name their files; who runs all other tests has no package to build."""
+"""`make deb-test` and `make rpm-test` name their files; the other tests build no package."""
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -1,4 +1,4 @@
-"""The message catalog explains each MESSAGE_ID that there is, in a form that systemd takes."""
+"""The message catalog explains each MESSAGE_ID, in a form that systemd accepts."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Every JSON document is what its schema says, and says nothing that the schema does not describe."""
+"""Every JSON document is valid by its schema, and has no key that the schema does not describe."""
 
 import copy
 import json

@@ -30,7 +30,7 @@ OLD, NEW = "0.0.9", "99"
 UNIT = "etc/systemd/system/multi-user.target.wants/cdi-refreshd.service"
 CONF = "etc/cdi-refreshd/cdi-refreshd.conf"
 SPEC = "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: []\n"
-# What belongs to dpkg and apt, and what everything that uses them leaves.
+# Files of dpkg and apt, and of everything that uses them.
 BOOKKEEPING = ("var/lib/dpkg", "var/lib/apt", "var/cache", "var/log", "root", "tmp", "proc", "etc/ld.so.cache")
 STUB = """#!/bin/sh
 echo "$@" >>/systemctl.log
@@ -39,7 +39,7 @@ case "$*" in *is-enabled*) echo enabled ;; *is-active*) echo STATE; [ STATE = ac
 
 
 class System:
-    """A folder that holds one, and commands in there: with a /proc of its own and without a network."""
+    """A folder with a system, and commands in it: with a /proc of its own and without a network."""
 
     def __init__(self, top):
         self.top = top
@@ -75,7 +75,7 @@ class System:
         return path
 
     def publish(self, monkeypatch, text=SPEC, spec="run/cdi/nvidia.yaml"):
-        """As a daemon had done it, by the daemon's own state.json."""
+        """As a daemon does, with the daemon's own state.json."""
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         done = Pass(state="ready", reason="", path=f"/{spec}", stands=True, sha256=sha256)
         monkeypatch.setattr(state_file, "PATH", str(self.top / "run/cdi-refreshd/state.json"))
@@ -85,7 +85,7 @@ class System:
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory):
-    """A copy, so that all builds see the same, whoever edits meanwhile."""
+    """A copy, so that all builds see the same files, whatever is edited meanwhile."""
     copy = tmp_path_factory.mktemp("tree")
     for name in SOURCES:
         shutil.copytree(TOP / name, copy / name, symlinks=True)
@@ -111,7 +111,7 @@ def debs(tree, tmp_path_factory):
 
 @pytest.fixture(scope="session", params=SUITES)
 def bare(request):
-    """A system with the dependencies and without us: a tar, made once."""
+    """A system with the dependencies and without the package: a tar, made once."""
     folder = Path(os.environ.get("VM_DIR") or default_cache())
     folder.mkdir(parents=True, exist_ok=True)
     tar = folder / f"deb-{request.param}-{digest(DEPENDENCIES)}.tar"
@@ -186,7 +186,7 @@ def test_an_upgrade_and_a_downgrade_keep_what_the_administrator_chose_and_the_sp
 
 
 def stubbed(system, state):
-    """A systemd that is none: what it is asked to do goes into the file that comes back."""
+    """Replaces systemctl; returns the file that its calls are written to."""
     (system.top / "run/systemd/system").mkdir(parents=True)
     (system.top / "bin/systemctl").unlink()
     system.write("bin/systemctl", STUB.replace("STATE", state)).chmod(0o755)
@@ -202,7 +202,7 @@ def test_a_running_daemon_is_restarted_once_by_an_upgrade_and_stopped_by_a_remov
     log = stubbed(system, "active")
     system.install(debs[NEW])
     assert changing(log) == ["try-restart cdi-refreshd.service", "try-restart cdi-refreshd@*.service"]
-    # debhelper's, once for each dh_installsystemd, and none of ours: it is what costs old containers their GPUs.
+    # By debhelper, once for each dh_installsystemd, and none by us: daemon-reload costs old containers their GPUs.
     assert log.read_text().count("daemon-reload") <= 2
     log.write_text("")
     system.sh("apt-get remove -qy cdi-refreshd")

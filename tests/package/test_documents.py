@@ -1,4 +1,4 @@
-"""Documents: every link leads somewhere, and what they say of container runtimes is what the code says."""
+"""Documents: every link leads somewhere, and about container runtimes they agree with the code."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_every_link_to_a_file_leads_to_one(document):
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_every_file_and_folder_that_a_guide_names_exists(guide):
-    """In backquotes, with a slash or an ending of ours; NAME and * stand for any name."""
+    """Paths in backquotes, with a slash or an ending of ours; NAME and * stand for any name."""
     paths = re.findall(r"`([\w./*-]+(?:/|\.(?:py|md|txt|toml|conf|yaml)))`", (TOP / guide).read_text())
     patterns = [path.rstrip("/").replace("NAME", "*") for path in paths if not path.startswith("/")]
     below = (TOP / "cdi_refreshd", TOP / "tests")

@@ -1,4 +1,4 @@
-"""The package takes the wheel whose hash is locked, and no other; one that is there already costs no network."""
+"""The package takes only the wheel whose hash is locked; one that is there already needs no network."""
 
 import hashlib
 import shutil

@@ -23,7 +23,7 @@ PROGRAM = "/opt/pipx/venvs/cdi-refreshd/bin/cdi-refreshd"
 
 @pytest.fixture
 def top():
-    """A system's top. Not pytest's own folder: that is not always root's alone."""
+    """A system's top. Not pytest's own folder: root is not always its only owner."""
     folder = tempfile.mkdtemp(prefix="units-")
     yield Path(folder)
     shutil.rmtree(folder)
@@ -31,7 +31,7 @@ def top():
 
 @pytest.fixture
 def mine(monkeypatch):
-    """Whoever runs the tests is root here."""
+    """The user of the tests counts as root here."""
     real = os.stat
 
     def owned(path, *rest, **named):
@@ -139,7 +139,7 @@ def test_a_root_that_is_not_there_is_a_fault(monkeypatch, top):
 def test_what_it_writes_satisfies_systemd(top, mine, monkeypatch):
     if not shutil.which("systemd-analyze"):
         pytest.skip("no systemd-analyze here")
-    # systemd looks for the program on this host, whatever the root; what `true` does it does not ask.
+    # systemd searches the program on this host, whatever the root, and does not check what `true` does.
     monkeypatch.setattr(install_units, "startable", lambda program, root: shutil.which("true"))
     installed(top, program_in(top), monkeypatch)
     units = sorted(map(str, (top / install_units.UNITS).glob("*.service")))

@@ -45,7 +45,7 @@ def test_the_page_has_every_command_and_option():
     text = PAGE.read_text().replace("\\-", "-")
     missing = [command for command in COMMANDS if not re.search(rf"^\.It Cm {command}$", text, re.MULTILINE)]
     flags = {flag for options in OPTIONS.values() for option in options for flag in option.flags}
-    # Fl and its like put the first dash themselves.
+    # Fl and similar macros print the first dash.
     described = {
         f"-{word}" for line in text.splitlines() if "Fl " in line for word in re.findall(r"(?<=\s)-?[\w.-]+", line)
     }
@@ -64,13 +64,13 @@ def test_man_formats_the_page_without_a_warning(page):
     if not shutil.which("man"):
         pytest.skip("no man here")
     command = ["man", "--warnings", "--encoding=UTF-8", "--local-file", str(page)]
-    env = {"PATH": "/usr/bin:/bin", "MANROFFOPT": "-Wbreak"}  # a default may be a word that no line holds
+    env = {"PATH": "/usr/bin:/bin", "MANROFFOPT": "-Wbreak"}  # a default may be longer than a line
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
     assert done.stderr == ""
 
 
 def completed(*words):
-    """What bash offers where the last of the words is being typed."""
+    """What bash offers while the last of the words is typed."""
     typed = " ".join(f"'{word}'" for word in ("cdi-refreshd", *words))
     script = f"""
         compopt() {{ :; }}

@@ -1,4 +1,4 @@
-"""The rpm: nothing for rpmlint to say, and the Debian package's files in Fedora's places: `make rpm-test`."""
+"""The rpm: no complaint of rpmlint, and the Debian package's files in Fedora's directories: `make rpm-test`."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ def printed(*command):
 
 
 def of_rpm(package):
-    """Each file with its mode; directories and what Python compiles at build time left out."""
+    """Each file with its mode; without directories and byte code."""
     lines = printed("rpm", "-qp", "--qf", "[%{FILENAMES} %{FILEMODES:perms}\n]", package).splitlines()
     found = dict(line.rsplit(" ", 1) for line in lines)
     version = re.compile(r"^(/usr/share/(?:doc|licenses)/cdi-refreshd)-[\d.]+/")

@@ -1,4 +1,4 @@
-"""The units as systemd reads them, and as it rates them."""
+"""The units as systemd reads them, and its rating of their security."""
 
 import re
 import shutil
@@ -38,7 +38,7 @@ def settings(text, section="Service"):
 
 
 def sandbox(unit):
-    """What stands below the comment that says so."""
+    """The settings below the comment that begins with Sandbox."""
     return settings("[Service]\n#" + unit.read_text().partition("\n# Sandbox")[2])
 
 

@@ -1,5 +1,5 @@
 from hypothesis import settings
 
-# How long an example takes says nothing about it on a busy machine.
+# On a busy machine the time of an example means nothing.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -1,4 +1,4 @@
-"""Whatever a probe's child answers, the parent has a verdict and no traceback."""
+"""Whatever the probe's child answers, the parent has a verdict and no traceback."""
 
 import contextlib
 import json
@@ -42,7 +42,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.floats() | NUMBERS | TEXTS, s
 
 
 def leaves(value, place=()):
-    """Where each scalar of a document of lists stands."""
+    """The path of each scalar in a document of lists."""
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from leaves(item, (*place, number))
@@ -65,7 +65,7 @@ def of_its_kind(place):
 
 
 def judged(answer, gated=False):
-    """Of nothing but the answer: this host is not asked what it says to it."""
+    """By the answer alone: this host is not inspected."""
     known = pipeline.Known(examine=lambda written: [], refuses=False)
     return pipeline.judge(lambda: answer, Request(Choices(), gated), pipeline.Target("/nowhere/x.yaml", "yaml"), known)
 
@@ -75,7 +75,7 @@ def judged(answer, gated=False):
 def test_an_inventory_with_a_few_values_altered_is_a_verdict_that_can_be_rendered(data, mode, gated):
     document = altered(json.loads(to_json(FULL)), (Inventory._fields.index("mode"),), mode)
     for place in data.draw(st.lists(st.sampled_from(PLACES), max_size=3)):
-        with contextlib.suppress(TypeError):  # what stood there is gone already
+        with contextlib.suppress(TypeError):  # an earlier change removed it
             document = altered(document, place, data.draw(of_its_kind(place) | JSON))
     answer = json.dumps(document).encode()
     verdict = judged(answer, gated)

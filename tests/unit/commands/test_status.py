@@ -30,7 +30,7 @@ def files(tmp_path, monkeypatch):
 
 @pytest.fixture
 def daemon(files):
-    """Its lock alone, as of one whose pid means nothing here."""
+    """Only its lock, as of a daemon whose pid means nothing here."""
     descriptor = state_file.lock()
     yield
     os.close(descriptor)

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch):
-    """No variable of whoever runs the tests has a say in them."""
+    """No variable of the environment that the tests run in counts."""
     for name in os.environ:
         if name.startswith(("NVIDIA_CTK_", "CDI_REFRESHD_")):
             monkeypatch.delenv(name)
@@ -13,7 +13,7 @@ def plain_environment(monkeypatch):
 
 @pytest.fixture
 def roots(tmp_path):
-    """Empty /etc, /run and /usr/lib, in the order of their weight."""
+    """Empty /etc, /run and /usr/lib, in the order of precedence."""
     return [str(tmp_path / name) for name in ("etc", "run", "lib")]
 
 

@@ -1,4 +1,4 @@
-"""Which files are read, what goes before what, and what the commands make of it."""
+"""Which files are read, what takes precedence, and what the commands do with it."""
 
 import json
 import os
@@ -159,11 +159,11 @@ def test_the_directories_to_watch_and_what_in_them_counts(roots, write, tmp_path
     assert config.is_configuration(alone, alone) and not config.is_configuration(alone + "~", alone)
 
 
-# What goes before what
+# Precedence
 
 
 def chosen(roots, *argv):
-    """As oneshot has it."""
+    """As in oneshot."""
     parser = options.parser("oneshot", "")
     return options.choices(parser.parse_args(argv), config.read(roots=roots).settings.choices)
 
@@ -253,7 +253,7 @@ def run(monkeypatch, roots, capsys):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What oneshot asks of the line, instead of probing."""
+    """What oneshot asks of the pipeline, instead of probing."""
     requests = []
 
     class Enough(Exception):

@@ -1,4 +1,4 @@
-"""Inventories of made-up machines, for what decides and touches nothing."""
+"""Inventories of made-up machines, for tests of pure code."""
 
 from cdi_refreshd.core.nvidia.hook_program import HookProgram
 from cdi_refreshd.core.nvidia.inventory import (

@@ -1,4 +1,4 @@
-"""What monitoring reads is written whole, has a heartbeat, and goes with the daemon."""
+"""Files for monitoring are written atomically, have a heartbeat, and are removed when the daemon ends."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ HEALTHY = Health(0, "Ready", "2 GPUs")
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Two clocks that run together, and only when told."""
+    """Two clocks that a test advances, together."""
     now = [1000.0]
     monkeypatch.setattr(exports.time, "time", lambda: now[0] + 1e9)
     monkeypatch.setattr(exports.time, "monotonic", lambda: now[0])

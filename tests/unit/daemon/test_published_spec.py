@@ -1,4 +1,4 @@
-"""Who did what to the published spec, and what may be done about it."""
+"""What happened to the published spec, and whether it may be restored."""
 
 import os
 
@@ -112,7 +112,7 @@ def test_only_events_of_our_own_writes_are_echoes(published, file):
     [lambda file: file.unlink(), lambda file: os.truncate(file, 1), lambda file: replace(file, b"whole other")],
 )
 def test_a_change_right_after_our_rename_is_not_taken_for_ours(published, file, change, monkeypatch):
-    """Whoever looks at the path after the rename sees what somebody else did meanwhile."""
+    """The path after the rename may lead to a file that another process put there meanwhile."""
     rename = os.rename
 
     def rename_and_change(*arguments, **more):

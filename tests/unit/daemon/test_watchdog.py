@@ -1,4 +1,4 @@
-"""systemd kills a service whose pings come later than it grants, so they come twice as often."""
+"""systemd kills a service whose pings come too late, so they are sent twice as often as it demands."""
 
 import time
 

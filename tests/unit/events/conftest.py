@@ -13,7 +13,7 @@ LIMIT_S = 120
 
 
 class Watched:
-    """Directory watches in a test's hands, and one directory more: its events say that all before them are reported."""
+    """The source under test, watching one more directory: an event there shows that all events before it were read."""
 
     def __init__(self, top):
         self.marks = top / "marks"
@@ -27,7 +27,7 @@ class Watched:
         self.watch(Watch(str(directory), ("nvidia*.yaml",), Kind.SPEC, EACH))
 
     def events(self):
-        """All that is reported of what happened until now."""
+        """All events until now."""
         mark = self.marks / f"{time.monotonic_ns()}"
         mark.touch()
         reported = []
@@ -39,7 +39,7 @@ class Watched:
 
 
 def until(source, limit_s=LIMIT_S):
-    """What the source tells, each time that it has something to tell, until the deadline."""
+    """The source's events, each time that there are some, until the deadline."""
     poll, deadline = select.poll(), time.monotonic() + limit_s
     poll.register(source.fileno(), select.POLLIN)
     while time.monotonic() < deadline:

@@ -72,7 +72,7 @@ def test_what_differs_is_reported_with_its_path(spec, tmp_path, words, change):
 
 
 def test_a_node_that_has_other_numbers_than_the_spec_says_is_reported(spec):
-    """The major of nvidia-uvm is another one after the module was loaded anew: CUDA would open a stranger's node."""
+    """nvidia-uvm has another major after the module was loaded again: CUDA would open another driver's node."""
     device = Device("0", ContainerEdits(device_nodes=(DeviceNode("/dev/null", major=510, minor=0),)))
     assert said(set_up(spec._replace(devices=(device,)))) == ["sweep: /dev/null is device 1:3, and the spec says 510:0"]
 

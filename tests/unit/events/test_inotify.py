@@ -1,4 +1,4 @@
-"""Real directories, real inotify. Each test does to a directory what packages, drivers and people do."""
+"""Real directories, real inotify. Each test does to a directory what packages, drivers and administrators do."""
 
 import os
 import select
@@ -70,7 +70,7 @@ def test_reading_and_listing_make_no_events(watched, spec):
 
 
 def test_a_device_node_that_a_program_had_open_for_writing_makes_no_event(watched, tmp_path):
-    """Every CUDA program ends so, and our own probe does: it would start the next for ever."""
+    """Every CUDA program ends like this, and so does our own probe: it would start the next one for ever."""
     node = tmp_path / "nvidiactl"
     node.touch()
     watched.watch(Watch(str(tmp_path), ("nvidia*",), Kind.NODE, NONE))
@@ -98,7 +98,7 @@ def test_a_name_that_is_not_text_is_reported_in_ascii(watched, tmp_path):
 
 @pytest.fixture
 def program(watched, tmp_path):
-    """Watched by its name where it is a link; the file that it leads to by way of another link."""
+    """The link is watched by its name, and so is the file that it leads to through another link."""
     for name in ("bin", "alternatives", "opt"):
         (tmp_path / name).mkdir()
     real = tmp_path / "opt" / "hook"
@@ -187,7 +187,7 @@ def test_a_directory_that_is_made_later_is_watched_then(watched, tmp_path):
     later = tmp_path / "a" / "b" / "c"
     watched.spec_dir(later)
     later.mkdir(parents=True)
-    assert watched.events() == []  # an empty one is no news
+    assert watched.events() == []  # an empty directory is no event
     (later / "nvidia.yaml").touch()
     assert f"{later}/nvidia.yaml created (spec)" in watched.events()
 
@@ -221,7 +221,7 @@ def test_a_directory_whose_parents_are_wiped_too_is_found_again(watched, spec, t
 
 
 def test_a_removed_directory_that_is_a_working_directory_is_still_found_missing(watched, cdi):
-    """The kernel says that it deletes a directory only when the last user lets go of it."""
+    """The kernel reports a deleted directory only when its last user closes it."""
     watched.spec_dir(cdi)
     held = os.open(cdi, os.O_RDONLY)
     cdi.rmdir()
@@ -317,7 +317,7 @@ def kernel_watches(source):
 
 
 def test_a_mount_over_the_directory_is_noticed():
-    """In a process of its own, whose mounts nobody sees; below /mnt, where nothing else happens that would wake it."""
+    """In a process with a mount namespace of its own, below /mnt, where nothing else happens that would wake it."""
     assert in_a_namespace("-m", MOUNTS) == (
         "['/mnt/cdi is another directory (spec)']\n"
         "['/mnt/cdi/nvidia.yaml created (spec)', '/mnt/cdi/nvidia.yaml written (spec)']\n"

@@ -6,7 +6,7 @@ import pytest
 
 
 def descriptors():
-    """Numbers of what is open, but for the listing's own."""
+    """The numbers of all open descriptors but the listing's own."""
     return {name: os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if exists(name)}
 
 
@@ -15,7 +15,7 @@ def exists(name):
 
 
 def children():
-    """Also those that are dead and that nobody reaped."""
+    """Zombies included."""
     found = set()
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(FileNotFoundError):  # a thread that ends meanwhile

@@ -1,4 +1,4 @@
-"""Files that are to be CDI documents: bounded, and nothing is repeated of what is something else."""
+"""Files that should be CDI documents: their size is limited, and nothing of any other file is printed."""
 
 import re
 

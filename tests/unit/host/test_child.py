@@ -22,7 +22,7 @@ from cdi_refreshd.host.child import ANSWERS_BY, Child
 FOREVER_S = 1000
 SOON_S = 0.2
 LONG_S = 120
-"""For what is to end by itself: its length is never reached."""
+"""A limit that is never reached, for what ends by itself."""
 
 
 def answer(work, limit_s=LONG_S):
@@ -50,7 +50,7 @@ def write_answer(text, status=0):
 
 
 def gone(pid):
-    """Waits until a process that is no child of ours is dead."""
+    """Waits until a process that is not our child is dead."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -258,7 +258,7 @@ def test_a_fault_that_is_none_is_none(words):
 
 
 def leave_behind(answered, setsid=True):
-    """The child's work: it forks somebody who keeps its pipe, answers by his pid or does not, and ends."""
+    """The child's work: it forks a process that keeps its pipe, may answer with its pid, and ends."""
 
     def work():
         reader, writer = os.pipe()
@@ -334,7 +334,7 @@ def test_another_child_that_was_forked_meanwhile_does_not_count_as_left_behind()
     def work():
         with open(f"/proc/{os.getppid()}/fd/{reader}", "rb", buffering=0) as pipe:
             pipe.read(1)
-        if not os.fork():  # so that somebody has the pipe when it ends
+        if not os.fork():  # so that the pipe is still open when it ends
             os.setsid()
             hang()
         return b"ok"

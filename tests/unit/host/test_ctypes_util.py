@@ -1,4 +1,4 @@
-"""pyudev and pynvml work without ctypes.util, and nobody runs a program to find their libraries."""
+"""pyudev and pynvml work without ctypes.util, and no program is run to find their libraries."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Files below a driver root, seen as whoever runs with that root as / will see them."""
+"""Files below a driver root, as a process with that root as / sees them."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Lines for the journal: they arrive where journald takes them, and hold nobody up where it does not."""
+"""Lines for the journal: they arrive where journald takes them, and block nothing where it does not."""
 
 import json
 import os
@@ -19,7 +19,7 @@ MANY = 50
 
 @pytest.fixture
 def journald(tmp_path, monkeypatch, capfd):
-    """A socket that nobody reads unless the test does, and our stderr is its stream."""
+    """A socket that only the test reads, and our stderr is its stream."""
     path = str(tmp_path / "socket")
     monkeypatch.setattr(journal, "SOCKET", path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as peer:
@@ -55,7 +55,7 @@ def write(ours, *texts):
 
 
 def messages(journald):
-    """What waits in the socket, taken out of it."""
+    """The lines in the socket, which are removed from it."""
     found = []
     while True:
         try:
@@ -81,7 +81,7 @@ def test_a_journald_that_reads_nothing_blocks_nothing_and_its_stream_is_not_used
 
 def test_it_is_waited_for_once_and_not_for_each_line(journald, ours, deadline):
     write(ours, *map(str, range(MANY)))
-    ours._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bytes(16))  # from here on a wait has no end
+    ours._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bytes(16))  # from now on a wait has no end
     write(ours, "more")
 
 

@@ -1,4 +1,4 @@
-"""What a process that opens NVML can change: nothing outside the directories that it is left."""
+"""What a process that opens NVML can change: nothing outside the directories that it may write."""
 
 import contextlib
 import ctypes
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(VERSION < 1, reason="NOT CHECKED: this kernel ha
 
 
 def restricted(below, *attempts):
-    """Which of these a child that is restricted so is refused: errno names, "" for what it could do."""
+    """What a child with these restrictions is refused: names of errors, "" for what it could do."""
 
     def work():
         assert change_only_below(below)

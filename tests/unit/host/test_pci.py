@@ -1,4 +1,4 @@
-"""NVIDIA's display functions out of sysfs."""
+"""NVIDIA's display functions, read from sysfs."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_power_management_is_reported(sysfs, control, status, may_suspend, suspe
 
 @pytest.mark.parametrize("driver", ["vfio-pci", "nouveau", ""])
 def test_the_sleep_of_what_nvml_cannot_wake_does_not_count(sysfs, driver):
-    """vfio-pci lets every GPU sleep that no virtual machine uses."""
+    """With vfio-pci every GPU sleeps that no virtual machine uses."""
     sysfs("0000:65:00.0", driver=driver, control="auto", status="suspended")
     assert pci.functions(sysfs.path) == (PciFunction("0000:65:00.0", driver),)
 

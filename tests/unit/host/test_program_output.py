@@ -1,4 +1,4 @@
-"""Asking a program what it is."""
+"""Asking a program for its version."""
 
 import os
 import time

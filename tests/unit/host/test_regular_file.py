@@ -1,4 +1,4 @@
-"""Whatever somebody puts at a path: opening it never waits, follows no link, opens no device, reads a bounded part."""
+"""Whatever is at a path: opening it never waits, follows no link and opens no device, and a bounded part is read."""
 
 import os
 import socket

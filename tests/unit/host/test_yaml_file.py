@@ -192,13 +192,13 @@ def test_what_container_runtimes_do_not_read_is_refused_with_the_line(text, word
 
 
 def test_json_that_is_indented_with_tabs_is_read(parser):
-    if parser == "C":  # PyYAML's own parser takes a tab for no blank
+    if parser == "C":  # PyYAML's own parser does not accept a tab as a blank
         assert parse('{\n\t"a": 1\n}') == {"a": 1}
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "".join(" " * n + "a:\n" for n in range(2000))], ids=len)
 def test_depth_is_refused_before_it_can_exhaust_the_stack(text):
-    assert fault(text)  # in our words or in the parser's, whichever comes first
+    assert fault(text)  # by our own check or by the parser, whichever comes first
 
 
 def test_aliases_that_expand_to_billions_of_values_are_refused_soon():

@@ -1,4 +1,4 @@
-"""The hook program is asked once, and again when it was exchanged."""
+"""The hook program is asked once, and again when it was replaced."""
 
 import pytest
 

@@ -25,7 +25,7 @@ class Root:
         self.top = str(folder)
 
     def library(self, path, soname="", machine=""):
-        """One, and beside it the link by its soname."""
+        """A library, and beside it the link by its soname."""
         directory, _, name = path.rpartition("/")
         os.makedirs(self.top + directory, exist_ok=True)
         with open(self.top + path, "wb") as file:
@@ -60,14 +60,14 @@ def essential(directory, version=V):
 
 
 def test_links_lead_to_a_directory_that_nothing_else_names(root):
-    """Debian's alternatives: the one that is chosen has a name of its own, such as tesla-535."""
+    """Debian's alternatives: the chosen driver has a directory of its own, such as tesla-535."""
     root.driver(f"{USUAL}/nvidia/tesla-535")
     os.makedirs(f"{root.top}/etc/alternatives")
     for stem, number in ESSENTIAL.items():
         name = f"{stem}.so.{number}"
         os.symlink(f"{USUAL}/nvidia/tesla-535/{name}", f"{root.top}/etc/alternatives/{name}")
         os.symlink(f"/etc/alternatives/{name}", f"{root.top}{USUAL}/{name}")
-    root.library(f"{USUAL}/nvidia/tesla-535/libnvidia-glcore.so.{V}")  # which no link has
+    root.library(f"{USUAL}/nvidia/tesla-535/libnvidia-glcore.so.{V}")  # no link names it
     assert root.paths() == sorted(
         [*essential(f"{USUAL}/nvidia/tesla-535"), f"{USUAL}/nvidia/tesla-535/libnvidia-glcore.so.{V}"]
     )
@@ -156,7 +156,7 @@ def test_what_was_searched_is_reported_where_something_lacks(root):
 def test_32_bit_libraries_are_listed_beside_the_others_on_request(root):
     root.driver(USUAL)
     root.driver("/usr/lib/i386-linux-gnu", machine="i386")
-    root.driver("/opt/nvidia/lib", machine="i386")  # which only the cache names; the same libraries again
+    root.driver("/opt/nvidia/lib", machine="i386")  # only the cache names it; the same libraries again
     root.library(f"/opt/nvidia/lib/libnvidia-fbc.so.{V}", machine="i386")
     root.listed("/opt/nvidia/lib/libcuda.so.1", flags=I386)
     assert root.paths() == essential(USUAL)
@@ -170,7 +170,7 @@ def test_32_bit_libraries_are_listed_beside_the_others_on_request(root):
 
 
 def test_libraries_of_32_bits_are_reported_by_their_class_and_not_by_their_directory(root):
-    """On some distributions /usr/lib is of 64-bit libraries, and a search path may name anything."""
+    """Some distributions have 64-bit libraries in /usr/lib, and a search path may name any directory."""
     root.driver("/usr/lib")
     root.listed("/usr/lib/libcuda.so.1")
     assert root.paths(NARROW) == root.paths() == essential("/usr/lib")

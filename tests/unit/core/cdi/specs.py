@@ -1,4 +1,4 @@
-"""Hypothesis strategies for whole specs, and texts that YAML readers like to take for something else."""
+"""Hypothesis strategies for whole specs, and texts that YAML readers may take for another type."""
 
 from hypothesis import strategies as st
 

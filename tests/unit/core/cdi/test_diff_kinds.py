@@ -1,4 +1,4 @@
-"""A spec with hooks beside one without: one line, and not one for each mount."""
+"""A spec with hooks compared with one without: one line, and not one for each mount."""
 
 from cdi_refreshd.core.cdi.diff import differences
 from cdi_refreshd.core.config.choices import Choices

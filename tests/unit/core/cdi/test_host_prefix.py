@@ -1,4 +1,4 @@
-"""What a pod publishes has the host's paths alone, and what it reads back has the paths where it finds the files."""
+"""A spec that a pod publishes has the host's paths; read back, it has the paths by which the pod finds the files."""
 
 import pytest
 

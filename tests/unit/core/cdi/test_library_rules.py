@@ -16,7 +16,7 @@ EDITS = "devices[0].containerEdits"
 
 
 def word(first, middle, last, least):
-    """Texts of a regular expression first middle* last, at least so long."""
+    """Texts of a regular expression first middle* last, of a minimal length."""
     inner = st.text(middle, max_size=6)
     long = st.builds(lambda a, b, c: a + b + c, st.sampled_from(first), inner, st.sampled_from(last))
     return long if least == 2 else long | st.sampled_from(first)
@@ -111,7 +111,7 @@ def test_a_document_that_keeps_every_rule_is_accepted(document):
 
 
 def put(*path):
-    """Changes the value at a path of the document; makes the way there."""
+    """Changes the value at a path of the document, and makes what is missing on the way."""
 
     def change(document, value):
         at = document
@@ -129,7 +129,7 @@ def edit(field, *more):
 
 
 def lacks(pattern_of, least=0):
-    """Texts of any kind that are not among those that a rule allows."""
+    """Any texts but those that a rule allows."""
     return st.text(ALNUM + "_.:-/=é \n", min_size=least, max_size=4).filter(lambda text: not pattern_of(text))
 
 
@@ -157,7 +157,7 @@ def each(field, key, values, **others):
 
 
 def without(field, key, **others):
-    """The same, where the key is empty or not there at all."""
+    """The same, with the key empty or missing."""
     objects = st.sampled_from([[others], [{**others, key: ""}], [{**others, key: None}]])
     return edit(field), objects, f"{EDITS}.{field}[0].{key}"
 

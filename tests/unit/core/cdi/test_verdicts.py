@@ -1,4 +1,4 @@
-"""The Go library's own verdicts (release 1.1.0) on one edge case a document. A crash of it counts as a rejection."""
+"""The Go library's own verdicts (release 1.1.0) on documents with one edge case each. A crash counts as a rejection."""
 
 import csv
 import pathlib

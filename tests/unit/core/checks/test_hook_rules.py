@@ -1,4 +1,4 @@
-"""Calls of NVIDIA's hook program, held against the rest of the spec."""
+"""Calls of NVIDIA's hook program, compared with the rest of the spec."""
 
 import pytest
 

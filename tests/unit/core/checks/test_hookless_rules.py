@@ -1,4 +1,4 @@
-"""Specs that no hook helps: do loaders in a container find what is mounted?"""
+"""Specs without hooks: whether loaders in a container find what is mounted."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The registry of check rules: the documentation is held to it, and so is the code that finds something."""
+"""The registry of check rules: the documentation and the code agree with it."""
 
 import pathlib
 import re

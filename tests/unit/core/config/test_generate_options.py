@@ -1,4 +1,4 @@
-"""Options, checked: what is not there is one short line that names what is."""
+"""Checked options: an unknown value is one short line that names the nearest known one."""
 
 import pytest
 

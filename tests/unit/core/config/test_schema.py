@@ -1,4 +1,4 @@
-"""What a text of a configuration file comes to."""
+"""What the text of a configuration file means."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ def settings(*texts):
 
 
 def written(found):
-    """As `cdi-refreshd config` has it, without the comments."""
+    """As `cdi-refreshd config` prints it, without the comments."""
     return "".join(f"[{key.section}]\n{key.name} = {shown(found, key)}\n" for key in KEYS)
 
 
@@ -256,7 +256,7 @@ ASSIGNMENTS = st.sampled_from(KEYS).flatmap(
 @given(st.lists(ASSIGNMENTS, max_size=6))
 def test_the_configuration_in_effect_can_be_written_and_read_back(texts):
     found = Settings()
-    for text in texts:  # those that stand the test, so that most examples have some
+    for text in texts:  # valid ones only, so that most examples have some
         try:
             found = parse([("/1.conf", written(found)), ("/2.conf", text)])[0]
         except UsageFault:
@@ -272,7 +272,7 @@ def test_the_choices_have_the_names_of_the_options():
 
 def test_every_setting_has_a_key_and_every_key_a_name_of_its_own():
     fields = {key.field for key in KEYS if key.section == "generate"}
-    assert fields | {"prefix"} == set(Settings().choices._fields)  # which is of [host]
+    assert fields | {"prefix"} == set(Settings().choices._fields)  # prefix is in [host]
     others = {key.field for key in KEYS if key.section != "generate"}
     assert others | {"choices", "format"} == set(Settings._fields)
     assert len(BY_NAME) == len(KEYS)

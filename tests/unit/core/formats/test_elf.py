@@ -1,4 +1,4 @@
-"""Sonames out of files that may be anything."""
+"""Sonames of files that may be anything."""
 
 import pytest
 from hypothesis import given
@@ -48,7 +48,7 @@ def test_a_soname_that_is_not_a_file_name_is_ignored(name):
 
 def test_a_library_with_two_sonames_has_none():
     entry = LIBRARY[DYNAMIC_ENTRIES_AT : DYNAMIC_ENTRIES_AT + 16]
-    second = DYNAMIC_ENTRIES_AT + 16  # DT_HASH, which nobody needs here
+    second = DYNAMIC_ENTRIES_AT + 16  # DT_HASH, which is not needed here
     assert of(LIBRARY[:second] + entry + LIBRARY[second + 16 :]) is None
 
 
@@ -92,7 +92,7 @@ def test_a_library_that_is_shorter_than_its_headers_say_is_cut_short(size):
 
 
 def test_a_library_that_lacks_its_section_headers_is_cut_short():
-    """They are the last thing in a file, so that hardly a byte can be missing without their being so."""
+    """They are at the end of a file, so that they are incomplete if almost any byte is missing."""
     sections_at, entry, count = len(X86), 64, 3
     changed = bytearray(X86)
     changed[40:48] = sections_at.to_bytes(8, "little")

@@ -1,4 +1,4 @@
-"""The loader's cache, well-made and not."""
+"""The loader's cache, valid and damaged."""
 
 import contextlib
 import struct

@@ -1,4 +1,4 @@
-"""What the facts come to, without a machine."""
+"""What follows from the facts, without a machine."""
 
 import pytest
 from hypothesis import given

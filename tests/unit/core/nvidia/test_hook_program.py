@@ -1,4 +1,4 @@
-"""What a hook program can do, by what it says of itself."""
+"""What a hook program can do, by its own output."""
 
 import pytest
 

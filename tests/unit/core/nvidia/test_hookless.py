@@ -1,4 +1,4 @@
-"""Specs without hooks: what hooks would make is said with mounts and device nodes."""
+"""Specs without hooks: mounts and device nodes replace what hooks would make."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def spec(machine=None, **choices):
 
 
 def mounts(made):
-    """Host path by path in the container."""
+    """Host paths by path in the container."""
     found = {item.container_path: item.host_path for item in made.container_edits.mounts}
     assert len(found) == len(made.container_edits.mounts)
     return found
@@ -143,7 +143,7 @@ def test_by_path_nodes_of_another_dev_root_have_no_root_in_the_container():
     root = "/run/nvidia/driver"
     made = build(seen()._replace(gpus=(gpu(drm=True, root=root),)), Choices(dev_root=root))
     nodes = {node.path: node.host_path for node in made.devices[0].container_edits.device_nodes}
-    # The link of this inventory is the host's own: it leads to no node of the root, and is none.
+    # The link in this inventory is the host's own: it leads to no node of the root, and does not count.
     assert not [path for path in nodes if path.startswith(root)]
 
 

@@ -1,4 +1,4 @@
-"""What a spec does without, because the hook program that is there does not know it."""
+"""Hooks that are left out of a spec, because the installed program does not know them."""
 
 import pytest
 

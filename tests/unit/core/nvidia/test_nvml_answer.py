@@ -1,4 +1,4 @@
-"""How much of NVML's answer is believed, and which GPUs it forgets."""
+"""How much of NVML's answer is believed, and which GPUs it lacks."""
 
 import pytest
 

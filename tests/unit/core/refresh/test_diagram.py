@@ -1,4 +1,4 @@
-"""The picture in the docs, and the table that it is a picture of."""
+"""The diagram in the docs, and the table that it shows."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""What holds whatever happens, in whatever order, by whatever clock."""
+"""What holds for all events, in any order, by any clock."""
 
 import math
 from itertools import pairwise
@@ -15,7 +15,7 @@ JUMPS = st.sampled_from([-1e6, -60.0, -3.0, -0.3, -0.01, 0.04, 1.0, 70.0, 1e6])
 
 
 class AnyLife(RuleBasedStateMachine):
-    """The assertions are in World: they hold every order against what the world knows."""
+    """The assertions are in World: they compare every order with what the world knows."""
 
     def __init__(self):
         super().__init__()
@@ -73,7 +73,7 @@ class AnyLife(RuleBasedStateMachine):
             assert world.scheduler.state == r.KILLED
 
     def teardown(self):
-        """Whatever happened before: left in peace, everything that waits is served."""
+        """Whatever happened before: in a quiet time, everything that waits is served."""
         world = self.world
         if world.child and not world.stopped:
             world.answer(False)

@@ -1,4 +1,4 @@
-"""The scheduler by example: one story each."""
+"""The scheduler by example."""
 
 from itertools import pairwise
 
@@ -250,7 +250,7 @@ def test_a_clock_set_back_in_a_group_without_end_does_not_undo_its_bound(world):
 def test_a_clock_set_back_makes_no_storm_of_a_lone_event(probing):
     probing.answer()
     probing.pass_time(10)
-    probing.step(r.TICK)  # the last time that the old clock was seen
+    probing.step(r.TICK)  # the last step by the old clock
     probing.jump(-1000)
     probing.happen()
     assert probing.run_until_probe() == near(TIMING.settle_s)

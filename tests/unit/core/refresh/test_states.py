@@ -1,4 +1,4 @@
-"""What is seen, and what that means: the table of states, each with the fate of the spec and an exit status."""
+"""What is seen, and what that means: the table of states, each with the action on the spec and an exit status."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def judge(inventory, choices, gated=False, facts=Facts(), **more):
 
 
 def test_a_finding_made_twice_is_reported_once():
-    """Of a hook program that every device calls, for one."""
+    """For instance about a hook program that every device calls."""
     made = complete(draft(inventory(gpu()), CHOICES), Facts(findings=(FATAL, FATAL)))
     assert made.findings.count(FATAL) == 1
 

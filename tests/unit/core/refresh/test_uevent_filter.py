@@ -1,4 +1,4 @@
-"""The table of what is a reason to probe, by the kernel's own words."""
+"""The table of what is a reason to probe, with the kernel's real uevents."""
 
 import pytest
 

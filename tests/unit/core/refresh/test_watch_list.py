@@ -1,4 +1,4 @@
-"""What is watched: everything that a probe depends on, and no name besides."""
+"""What is watched: everything that a probe depends on, and nothing else."""
 
 import fnmatch
 
@@ -97,7 +97,7 @@ def test_what_no_probe_depends_on_is_not_watched(path):
 
 
 def test_nodes_and_sockets_are_never_watched_for_writers():
-    """Every end of a CUDA program would tell, and so would /dev/null, many times a second."""
+    """Every CUDA program that ends would be an event, and /dev/null many a second."""
     for watch in watches(Choices(), OUTPUT):
         if watch.directory.startswith(("/dev", "/run", "/tmp")):
             assert watch.writes == NONE, watch

@@ -1,4 +1,4 @@
-"""A daemon without a machine: a clock that is turned by hand, and a child that is only a word."""
+"""A daemon without a machine: a clock that the test turns, and a child that is only a word."""
 
 import math
 
@@ -15,7 +15,7 @@ def backoff(attempt):
 
 
 LEAVING = range(100, 120)
-"""Numbers of events that are signs of a driver that goes."""
+"""Numbers of events that announce a driver's unloading."""
 
 
 def event(number=0):
@@ -42,7 +42,7 @@ class World:
         self.child = self.killed = self.reported = self.stopped = False
         self.began_s = self.ended_s = self.jumped_s = self.forward_s = -math.inf
         self.waiting = []  # (real time, event) that no probe has begun after
-        self.leaving = False  # one of them is a sign that the driver goes
+        self.leaving = False  # one of them announces the driver's unloading
         self.failures, self.retry_from_s = 0, None
         self.probes = []
 
@@ -93,7 +93,7 @@ class World:
             self.pass_time(max(0.0, self.wakes_s - self.real_s))
         return self.real_s - from_s
 
-    # What comes of it
+    # What follows
 
     def step(self, what):
         now, due_s = self.real_s + self.skew_s, r.next_deadline(self.scheduler)
@@ -151,7 +151,7 @@ class World:
             if not self.killed and not self.reported:
                 ran_s = self.real_s - max(self.began_s, self.jumped_s)
                 assert ran_s <= 2 * self.timing.probe_limit_s + ROUNDING_S, "probes for ever"
-            assert self.wakes_s < math.inf, "nobody looks after the child"
+            assert self.wakes_s < math.inf, "nothing watches the child"
         elif self.waiting:
             since_s = max(self.waiting[0][0], self.ended_s)
             # A clock set back can cost the time since the last step once more.
@@ -167,7 +167,7 @@ class World:
 
 
 def burst(gaps_s, probe_s):
-    """The world after a burst with those gaps, each probe taking `probe_s`; then everything is left in peace."""
+    """The world after a burst with those gaps, each probe taking `probe_s`, and a quiet time."""
     world = World()
     for number, gap_s in enumerate(gaps_s):
         world.happen(number)

@@ -1,4 +1,4 @@
-"""What tells whose machine a report is of is replaced, everywhere by the same."""
+"""Names that identify a reporter's machine are replaced, each by the same word everywhere."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What is counted of GPUs and devices, and what tells equal hosts apart in a spec."""
+"""Counts of GPUs and devices, and when the specs of two hosts count as different."""
 
 from cdi_refreshd.core.nvidia.inventory import Gpu, Inventory, MigDevice, PciFunction, Presence
 from cdi_refreshd.core.report import nfd_features

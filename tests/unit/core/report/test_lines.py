@@ -1,4 +1,4 @@
-"""Which lines the journal gets of a pass, and how loud they are."""
+"""The journal's lines about a pass, and their priorities."""
 
 import re
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_an_superseded_pass_warns_of_nothing():
 
 
 def after(*passes):
-    """The last of them, as it is remembered when each has been reported."""
+    """The last pass, as it is remembered when each has been reported."""
     before = None
     for done in passes:
         before = done._replace(unsaid=is_unsaid(done, before))

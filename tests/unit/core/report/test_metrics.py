@@ -1,4 +1,4 @@
-"""The metrics text is what Prometheus' own parser reads, and says what the record says."""
+"""Prometheus' own parser reads the metrics, and they agree with the record."""
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ READY = Measured(
 
 
 def read(measured):
-    """Value by name and labels, as the parser has them."""
+    """Values by name and labels, from the parser."""
     found = {}
     for family in families_of(metrics.text(measured)):
         for sample in family.samples:

@@ -1,4 +1,4 @@
-"""What is not a state document is taken for none, and `status` words what is one, or says that it is damaged."""
+"""Only a state document is taken for one, and `status` words it, or reports that it is damaged."""
 
 import contextlib
 import json

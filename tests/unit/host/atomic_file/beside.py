@@ -1,4 +1,4 @@
-"""Those who stand beside a publisher: documents that know whether they are whole, processes, readers, a watcher."""
+"""What runs beside a publisher: documents that show whether they are complete, processes, readers, a watcher."""
 
 import ctypes
 import hashlib
@@ -54,7 +54,7 @@ def mode_of(path):
 
 
 class Child:
-    """A forked process that runs a function, and dies with us."""
+    """A forked process that runs a function, and dies with its parent."""
 
     def __init__(self, function):
         self.words, into = os.pipe()
@@ -75,7 +75,7 @@ class Child:
         os._exit(0)
 
     def wait(self, deadline_s=DEADLINE_S):
-        """Its exit status, when it has come to an end; what it raised is raised here."""
+        """Waits for its exit status; an exception in it is raised here."""
         ended = select.select([self.end], [], [], deadline_s)[0]
         if not ended:
             os.kill(self.pid, signal.SIGKILL)
@@ -101,7 +101,7 @@ def become_nobody():
 
 
 def in_private_mounts(function):
-    """Run it in a child whose mounts nobody else sees, and which vanish with it."""
+    """Runs it in a child with a mount namespace of its own."""
 
     def inside():
         assert LIBC.unshare(CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
@@ -152,7 +152,7 @@ class Readers:
 
 
 class Watch:
-    """What the kernel tells of a directory."""
+    """The kernel's events of a directory."""
 
     def __init__(self, directory):
         self.fd = LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)

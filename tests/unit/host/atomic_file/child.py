@@ -1,4 +1,4 @@
-"""A publisher to be traced: says where publishing begins and ends through a system call that nobody else makes."""
+"""A publisher to be traced: a system call that nothing else makes marks where publishing begins and ends."""
 
 import os
 import sys

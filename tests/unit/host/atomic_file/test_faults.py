@@ -21,11 +21,11 @@ STALE = ".nvidia.yaml.0a1b2c.tmp"
 KILLED = -9
 ERRORS = ["ENOSPC", "EIO", "EACCES", "EROFS", "EINTR"]
 MEMORY = {"brk", "mmap", "munmap", "mremap", "madvise"}
-"""The allocator's, not the publisher's: they come and go with what the interpreter did before."""
+"""Calls of the allocator, not of the publisher: they depend on what the interpreter did before."""
 
 
 class Scenario(NamedTuple):
-    """What stands before, what is done, and what stands after; None for no file."""
+    """The file before, what is done, and the file after; None for no file."""
 
     operation: str
     before: bytes | None
@@ -33,7 +33,7 @@ class Scenario(NamedTuple):
     name: str = "nvidia.yaml"
     litter: tuple[str, ...] = ()
     turn: str = r"rename\w*\("
-    """The call that makes the difference: what dies before it, or in it, changes nothing."""
+    """The call that makes the change: a publisher that dies before or in it has changed nothing."""
 
 
 SCENARIOS = {
@@ -48,12 +48,12 @@ SCENARIOS = {
 class Step(NamedTuple):
     call: str
     nth: int
-    """Of the calls of that name since the process began."""
+    """The number of the call among those of that name since the process began."""
     text: str
 
 
 def set_up(top, scenario):
-    """(path of the spec, path of what is to be published)"""
+    """(path of the spec, path of the content to publish)"""
     home = os.path.join(top, "home")
     os.makedirs(home)
     path, source = os.path.join(home, scenario.name), os.path.join(top, "source")
@@ -107,7 +107,7 @@ def litter_of(path):
 
 
 def check_words(done, path):
-    """Either it did what it should, or it said in one line why not."""
+    """Either it succeeded, or it reported in one line why not."""
     assert done.stderr == ""
     if done.returncode:
         assert done.returncode == child.FAULT_STATUS, done
@@ -115,7 +115,7 @@ def check_words(done, path):
 
 
 def check_interrupted(top, scenario, step, passed, fault):
-    """Run it with one fault at one step; `passed`: the step comes after the turn."""
+    """Runs it with one fault at one step; `passed`: the step comes after the turn."""
     path, source = set_up(top, scenario)
     done, lines = trace(
         top, scenario, path, source, "-e", f"trace={step.call},access,faccessat,faccessat2",
@@ -173,7 +173,7 @@ def test_an_error_or_a_kill_at_any_system_call_leaves_the_old_document_or_the_ne
 
 
 def in_order(steps, *patterns):
-    """Does each of these come, in this order?"""
+    """Whether each of these comes, in this order."""
     texts = iter(step.text for step in steps)
     return [pattern for pattern in patterns if not any(re.search(pattern, text) for text in texts)]
 

@@ -1,4 +1,4 @@
-"""Filesystems that are full or closed: real ones, in a mount namespace of their own."""
+"""File systems that are full or read-only: real ones, in a mount namespace of their own."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Publishers that die at moments nobody chose."""
+"""Publishers that are killed at random moments."""
 
 import os
 import random
@@ -21,7 +21,7 @@ def test_five_hundred_kills_at_random_moments_damage_nothing_and_leave_no_files(
     caught, seen = 0, set()
 
     def for_ever():
-        os.write(tell, b".")
+        os.write(start, b".")
         turn = documents.index(read(spec))
         while True:
             turn = (turn + 1) % len(documents)
@@ -29,13 +29,13 @@ def test_five_hundred_kills_at_random_moments_damage_nothing_and_leave_no_files(
 
     for _ in range(ROUNDS):
         assert time.monotonic() < deadline
-        begun, tell = os.pipe()
+        begun, start = os.pipe()
         child = Child(for_ever)
         os.read(begun, 1)
         select.select([], [], [], chance.uniform(0, LONGEST_S))
         child.kill()
         os.close(begun)
-        os.close(tell)
+        os.close(start)
         seen.add(generation_of(read(spec)))
         assert mode_of(spec) == 0o644
         caught += len(os.listdir(shelf)) - 1

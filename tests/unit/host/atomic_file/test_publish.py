@@ -1,4 +1,4 @@
-"""What a publisher does for one document, on a filesystem that does what it is reported."""
+"""What a publisher does for one document, on a file system that works."""
 
 import errno
 import fcntl
@@ -26,7 +26,7 @@ def umask():
 
 
 def failing(monkeypatch, name, code, when=lambda *_, **__: True):
-    """Let this call of the os module fail."""
+    """Makes this call of the os module fail."""
     real = getattr(os, name)
 
     def call(*arguments, **options):
@@ -38,7 +38,7 @@ def failing(monkeypatch, name, code, when=lambda *_, **__: True):
 
 
 def before(monkeypatch, name, function):
-    """Do something once, just before the first such call."""
+    """Does something once, just before the first such call."""
     real, done = getattr(os, name), []
 
     def call(*arguments, **options):

@@ -1,4 +1,4 @@
-"""Those who read while we write, and those who wait to be reported."""
+"""Programs that read while a publisher writes, and programs that wait for the kernel's events."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Publishers beside each other, living and dead: whose temporary may be swept, and by whom."""
+"""Several publishers, alive and dead: whose temporary file may be swept, and by which."""
 
 import fcntl
 import os
@@ -132,7 +132,7 @@ def test_a_publisher_that_loses_its_temporary_before_it_has_the_lock_takes_anoth
 
 
 def taken_names(monkeypatch, *names):
-    """Let the random names be these; the last for ever."""
+    """Makes these the random names, the last one for ever."""
     left = list(names)
     monkeypatch.setattr(os, "urandom", lambda _: bytes.fromhex(left.pop(0) if len(left) > 1 else left[0]))
 
