@@ -1,4 +1,4 @@
-"""The straight line, downwards: answer of the probe, judge, apply, one outcome. Every command is it, cut somewhere."""
+"""The pipeline: the probe's answer, judge, apply, one outcome. Every command is a part of it."""
 
 import os
 import stat
@@ -61,13 +61,13 @@ def target(settings: Settings, path: str, form: str) -> Target:
 
 
 def by_items(written: Mapping[str, Spec]) -> list[RuleFinding]:
-    """What the host does not bear out of specs, item by item: quickly, and without NVIDIA's rules."""
+    """The items of specs that the host does not have: quick, and without NVIDIA's rules."""
     return [one for path, spec in written.items() for one in candidate.alone(spec, path)]
 
 
 def by_every_rule(written: Mapping[str, Spec], prefix: str = "") -> list[RuleFinding]:
-    """What `check` would say of them once they are published, beside all other specs."""
-    from cdi_refreshd.inspect.published import before_publishing  # noqa: PLC0415 - not for who prints a spec
+    """What `check` would report of them once they are published, beside all other specs."""
+    from cdi_refreshd.inspect.published import before_publishing  # noqa: PLC0415 - generate does not need it
 
     return before_publishing(written, probed=True, prefix=prefix)
 
@@ -77,7 +77,7 @@ def no_conflicts() -> tuple[RuleFinding, ...]:
 
 
 def standing_conflicts() -> tuple[RuleFinding, ...]:
-    """What other specs do to the one that stands."""
+    """How other specs affect the published one."""
     from cdi_refreshd.inspect import published, spec_directories  # noqa: PLC0415 - few passes keep a spec
 
     seen = spec_directories.gathered(SPEC_DIRECTORIES)
@@ -85,17 +85,17 @@ def standing_conflicts() -> tuple[RuleFinding, ...]:
 
 
 class Known(NamedTuple):
-    """What whoever asks knows already."""
+    """What the caller knows already."""
 
     last: LastPass = LastPass()
     examine: Callable[[Mapping[str, Spec]], list[RuleFinding]] = by_items
-    """What rules say of specs that are about to stand at these paths, what other specs do to them included."""
+    """What rules find in specs that are about to be published at these paths, conflicts with other specs included."""
     conflicts: Callable[[], tuple[RuleFinding, ...]] = no_conflicts
-    """What other specs do to the one that stands, and stays."""
+    """How other specs affect the published one, if it stays."""
     is_ours: bool = True
-    """False: the spec that stands is known not to be what was published, so it is never the better one."""
+    """False: the file at the path is known not to be what was published, so it is never the better one."""
     refuses: bool = True
-    """False: whoever asks wants the spec whatever the host has."""
+    """False: the caller wants the spec in any case."""
 
 
 NOTHING = Known()
@@ -110,7 +110,7 @@ class File(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of one pass. Nobody changes it after this."""
+    """What came of one pass. It is not changed any more."""
 
     verdict: Verdict
     path: str = ""
@@ -138,7 +138,7 @@ def judge(
 def draft(
     answer: Callable[[], bytes], request: Request, target: Target, known: Known, left: Callable[[], int] = int
 ) -> Verdict:
-    """What the answer alone says. `left` tells how many processes the child left behind, once it has answered."""
+    """What the answer alone says. `left` returns how many processes the child left behind, once it has answered."""
     try:
         seen = from_json(answer())
         if left():
@@ -153,7 +153,7 @@ def draft(
 
 
 def complete(made: Verdict, target: Target, known: Known) -> Verdict:
-    """With what the host, the spec that stands and other specs say to it: the verdict, all in."""
+    """The final verdict, with the facts of the host, the published spec and other specs."""
     return states.complete(made, _facts(made, target, known))
 
 
@@ -172,12 +172,12 @@ def apply(verdict: Verdict, target: Target) -> Outcome:
 
 
 def one_pass(child: Child, request: Request, last: LastPass, target: Target, limit_s: float) -> Outcome:
-    """What follows on a child's start, remembered where a GPU of this host may sleep. Waits.
+    """All that follows a child's start. Waits. The result is remembered where a GPU of this host may sleep.
 
-    `last` is what is known of the spec that stands; its fingerprint was asked with.
+    `last` is what is known of the published spec; the request has its fingerprint.
     """
     known = Known(last, partial(by_every_rule, prefix=target.prefix), standing_conflicts)
-    from cdi_refreshd.inspect import published  # noqa: F401, PLC0415 - by_every_rule wants it, and the child is at work
+    from cdi_refreshd.inspect import published  # noqa: F401, PLC0415 - by_every_rule needs it; the child works
 
     verdict = judge(lambda: child.answer(limit_s), request, target, known, lambda: len(child.left))
     outcome = apply(verdict, target)
@@ -212,7 +212,7 @@ def _facts(made: Verdict, target: Target, known: Known) -> Facts:
 
 
 def _is_left_out(one: RuleFinding, found: list[RuleFinding], probed: Iterable[Finding]) -> bool:
-    """Whether it says that a device is not in the spec, and the probe has said why."""
+    """Whether it reports that a device is not in the spec, and the probe has reported why."""
     if one.rule not in MISSING:
         return False
     is_slice = MISSING[one.rule]
@@ -221,7 +221,7 @@ def _is_left_out(one: RuleFinding, found: list[RuleFinding], probed: Iterable[Fi
 
 
 def gpus_missing(seen: Inventory | None, expected: int) -> Finding | None:
-    """Of those that the host should have; None where nobody said how many, or nobody could look."""
+    """The finding about GPUs that the host should have; None if none is missing, or it is unknown."""
     there = on_bus(seen.presence) if seen else None
     found = expected_gpus.missing(None if there is None else len(there), expected)
     return found.finding if found else None
@@ -232,7 +232,7 @@ def _findings(found: Iterable[RuleFinding]) -> tuple[Finding, ...]:
 
 
 def _new(findings: Iterable[Finding], known: Iterable[Finding]) -> Iterator[Finding]:
-    """Those that are not known already, in other words: of the same place, and as severe."""
+    """Those without a known finding of the same place that is as severe."""
     rank = {severity: number for number, severity in enumerate(SEVERITIES)}
     worst: dict[str, int] = {}
     for one in known:
@@ -254,7 +254,7 @@ def _obstacle(path: str) -> Finding | None:
 
 
 def _refusal(found: list[RuleFinding], target: Target, known: Known) -> Fault | None:
-    """Where the spec that stands should rather stay: with less that keeps containers from starting."""
+    """Why the published spec should stay: it has fewer faults that keep containers from starting."""
     fatal = [one for one in found if one.finding.severity == "fatal"]
     if not fatal:
         return None
@@ -264,20 +264,20 @@ def _refusal(found: list[RuleFinding], target: Target, known: Known) -> Fault | 
     stays = "; the spec that stands is better, so it stays" if count is not None and count < len(fatal) else ""
     gone = next((one.finding.place for one in fatal if one.rule in GONE), "")
     if gone and (count is None or count <= len(fatal)):
-        # It was there a moment ago: the machine is changing under our feet, and the next probe will see how.
+        # It was there a moment ago: the machine is changing, and the next probe will see how.
         return Fault(gone, f"vanished while the spec was made{stays}", "probe again")
     first = fatal[0].finding
     return Fault(first.place, f"{first.fact}{stays}", first.hint) if stays else None
 
 
 def _useless(target: Target) -> Finding | None:
-    """The last good spec outlives a driver that is being exchanged only while containers could start with it."""
+    """While a driver is replaced, the last good spec stays only as long as containers could start with it."""
     from cdi_refreshd.host.yaml_file import Unreadable  # noqa: PLC0415 - with PyYAML: few passes come here
 
     try:
         spec: Spec | None = _decoded(target.path, target.prefix)
     except Unreadable:
-        return None  # that nobody can read it now says nothing about it
+        return None  # that it cannot be read now does not make it wrong
     except Fault:
         spec = None
     gone = absent(spec) if spec else []
@@ -288,7 +288,7 @@ def _useless(target: Target) -> Finding | None:
 
 
 def read(path: str, prefix: str = "") -> Spec | None:
-    """By the paths where the host's files are here; None where it is no document that runtimes would take."""
+    """With the paths by which this process finds the host's files; None where runtimes would refuse the document."""
     try:
         return _decoded(path, prefix)
     except Fault:
@@ -320,7 +320,7 @@ def refusals(spec: Spec, seen: Inventory | None) -> tuple[Finding, ...]:
 
 
 def documents(spec: Spec, path: str, form: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    """The files that a spec makes: one, and two more if coherent GPUs are separated."""
+    """The files of a spec: one, and two more if coherent GPUs are separated."""
     to_bytes = encode.to_json if form == "json" else encode.to_yaml
     for file, part in _at_paths(outside(spec, prefix), path):
         yield file, to_bytes(part)

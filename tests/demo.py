@@ -94,7 +94,7 @@ def follow(machine, show):
     whole = CASE["gpus"]
     daemon = Running(machine, config="[daemon]\nmig-poll = 200ms\n")
     try:
-        daemon.until_told("READY=1")
+        daemon.until_notified("READY=1")
         print(
             f"\n$ cdi-refreshd run &\n  {' '.join(line for line in daemon.notified if line.startswith('STATUS=ready'))}"
         )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 CHARACTER, BLOCK, FIFO = "character device", "block device", "FIFO"
 FILE, DIRECTORY, SOCKET, LINK = "file", "directory", "socket", "symbolic link"
 NOTHING, UNKNOWN = "nothing", "unknown"
-"""UNKNOWN: no permission to look."""
+"""UNKNOWN: no permission to find out."""
 
 
 class Entry(NamedTuple):

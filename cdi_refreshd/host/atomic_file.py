@@ -1,8 +1,8 @@
 """Replaces a spec atomically: the only module that writes one.
 
-The temporary file is in the spec's own directory, because the CDI caches in use notice a rename within the directory
-that they watch, but not one from elsewhere. It does not end in .yaml or .json, because they would read it, and drop
-every device that it has in common with the spec. Its writer holds a lock on it, so that no other process sweeps it.
+The temporary file is in the spec's own directory, because CDI caches notice a rename within the directory that they
+watch, but not one from elsewhere. Its name does not end in .yaml or .json, because they would read it, and drop every
+device that it has in common with the spec. Its writer holds a lock on it, so that no other process deletes it.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ class Placed(NamedTuple):
 
 
 def identity(path: str) -> Identity | None:
-    """Of what is at `path` itself, for instance a link; None for nothing."""
+    """The identity of what is at `path` itself, for instance a link; None for nothing."""
     try:
         return _identity(os.lstat(path))
     except OSError:
@@ -68,10 +68,10 @@ def publish(path: str, content: bytes) -> bool:
 def place(path: str, content: bytes, at_once: bool = False) -> Placed:
     """Make `path` a regular file of mode 0644 with this content, unless it is one already.
 
-    Readers see the old document or the new one, at every moment and whenever we die. A missing directory is made,
-    with its parents. A Fault leaves what was there, except the one that says "is in place".
+    Readers see either the old document or the new one, at every moment, even if this process dies. A missing directory
+    is made, with its parents. A Fault leaves what was there, except the one that says "is in place".
 
-    `at_once`: without comparing it with what is there, if it is known to differ.
+    `at_once`: without comparing it with the existing file, if that is known to differ.
     """
     directory, name = _split(path)
     try:
@@ -162,7 +162,7 @@ def _make_directory(directory: str) -> int:
     parent, name = os.path.split(directory)
     above = _make_directory(parent or ".")
     try:
-        # Not a chmod afterwards: dying between the two would leave a directory that is closed to readers for ever.
+        # Not a chmod afterwards: if the process died between the two, the directory would stay closed to readers.
         umask = os.umask(0o777 & ~_DIRECTORY_MODE)
         try:
             os.mkdir(name, _DIRECTORY_MODE, dir_fd=above)
@@ -205,13 +205,13 @@ def _sweep_one(directory: int, temporary: str) -> bool:
 
 
 def _stands(directory: int, name: str, content: bytes) -> Identity | None:
-    """The file, if it is already what it should be. What cannot be read is not: writing gives the error."""
+    """The file, if it has this content already. If it cannot be read, writing reports the error."""
     try:
         fd = regular_file.open_fd(name, dir_fd=directory)
     except OSError:
         return None
     try:
-        seen = os.fstat(fd)  # before it is read: a write in between changes the identity
+        seen = os.fstat(fd)  # before it is read, so that a write in between changes the identity
         if stat.S_IMODE(seen.st_mode) != _FILE_MODE:
             return None
         found = b""
@@ -235,7 +235,7 @@ def _replace_by(temporary: str, directory: int, name: str, content: bytes) -> Id
     """None if the temporary exists already, or was swept before we had the lock."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        # Closed to others until it is whole: who can open it can hold a lock on it.
+        # Closed to others until it is complete: a process that can open it can lock it.
         fd = os.open(temporary, flags, 0o600, dir_fd=directory)
     except FileExistsError:
         return None
@@ -250,14 +250,14 @@ def _replace_by(temporary: str, directory: int, name: str, content: bytes) -> Id
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         renamed = True
         after = before
-        with contextlib.suppress(OSError):  # it is in place; at worst our own event is taken for a foreign one
+        with contextlib.suppress(OSError):  # it is in place; at worst our own event is taken for another's
             after = _identity(os.fstat(fd))
     finally:
         if not renamed:
-            with contextlib.suppress(OSError):  # the next publisher sweeps what we cannot
+            with contextlib.suppress(OSError):  # the next publisher sweeps it
                 os.unlink(temporary, dir_fd=directory)
         _close(fd)
-    # The rename changes the change time. Whoever wrote in this moment changed the rest, too: then it is not ours.
+    # The rename changes the change time only. If anything else differs, another process wrote it: then it is not ours.
     return after if after._replace(ctime_ns=before.ctime_ns) == before else before
 
 
@@ -282,7 +282,7 @@ def _sync(directory: int) -> None:
     try:
         os.fsync(directory)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # filesystems that have no such thing for directories
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot sync directories
             raise
 
 
@@ -294,7 +294,7 @@ def _sync_done(directory: int, path: str, done: str) -> None:
 
 
 def _close(fd: int) -> None:
-    with contextlib.suppress(OSError):  # what matters was synced; Linux has freed the descriptor whatever it says
+    with contextlib.suppress(OSError):  # the data were synced; Linux frees the descriptor even on errors
         os.close(fd)
 
 
@@ -314,7 +314,7 @@ def _fault(path: str, done: str, error: OSError) -> Fault:
 
 
 def _directory_fault(directory: str, error: OSError) -> Fault:
-    """What is wrong with a directory that cannot be opened or made: named by the part of its path that is to blame."""
+    """The fault of a directory that cannot be opened or made, with the part of its path that is the cause."""
     parts = directory.split("/")
     for upto in range(1, len(parts) + 1):
         part = "/".join(parts[:upto])

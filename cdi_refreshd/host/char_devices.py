@@ -1,6 +1,6 @@
 """Device nodes, by lstat alone: opening one would wake its GPU or hold its driver.
 
-What nobody could look at is raised as a Fault: no GPU loses its node because the kernel had no memory left.
+A node that cannot be inspected raises a Fault: no GPU loses its node because the kernel had no memory left.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""The files under a driver root: list, find, resolve, read. A tree remembers what it saw: make one for each probe."""
+"""The files under a driver root: list, find, resolve, read. A tree caches what it read: make one for each probe."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ class LibraryFile(NamedTuple):
     image: elf.Image | None
     """None: it is no ELF file."""
     size_bytes: int
-    """-1 where nobody could find out."""
+    """-1 where it is unknown."""
     trouble: str = ""
     """Why it cannot be read."""
 
@@ -40,10 +40,10 @@ class LibraryFile(NamedTuple):
 class Tree:
     """`root` is absolute, without a slash at the end, or `/`. All paths that go in and come out are host paths.
 
-    Symbolic links are followed inside the root: an absolute target starts at the root again, as it will for whoever
-    runs with that root as `/`; one that already names the root (made from outside) is taken as it is.
+    Symbolic links are followed inside the root: an absolute target starts at the root again, as for a process
+    with that root as `/`; one that already begins with the root (made from outside) is taken as it is.
 
-    What nobody could look at, for want of memory or the like, is raised as a Fault: a spec without it would be worse.
+    A file that cannot be inspected, for instance for lack of memory, raises a Fault: a spec without it would be wrong.
     """
 
     def __init__(self, root: str) -> None:
@@ -57,7 +57,7 @@ class Tree:
         return self.root + path
 
     def within(self, path: str) -> str:
-        """A host path for one that somebody gave who may or may not know of the root: it is not put below it twice."""
+        """The host path of a configured path, which may begin with the root already: the root is not added twice."""
         path = path.rstrip("/") or "/"
         return path if f"{path}/".startswith(f"{self.root}/") else self.host(path)
 
@@ -73,23 +73,23 @@ class Tree:
         return self._names[directory]
 
     def real(self, paths: Iterable[str]) -> list[str]:
-        """Where these files really are, each once; what leads nowhere, or to a name that no spec can hold, is not."""
+        """The real paths of these files, each once, without dangling ones and names that no spec can hold."""
         return [path for path in dict.fromkeys(map(self.resolve, paths)) if path and self._sane(path)]
 
     def astray(self, path: str) -> str:
-        """The real path of a file that the host, which knows nothing of the root, would not find by `path`; else ""."""
+        """The real path of a file where the host, without the root as `/`, would not find it by `path`; else ""."""
         real = self.resolve(path) if self.root else ""
         return real if real and os.path.realpath(path) != os.path.realpath(real) else ""
 
     def find(self, directories: Iterable[str], *patterns: str) -> Iterator[str]:
-        """Host paths of what matches by name and is there and no directory; links are not resolved."""
+        """Host paths of existing files that match by name, without directories; links are not resolved."""
         for directory in directories:
             for name in matching(self.names(directory), patterns):
                 if self.is_file(path := f"{directory.rstrip('/')}/{name}") and self._sane(path):
                     yield path
 
     def seen(self) -> list[str]:
-        """Every path that somebody asked for and that is there, sorted."""
+        """Every path that was asked for and exists, sorted."""
         return sorted(path for path, (mode, _) in self._seen.items() if mode)
 
     def expanded(self, base: str, pattern: str) -> list[str]:
@@ -108,7 +108,7 @@ class Tree:
         return next((path for path in paths if (condition or self.is_file)(path) and self._sane(path)), "")
 
     def is_file(self, path: str) -> bool:
-        """There, and no directory; a dangling link is not there."""
+        """It exists and is no directory; a dangling link does not exist."""
         mode = self._stat(self.resolve(path))[0]
         return mode != 0 and not stat.S_ISDIR(mode)
 
@@ -183,9 +183,9 @@ class Tree:
             return LibraryFile(None, -1, f"cannot be read: {os.strerror(error.errno or 0)}")
 
     def untrusted_socket(self, path: str) -> str | None:
-        """Why what stands in a place where everybody may write is no socket to give to containers; "" where it is one.
+        """Why a file in a directory that everybody may write to is no socket for containers; "" where it is one.
 
-        It is one where it is root's, or of whom the driver root is, and no link leads to it: else any user could have
+        It must belong to root or to the owner of the driver root, without a link on its path: else any user could have
         root's files mounted. None where there is nothing, or a directory.
         """
         owners = {0, os.stat(self.root or "/").st_uid}
@@ -226,7 +226,7 @@ class Tree:
         return False
 
     def _refused(self, path: str, error: OSError) -> None:
-        """That we may not read something lasts, and is reported; of anything else nobody knows whether it is there."""
+        """A missing permission lasts, and is reported; after any other error it is unknown whether the file exists."""
         if error.errno not in NOT_ALLOWED:
             raise unreadable(path, error)
         self._find(path, f"cannot be read: {os.strerror(error.errno or 0)}")
@@ -235,6 +235,6 @@ class Tree:
         self.note(Finding("degraded", place, fact, hint))
 
     def note(self, finding: Finding) -> None:
-        """Once, however often it is found."""
+        """Adds the finding once, however often it is found."""
         if finding not in self.findings:
             self.findings.append(finding)

@@ -1,4 +1,4 @@
-"""systemd, as the service sees it: readiness, status, watchdog (sd_notify(3))."""
+"""Notifications to systemd: readiness, status, watchdog (sd_notify(3))."""
 
 import os
 import time
@@ -7,7 +7,7 @@ import sdnotify
 
 
 class ServiceManager:
-    """Says nothing where no service manager listens."""
+    """Does nothing where no service manager listens."""
 
     def __init__(self) -> None:
         self._notifier = sdnotify.SystemdNotifier()
@@ -22,7 +22,7 @@ class ServiceManager:
         self._notifier.notify("READY=1")
 
     def starting_takes(self, at_most_s: float) -> None:
-        """Longer than the unit's TimeoutStartSec=, perhaps."""
+        """Extends the unit's TimeoutStartSec= if necessary."""
         self._notifier.notify(f"EXTEND_TIMEOUT_USEC={at_most_s * 1e6:.0f}")
 
     def reloading(self) -> None:
@@ -33,7 +33,7 @@ class ServiceManager:
         self._notifier.notify("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """One line of ASCII. The same again is not sent: systemd has better things to do."""
+        """One line of ASCII. The same text is not sent twice."""
         if text != self._status:
             self._status = text
             self._notifier.notify(f"STATUS={text}")

@@ -21,14 +21,14 @@ def name_for(path: str) -> str:
 
 
 def put(path: str) -> str:
-    """Renames the file (a symbolic link itself, not what it leads to) in its directory; its new path.
+    """Renames the file (of a symbolic link the link itself) within its directory; returns its new path.
 
-    Raises Fault, and then nothing has changed. What has the new name already is never overwritten.
+    Raises Fault, and then nothing has changed. An existing file is never overwritten.
     """
     try:
         for name in _names(path):
             try:
-                # Ours from here on: a rename alone would overwrite what somebody puts there meanwhile.
+                # Reserves the name: a rename alone would overwrite a file that was put there meanwhile.
                 os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             except FileExistsError:
                 continue
@@ -53,7 +53,7 @@ def _rename(path: str, name: str) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
-        with contextlib.suppress(OSError):  # some file systems have no such thing for directories
+        with contextlib.suppress(OSError):  # some file systems cannot sync directories
             os.fsync(directory)
     finally:
         os.close(directory)

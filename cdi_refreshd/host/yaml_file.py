@@ -1,5 +1,5 @@
-"""Documents on disk -> plain data. The parser is PyYAML's; what its events mean is decided as go-yaml v2 does (see
-core/cdi/scalars.py), because that is what container runtimes read specs with, JSON ones too.
+"""Reads documents from files into plain data. PyYAML parses them; its events get their meaning as in go-yaml v2 (see
+core/cdi/scalars.py), because container runtimes read specs with it, JSON ones too.
 
 Known to differ: the escape \\' in double quotes, which go-yaml takes and libyaml does not.
 """
@@ -15,7 +15,7 @@ from cdi_refreshd.host import regular_file
 from cdi_refreshd.host.regular_file import NotRegular, TooLarge
 
 EXTENSIONS = (".json", ".yaml")
-"""Exactly these; a file that is called just `.yaml` counts, `.yml` and `.YAML` do not."""
+"""Exactly these; a file named just `.yaml` counts, `.yml` and `.YAML` do not."""
 SIZE_LIMIT_BYTES = 2 * 1024 * 1024
 """A spec of 64 GPUs with seven MIG slices each, by all three kinds of names, has 0.9 MB: this is twice as much. Every
 runtime reads all of it, too, at each change of a directory."""
@@ -37,7 +37,7 @@ _HINTS = {
 
 
 class Unreadable(Fault):
-    """The bytes could not be had at all: there is no verdict on the document."""
+    """The file could not be read: nothing is known of the document."""
 
 
 def read(path: str) -> Any:
@@ -46,7 +46,7 @@ def read(path: str) -> Any:
 
 
 def read_bytes(path: str) -> bytes:
-    """A regular file whole. A FIFO does not hold us up, and a device node is not even opened. Raises Unreadable."""
+    """All of a regular file. A FIFO does not block, and a device node is not opened. Raises Unreadable."""
     try:
         return regular_file.read(path, SIZE_LIMIT_BYTES, follow_links=True)
     except NotRegular as error:
@@ -67,12 +67,12 @@ class Document(NamedTuple):
     value: Any
     """Of the first document: dicts, lists and scalars."""
     unread_line: int = 0
-    """Where something begins that stands behind the first document, which nobody reads; 0: nothing does."""
+    """The line of the first content after the first document, which nobody reads; 0: there is none."""
 
 
 def document(data: bytes, place: str) -> Document:
-    """What is to be a CDI document. Raises Fault, which has nothing of the content where it is of another kind: it may
-    be a file of secrets, and we may be asked with more rights than whoever asks has."""
+    """A CDI document. Raises Fault, without any of the content if that is something else: it may be a file of secrets,
+    and this process may have more rights than the user who asks."""
     try:
         value, end = _parsed(data, place)
     except Fault:
@@ -109,7 +109,7 @@ def spec_files(directory: str) -> list[str]:
 
 
 def parse(data: bytes, place: str) -> Any:
-    """The first document in `data`; what stands behind it does not count. Raises Fault(place, ...)."""
+    """The first document in `data`; what follows it does not count. Raises Fault(place, ...)."""
     return _parsed(data, place)[0]
 
 
@@ -231,7 +231,7 @@ class _Meaning:
         return mapping
 
     def _bound(self, node: _Node, depth: int) -> None:
-        """go-yaml's own measure, as far as it matters here: 99 % may come from aliases."""
+        """go-yaml's own limit, as far as it matters here: 99 % of the values may come from aliases."""
         self.count += 1
         self.aliased_count += self.alias_depth > 0
         if depth > DEPTH_LIMIT:
@@ -287,7 +287,7 @@ class _Meaning:
         return value
 
     def _binary(self, node: _Node) -> str:
-        from base64 import b64decode  # noqa: PLC0415 - nobody writes this
+        from base64 import b64decode  # noqa: PLC0415 - very rare
 
         try:
             return b64decode(node.event.value.replace("\n", ""), validate=True).decode(errors="replace")

@@ -61,7 +61,7 @@ def storm():
         machine.path("/run/udev/control").touch()
         daemon = Running(machine, prefix=("unshare", "-n"))
         try:
-            daemon.until_told("READY=1")
+            daemon.until_notified("READY=1")
             daemon.until_quiet()
             pid, passes = daemon.process.pid, daemon.state()["counters"]["passes"]
             before_s = cpu_s(pid)
@@ -95,7 +95,7 @@ def kinds():
         with booted(EIGHT) as machine:
             daemon = Running(machine, f"[generate]\nhooks = {kind}\n")
             try:
-                daemon.until_told("READY=1")
+                daemon.until_notified("READY=1")
                 refresh(daemon, FEW)
                 taken[kind] = memory_kib(daemon.process.pid)
             finally:
@@ -122,7 +122,7 @@ def main():
     with booted(EIGHT) as machine:
         daemon = Running(machine)
         try:
-            daemon.until_told("READY=1")
+            daemon.until_notified("READY=1")
             daemon.until_quiet()
             pid = daemon.process.pid
             start_kib = memory_kib(pid)

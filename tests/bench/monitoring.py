@@ -27,7 +27,7 @@ def at_rest(config, idle_s):
     with booted(EIGHT) as machine:
         daemon = Running(machine, config=config, watchdog_s=120)
         try:
-            daemon.until_told("READY=1")
+            daemon.until_notified("READY=1")
             daemon.until_quiet()
             pid = daemon.process.pid
             memory, cpu, turns = memory_kib(pid), cpu_s(pid), woken(pid)

@@ -143,7 +143,7 @@ def _list(holds: Any, value: object, place: str, problems: Problems) -> tuple[ob
     for index, item in enumerate(value):
         here = f"{place}[{index}]"
         if item is None and holds not in (Device, "str", "uint32"):
-            # Pointers in Go: the library looks at what they point to without a check.
+            # Pointers in Go: the library follows them without a check.
             _wrong(problems, here, "must not be null: it crashes container runtimes")
         elif item is None and holds == "uint32":
             items.append(0)

@@ -104,7 +104,7 @@ def node_owner(node: DeviceNode, entry: Entry, host: Host, of: Subject) -> Said:
         return None
     there = entry.real in (CHARACTER, BLOCK)
     if there and node.major not in (0, entry.major):
-        return None  # node_numbers tells
+        return None  # node_numbers reports it
     kind = entry.real if there else TYPES.get(node.type, CHARACTER)
     major, minor = (node.major, node.minor) if node.major else (entry.major, entry.minor)
     table = host.characters if kind == CHARACTER else host.blocks if kind == BLOCK else {}

@@ -14,7 +14,7 @@ def physical(functions: Iterable[PciFunction]) -> tuple[PciFunction, ...]:
 
 
 def on_bus(seen: Presence) -> tuple[PciFunction, ...] | None:
-    """None where nobody can tell: sysfs cannot be read, or the GPU is no PCI function, as under WSL and on Tegra."""
+    """None where it is unknown: sysfs cannot be read, or the GPU is no PCI function, as under WSL and on Tegra."""
     if not seen.sysfs or seen.unreadable or (not seen.functions and (seen.wsl or seen.tegra)):
         return None
     return physical(seen.functions)

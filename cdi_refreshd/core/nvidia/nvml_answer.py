@@ -2,7 +2,7 @@
 
 NVML is asked by index and answers for each GPU a UUID, a minor and a PCI address. The kernel has the same three in
 /proc/driver/nvidia/gpus. A GPU is left out where its answers make no sense, where the kernel says otherwise, and where
-another GPU claims the same and nobody can tell whose it is: its name would lead to another's node. A MIG device has its
+another GPU claims the same and it is unknown whose it is: its name would lead to another's node. A MIG device has its
 nodes by the numbers of its instances, so that one whose UUID makes no sense is known by its index alone.
 """
 

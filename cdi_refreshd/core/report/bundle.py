@@ -70,9 +70,9 @@ def without_private(document: Any, host_names: Iterable[str]) -> Any:
 def _host_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
     """Each whole name, and its part before the first dot; the longest first."""
     every = {part for name in names for part in (name, name.partition(".")[0])}
-    telling = sorted((name for name in every if name and name.lower() not in WORDS), key=len, reverse=True)
-    alternatives = "|".join(map(re.escape, telling))
-    return re.compile(rf"(?<![\w-])(?:{alternatives})(?![\w-])", re.IGNORECASE) if telling else None
+    private = sorted((name for name in every if name and name.lower() not in WORDS), key=len, reverse=True)
+    alternatives = "|".join(map(re.escape, private))
+    return re.compile(rf"(?<![\w-])(?:{alternatives})(?![\w-])", re.IGNORECASE) if private else None
 
 
 def _texts(value: Any) -> Iterator[str]:

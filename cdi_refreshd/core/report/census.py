@@ -31,7 +31,7 @@ def census(seen: Inventory | None, is_described: bool, stands: bool, before: Cen
 
 
 def _by_driver(seen: Presence, listed: int, before: Counts) -> Counts:
-    """A host without GPUs has 0 of them, and one that nobody can look into has those of before."""
+    """A host without GPUs has 0 of them; one that cannot be inspected keeps the earlier numbers."""
     functions = on_bus(seen)
     if functions is None:  # under WSL and on Tegra it is what NVML lists
         return (("nvidia", listed),) if seen.wsl or seen.tegra else before

@@ -24,6 +24,19 @@ IDLE_S = 0.5
 POLL = {"x86_64": "7"}
 """The number of poll(), whose third argument is in milliseconds."""
 CASE = {"gpus": [{}, {}], "path_bins": ["/usr/bin/nvidia-cdi-hook"]}
+HANGS = {**CASE, "nvml": ["hang nvmlDeviceGetCount_v2 600"]}
+"""No probe ends."""
+
+
+def hanging(machine, start, **options):
+    """A daemon that has published its spec and whose next probe hangs; the child's pid."""
+    daemon = start(**options)
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    machine.become(HANGS)
+    daemon.until_quiet()
+    daemon.signal(signal.SIGHUP)
+    return daemon, daemon.until_probing()
 
 
 def patched(machine, code):
@@ -79,7 +92,7 @@ class Running:
             assert self.process.poll() is None, f"the daemon ended\n{self.stderr.read_text()}"
             self.hear(0.01)
 
-    def until_told(self, text):
+    def until_notified(self, text):
         self.until(lambda: any(text in line for line in self.hear()), f"systemd never heard {text!r}")
 
     def journal(self):

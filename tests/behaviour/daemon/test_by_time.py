@@ -6,12 +6,11 @@ import subprocess
 
 import pytest
 
-from tests.behaviour.daemon.running import CASE, LIMIT_S, PROGRAM, SPEC, STATE, patched
+from tests.behaviour.daemon.running import CASE, HANGS, LIMIT_S, PROGRAM, SPEC, STATE, hanging, patched
 from tests.machine.driver_files import MULTIARCH as LIB
 
 pytestmark = pytest.mark.root
 
-HANGS = {**CASE, "nvml": ["hang nvmlDeviceGetCount_v2 600"]}
 FAILS = {**CASE, "nvml": ["fail nvmlInit_v2 999"]}
 NODES = {"nvidia0": [195, 0], "nvidia1": [195, 1]}
 MISMATCH = {**CASE, "nvml": ["fail nvmlInit_v2 18"]}
@@ -103,15 +102,9 @@ def test_a_spec_that_was_withdrawn_by_mistake_is_back_without_an_event(machine, 
     daemon.until_devices("0", "1")
 
 
-def hanging(machine, start):
-    """A daemon whose probe hangs, and the child."""
-    daemon = start()
-    daemon.until_devices("0", "1")
-    daemon.until_quiet()
-    machine.become(HANGS)
-    daemon.until_quiet()
-    daemon.signal(signal.SIGHUP)
-    child = daemon.until_probing()
+def stopped(machine, start):
+    """A daemon whose probe hangs, and its only child."""
+    daemon, child = hanging(machine, start)
     os.kill(child, signal.SIGSTOP)  # so that it stays, whatever happens to the machine
     return daemon, [child]
 
@@ -122,7 +115,7 @@ def hanging(machine, start):
     ids=["the last GPU", "the module"],
 )
 def test_removed_hardware_withdraws_the_spec_while_a_probe_hangs(machine, start, gone, state):
-    daemon, children = hanging(machine, start)
+    daemon, children = stopped(machine, start)
     machine.become({**HANGS, **gone})
     daemon.until(lambda: not machine.path(SPEC).exists())
     daemon.until(lambda: daemon.state()["state"] == state)
@@ -130,7 +123,7 @@ def test_removed_hardware_withdraws_the_spec_while_a_probe_hangs(machine, start,
 
 
 def test_a_removed_gpu_leaves_the_spec_while_a_probe_hangs(machine, start):
-    daemon, children = hanging(machine, start)
+    daemon, children = stopped(machine, start)
     machine.become({**HANGS, "gpus": [{}]})
     daemon.until_devices("0")
     daemon.until(lambda: daemon.state()["state"] == "degraded")

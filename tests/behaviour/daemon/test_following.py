@@ -16,14 +16,14 @@ UP = {"path_bins": CASE["path_bins"]}
 
 def ready(start, **options):
     daemon = start(**options)
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     daemon.until_devices("0", "1")
     return daemon
 
 
 def test_it_is_ready_once_the_spec_stands(start):
     daemon = start()
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     assert daemon.devices() == {"0", "1"}
     assert any(line.startswith("STATUS=ready: 2 GPUs") for line in daemon.hear())
 
@@ -144,7 +144,7 @@ def test_a_node_whose_major_changes_is_written_again(machine, start):
 def test_libraries_installed_after_the_module_make_a_spec_without_a_request(machine, start):
     machine.become({**CASE, "files": False})
     daemon = start(config="[daemon]\nready-wait = 0\n")
-    daemon.until_told("STATUS=waiting-userspace")
+    daemon.until_notified("STATUS=waiting-userspace")
     machine.become(CASE)
     daemon.until_devices("0", "1")
 
@@ -187,7 +187,7 @@ def test_the_last_gpu_takes_the_spec_with_it(machine, start):
 def test_without_hardware_it_is_ready_at_once_and_says_one_line(start, machine):
     machine.become({"gpus": [], "files": False})
     daemon = start(config="[daemon]\nready-wait = 1h\n")
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     daemon.until_quiet()
     lines = [line for line in daemon.journal().splitlines() if "no-gpu" in line]
     assert len(lines) == 1

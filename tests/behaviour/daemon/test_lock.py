@@ -17,7 +17,7 @@ IN_THE_WAY = 'ln -s /nowhere /run/cdi-refreshd; exec "$@"'
 
 def test_no_other_user_can_lock_what_the_daemon_locks(start, machine):
     daemon = start()
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     assert machine.path(LOCK).stat().st_mode & 0o777 == 0o600
     done = machine.run([*AS_NOBODY, "flock", "-n", LOCK, "true"])
     assert done.returncode != 0
@@ -33,7 +33,7 @@ def test_a_lock_that_an_earlier_release_left_open_to_others_is_replaced_though_o
                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as user:  # fmt: skip
         assert user.stdout.readline() == "held\n"
         daemon = start()
-        daemon.until_told("READY=1")
+        daemon.until_notified("READY=1")
         assert place.stat().st_mode & 0o777 == 0o600
         user.communicate("\n")
 

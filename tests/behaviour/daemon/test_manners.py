@@ -18,7 +18,7 @@ pytestmark = pytest.mark.root
 
 def ready(start, **options):
     daemon = start(**options)
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     daemon.until_devices("0", "1")
     daemon.until_quiet()
     return daemon
@@ -139,7 +139,7 @@ def test_the_watchdog_hears_from_the_loop(start):
 def test_the_watchdog_goes_on_while_a_child_hangs_and_the_child_is_reported(machine, start):
     machine.become({**CASE, "nvml": ["hang nvmlInit_v2 600"]})
     daemon = start(watchdog_s=0.2, config="[daemon]\nprobe-timeout = 1s\nready-wait = 0\n")
-    daemon.until_told("STATUS=failed: probe: the child")
+    daemon.until_notified("STATUS=failed: probe: the child")
     assert daemon.hear().count("WATCHDOG=1") >= 2
     assert "did not answer within 1 s" in daemon.journal()
     machine.become(CASE)
@@ -169,16 +169,16 @@ def test_repeated_failures_are_counted_and_not_repeated(machine, start):
 def test_readiness_waits_for_a_driver_where_there_is_hardware_but_not_for_ever(machine, start):
     machine.become({**CASE, "no_module": True})
     daemon = start(config="[daemon]\nready-wait = 1s\n")
-    daemon.until_told("STATUS=waiting-driver")
+    daemon.until_notified("STATUS=waiting-driver")
     assert "READY=1" not in daemon.hear()
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     daemon.until(lambda: "<4>not ready after 1 s, and the boot goes on; waiting-driver: " in daemon.journal())
 
 
 def test_readiness_waits_for_no_driver_where_every_gpu_has_another(machine, start):
     machine.become({"gpus": [], "unbound": [{"bdf": "0000:01:00.0", "driver": "vfio-pci"}]})
     daemon = start(config="[daemon]\nready-wait = 1h\n")
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     assert "boot goes on" not in daemon.journal()
 
 
@@ -343,7 +343,7 @@ def test_fields_reach_the_journal_where_there_is_one(machine, start):
         error.touch()
         seen = error.stat()
         daemon = start(env={"JOURNAL_STREAM": f"{seen.st_dev}:{seen.st_ino}"})
-        daemon.until_told("READY=1")
+        daemon.until_notified("READY=1")
         journal.settimeout(LIMIT_S)
         lines = []
         while not any(b"CDI_STATE=ready" in line for line in lines):
@@ -385,7 +385,7 @@ def test_sigkill_at_any_of_80_moments_leaves_a_correct_spec_and_no_child(machine
 
 def first_pass_s(start):
     begun, daemon = time.monotonic(), start()
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     lasted_s = time.monotonic() - begun
     daemon.stop()
     return lasted_s

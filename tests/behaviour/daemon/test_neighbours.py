@@ -64,7 +64,7 @@ def test_a_container_runtime_that_does_not_end_is_nothing_to_wait_for(machine, s
     place.chmod(0o755)
     machine.become(GROUPED)
     daemon = start()
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     daemon.until_devices("0")
     assert oneshot(machine).returncode == 0
 
@@ -77,7 +77,7 @@ def test_a_container_runtime_is_asked_once_and_again_when_it_was_exchanged(machi
     place.chmod(0o755)
     machine.become(GROUPED)
     daemon = start()
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     for number in range(1, 4):
         daemon.signal(signal.SIGHUP)
         daemon.until(lambda n=number: daemon.state()["counters"]["reloads"] >= n)
@@ -93,7 +93,7 @@ def test_nvml_that_forks_away_with_all_that_it_has_open_ends_no_probe_and_is_rep
     machine.become({**CASE, "nvml": ["worst /dev/nvml-worst"]})
     assert "left a process behind, which has been killed" in oneshot(machine).stderr
     daemon = start()
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     daemon.until_devices("0", "1")
     daemon.until_quiet()
     daemon.signal(signal.SIGHUP)

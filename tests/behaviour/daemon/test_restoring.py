@@ -7,11 +7,9 @@ import time
 
 import pytest
 
-from tests.behaviour.daemon.running import CASE, SPEC, patched
+from tests.behaviour.daemon.running import CASE, HANGS, SPEC, hanging, patched
 
 pytestmark = pytest.mark.root
-HANGS = {**CASE, "nvml": ["hang nvmlDeviceGetCount_v2 600"]}
-"""No probe ends."""
 FAILS = {**CASE, "nvml": ["fail nvmlInit_v2 999"]}
 
 
@@ -19,7 +17,7 @@ FAILS = {**CASE, "nvml": ["fail nvmlInit_v2 999"]}
 def published(machine, start):
     """A daemon whose probes hang from now on, the spec's path and its bytes."""
     daemon = start()
-    daemon.until_told("READY=1")
+    daemon.until_notified("READY=1")
     daemon.until_devices("0", "1")
     daemon.until_quiet()
     machine.become(HANGS)
@@ -88,15 +86,9 @@ os.rename = rename_and_lose
 
 
 def test_a_spec_that_is_deleted_again_right_after_its_restoring_is_back_while_a_probe_hangs(machine, start):
-    daemon = start(env=patched(machine, LOST_AGAIN))
-    daemon.until_devices("0", "1")
-    daemon.until_quiet()
+    daemon, _ = hanging(machine, start, env=patched(machine, LOST_AGAIN))
     spec = machine.path(SPEC)
     before = spec.read_bytes()
-    machine.become(HANGS)
-    daemon.until_quiet()
-    daemon.signal(signal.SIGHUP)
-    daemon.until(daemon.children)
     lose_it = machine.path("/run/lose-it")
     lose_it.touch()
     spec.unlink()
@@ -105,13 +97,7 @@ def test_a_spec_that_is_deleted_again_right_after_its_restoring_is_back_while_a_
 
 def test_a_newer_document_of_a_oneshot_is_not_written_over_before_a_probe_has_seen_why(machine, start):
     """It comes by a rename, and the writer's descriptor is closed after that: this is no damage."""
-    daemon = start()
-    daemon.until_devices("0", "1")
-    daemon.until_quiet()
-    machine.become(HANGS)
-    daemon.until_quiet()
-    daemon.signal(signal.SIGHUP)
-    daemon.until(daemon.children)
+    daemon, _ = hanging(machine, start)
     spec = machine.path(SPEC)
     newer = spec.read_bytes().replace(b"major: 510", b"major: 777")
     with spec.with_name("newer").open("wb") as file:

@@ -18,7 +18,7 @@ def daemon(machine, start):
     machine.path("/run/udev").mkdir()
     machine.path("/run/udev/control").touch()
     running = start(prefix=("unshare", "-n"))
-    running.until_told("READY=1")
+    running.until_notified("READY=1")
     running.until_devices("0", "1")
     running.until_quiet()
     assert running.state()["events"] == "udev"

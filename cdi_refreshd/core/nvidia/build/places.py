@@ -1,4 +1,4 @@
-"""Where in a container a library of the host is put: by its own path, or where every container's loader looks.
+"""Where in a container a library of the host is put: by its own path, or in directories that loaders search.
 
 A container is often of another distribution than its host. Its loader has a list of default directories:
 /usr/lib/TRIPLET in the Debian family, /usr/lib64 in the Fedora family; what is in both is found without the
@@ -48,7 +48,7 @@ def _every_loaders(own: str, machine: str, bits: int) -> tuple[str, ...]:
     wide, narrow = FAMILIES.get(machine, FAMILIES["x86_64"])
     theirs, others = (wide, narrow) if bits == 64 else (narrow, wide)
     both = tuple(directory + below_it for directory in theirs)
-    # Arch has 64-bit libraries in /usr/lib, where Fedora's 32-bit loader looks; its own gets there by /usr/lib64, too.
+    # Arch has 64-bit libraries in /usr/lib, which Fedora's 32-bit loader searches; its own gets there by /usr/lib64.
     return both if own.removesuffix(below_it) in others else tuple(dict.fromkeys((*both, own)))
 
 
