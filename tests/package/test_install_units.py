@@ -65,7 +65,7 @@ def test_every_file_in_systemd_has_a_place_but_the_configuration():
     assert homeless == [CONFIGURATION]
 
 
-def test_the_units_start_the_program_that_was_asked_from_where_the_new_system_has_it(top, mine, monkeypatch):
+def test_the_units_start_the_program_by_its_path_in_the_new_system(top, mine, monkeypatch):
     assert installed(top, program_in(top), monkeypatch) == 0
     assert files(top) == {install_units.destination(str(name)) for name in SOURCES} - {""}
     units = list((top / install_units.UNITS).glob("*.service"))
@@ -126,7 +126,7 @@ def test_a_program_whose_path_a_unit_would_misread_is_refused(top, mine, monkeyp
     assert "special in units" in capsys.readouterr().err
 
 
-def test_without_units_it_says_who_has_them(top):
+def test_without_units_it_names_the_package_that_has_them(top):
     with pytest.raises(Fault, match="package has installed them"):
         install_units.source((str(top / "none"),))
 

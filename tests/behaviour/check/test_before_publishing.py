@@ -61,7 +61,7 @@ def test_a_clean_machine_has_no_findings(host):
     ],
     ids=",".join,
 )
-def test_what_is_said_before_is_what_check_says_after(host, changes):
+def test_check_reports_the_same_before_and_after_publishing(host, changes):
     host.become(**changes)
     said = before(host)
     assert said

@@ -158,7 +158,7 @@ def test_nodes_that_several_drivers_may_own_are_not_a_finding(host):
     assert above_info(host) == []
 
 
-def test_who_makes_a_spec_that_is_not_ours_is_named(host):
+def test_the_program_that_makes_a_spec_that_is_not_ours_is_named(host):
     host.write("/etc/cdi/pva.yaml", hand_made(["/run/pva"], ["/dev/null"], "nvidia.com/pva"))
     host.write("/etc/cdi/gds.yaml", hand_made(["/run/gds"], ["/dev/null"], "nvidia.com/gds"))
     host.write("/etc/cdi/xx.yaml", hand_made(["/run/xx"], ["/dev/null"], "xx.example/card"))

@@ -95,7 +95,7 @@ def test_a_document_that_runtimes_drop_is_reported_whosever_it_is(host):
     assert host.one_fault()[:2] == ("fatal", "/etc/cdi/other.json")
 
 
-def test_what_hangs_readers_is_reported_and_does_not_hang_us(host):
+def test_a_file_that_hangs_readers_is_reported_and_does_not_hang_us(host):
     host.shell("mkdir -p /etc/cdi; mkfifo /etc/cdi/x.yaml")
     assert host.one_fault()[1:] == (
         "/etc/cdi/x.yaml",

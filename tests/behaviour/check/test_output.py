@@ -83,7 +83,7 @@ def test_more_files_than_fit_a_line_are_counted(host):
     assert line.endswith("devices in /etc/cdi/f000.json, /etc/cdi/f001.json, /etc/cdi/f002.json and 199 more")
 
 
-def test_what_stands_behind_a_document_is_reported(host):
+def test_text_after_a_document_is_reported(host):
     host.shell(f"printf '%s\\n' '---' 'kind: a' >> {SPEC}")
     severity, place, said = host.one_fault()
     assert (severity, place) == ("degraded", SPEC)

@@ -33,7 +33,7 @@ def test_a_state_that_events_should_end_is_probed_again_by_time(machine, start, 
 
 
 @pytest.mark.parametrize(("policy", "stands"), [("keep", True), ("withdraw", False)])
-def test_what_becomes_of_the_spec_on_a_mismatch_is_as_configured(machine, start, policy, stands):
+def test_the_spec_is_kept_or_withdrawn_on_a_mismatch_as_configured(machine, start, policy, stands):
     daemon = start(config=f"[output]\non-mismatch = {policy}\n")
     daemon.until_devices("0", "1")
     daemon.until_quiet()

@@ -63,7 +63,7 @@ def test_reload_is_announced_with_the_time_and_done_when_the_pass_is(start):
     assert "kind: nvidia.com/accel" in daemon.machine.path(SPEC).read_text()
 
 
-def test_who_asks_while_a_probe_is_under_way_gets_the_next_one(machine, start):
+def test_a_request_during_a_probe_gets_the_next_one(machine, start):
     daemon = ready(start)
     machine.become({**CASE, "nvml": ["hang nvmlInit_v2 1"]})
     daemon.until_quiet()
@@ -187,7 +187,7 @@ def test_a_boot_that_may_wait_long_is_granted_the_time(start):
     assert "EXTEND_TIMEOUT_USEC=630000000" in daemon.notified
 
 
-def test_who_reads_the_state_sees_that_the_daemon_has_ended(start):
+def test_the_state_shows_that_the_daemon_has_ended(start):
     daemon = ready(start)
     assert daemon.state()["stopped"] == ""
     daemon.stop()
@@ -202,7 +202,7 @@ def test_a_spec_that_the_configuration_moves_does_not_stay_behind(start):
     daemon.until(lambda: not daemon.machine.path(SPEC).exists())
 
 
-def test_a_forgotten_spec_is_named_at_start_with_what_helps(machine, start):
+def test_a_forgotten_spec_is_named_at_start_with_a_hint(machine, start):
     machine.path("/etc/cdi").mkdir(exist_ok=True)
     old = "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n- name: '0'\n  containerEdits: {env: [A=b]}\n"
     machine.path("/etc/cdi/nvidia.yaml").write_text(old)
@@ -291,7 +291,7 @@ def test_a_hold_ends_by_itself_and_a_probe_follows(machine, start):
     assert not machine.path("/run/cdi-refreshd/hold").exists()
 
 
-def test_who_holds_the_daemon_waits_for_the_probe_that_is_under_way(machine, start):
+def test_a_hold_waits_for_the_probe_that_is_under_way(machine, start):
     daemon = ready(start)
     machine.become({**CASE, "nvml": ["hang nvmlInit_v2 1"]})
     daemon.until_quiet()

@@ -35,7 +35,7 @@ def put(place, what):
 
 @pytest.mark.parametrize("what", ["FIFO", "link", "depth"])
 @pytest.mark.parametrize("file", FILES)
-def test_what_is_put_in_the_place_of_our_files_is_not_waited_for_where_a_gpu_sleeps(machine, start, file, what):
+def test_files_in_the_place_of_ours_block_nothing_where_a_gpu_sleeps(machine, start, file, what):
     machine.become(ASLEEP)
     assert oneshot(machine).returncode == 0
     put(machine.path(file), what)

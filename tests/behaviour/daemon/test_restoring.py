@@ -111,7 +111,7 @@ def test_a_newer_document_of_a_oneshot_is_not_written_over_before_a_probe_has_se
         assert spec.read_bytes() == newer
 
 
-def test_what_was_published_outlives_looks_that_fail_though_the_machine_changed_too(machine, start):
+def test_the_published_spec_outlives_failed_probes_though_the_machine_changed_too(machine, start):
     daemon = start(config="[daemon]\nretry-first = 50ms\nretry-at-most = 1s\n")
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -179,7 +179,7 @@ def test_a_daemon_that_is_asked_too_often_probes_and_is_not_kept_busy(machine, s
     assert counters["restored"] < 25
 
 
-def test_who_writes_in_the_very_moment_of_the_restoring_is_found_out(machine, start):
+def test_a_write_during_the_restoring_is_noticed(machine, start):
     """Right after the rename: the file there then must not be taken for what was published."""
     daemon = start()
     daemon.until_devices("0", "1")

@@ -93,7 +93,7 @@ def test_a_machine_of_wsl_boots_from_its_bundle(host, tmp_path):
 
 
 @pytest.mark.parametrize("release", ["1.14.6", "1.17.8"])
-def test_the_hook_program_of_a_bundle_says_of_itself_what_it_said_there(host, release):
+def test_the_hook_program_of_a_bundle_answers_as_it_did_there(host, release):
     host.become(case(OURS))
     hook_programs.install(host.machine, release)
     try:

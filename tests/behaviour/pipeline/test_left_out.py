@@ -204,7 +204,7 @@ def test_a_missing_control_node_is_reported_by_its_weight(host, node, state):
     assert f"/dev/{node}" not in [n["path"] for n in host.published()["containerEdits"]["deviceNodes"]]
 
 
-def test_a_control_node_whose_module_is_loaded_is_missed_whatever_its_weight(host):
+def test_a_control_node_whose_module_is_loaded_is_missed_whatever_its_severity(host):
     host.become(case(GPU, nodes=["ctl", "uvm", "uvm-tools"], add={"/sys/module/nvidia_modeset/x": ""}))
     assert (
         "/dev/nvidia-modeset: is missing; Vulkan and EGL need it; nvidia-modprobe makes it" in lines(host.oneshot())[0]

@@ -93,7 +93,7 @@ def test_an_invalid_driver_version_counts_as_missing(host, word):
 
 
 @pytest.mark.parametrize("words", [r"\377\376 bad", r"one\012two\033[31m", ""])
-def test_whatever_nvml_calls_its_error_it_is_one_line(host, words):
+def test_any_error_text_of_nvml_is_one_line(host, words):
     host.become(THREE | {"nvml": ["fail nvmlDeviceGetUUID 777 1", f"text nvmlErrorString -1 {words}"]})
     done = host.oneshot()
     assert state_of(done) == "degraded"

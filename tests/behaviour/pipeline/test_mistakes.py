@@ -224,7 +224,7 @@ def minors(host):
 
 
 @pytest.mark.parametrize("text", [None, "", "config 1\n", "gpu1/gi1/access 147\n", "nonsense\n\xff\0\n" * 1000])
-def test_what_mig_minors_does_not_tell_the_capability_directory_does(host, minors, text):
+def test_minors_that_mig_minors_lacks_come_from_the_capability_directory(host, minors, text):
     with_minors(host, text)
     assert host.generate("--device-name-strategy", "index").nodes("1:0") == MIG
 

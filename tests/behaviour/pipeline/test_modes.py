@@ -357,7 +357,7 @@ def test_a_wsl_without_its_library_is_called_a_wsl_and_the_library_named(host, d
 
 
 @pytest.mark.parametrize("name", ["libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1", "nvidia-smi"])
-def test_what_windows_driver_lacks_is_named(wsl, name):
+def test_missing_files_of_the_windows_driver_are_named(wsl, name):
     wsl.shell(f"rm {STORE}/{name}")
     done = wsl.oneshot()
     assert (done.returncode, state_of(done)) == (0, "degraded")

@@ -50,7 +50,7 @@ def pod():
 
 
 @pytest.mark.root
-def test_a_hook_program_outside_of_the_nodes_path_is_named_as_the_node_has_it():
+def test_a_hook_program_outside_of_the_nodes_path_is_named_by_its_path_there():
     toolkit = "/usr/local/nvidia/toolkit/nvidia-cdi-hook"
     configuration = f"{POD.format('/')}nvidia-cdi-hook-path = {toolkit}\n"
     text = published(case(*GPUS, driver_root="/host", path_bins=[f"/host{toolkit}"]), configuration)

@@ -29,7 +29,7 @@ def test_a_purge_deletes_a_spec_that_only_oneshot_published(published):
     assert not published.path(PUBLISHED).exists()
 
 
-def test_a_purge_leaves_what_somebody_else_wrote_over_the_spec(published):
+def test_a_purge_leaves_a_spec_that_something_else_wrote(published):
     published.path(PUBLISHED).write_text("cdiVersion: 0.5.0\n")
     purge(published)
     assert published.path(PUBLISHED).read_text() == "cdiVersion: 0.5.0\n"

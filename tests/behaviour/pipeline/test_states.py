@@ -103,7 +103,7 @@ def test_management_mode_does_not_load_a_driver_either(host):
     assert host.machine.nvml_opens() == 0
 
 
-def test_who_types_generate_wants_nvml_tried(host):
+def test_generate_tries_nvml_in_any_case(host):
     host.become(case(GPU, no_module=True))
     (said,) = host.refused(status=3)
     assert "NVML says that the driver is not loaded" in said
@@ -204,7 +204,7 @@ def test_nvml_that_kills_its_process_leaves_the_spec(host, published, script, sa
     assert host.identity() == published
 
 
-def test_what_nvml_prints_does_not_reach_the_document(host):
+def test_output_of_nvml_does_not_reach_the_document(host):
     host.become(case(GPU, nvml=["print # junk"]))
     assert "junk" not in host.run("generate", check=True).stdout
 

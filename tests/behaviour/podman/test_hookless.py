@@ -155,7 +155,7 @@ IMAGES = {
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("image", IMAGES)
-def test_what_an_image_has_in_our_places_is_covered_by_the_hosts(host, image, runtime):
+def test_an_images_files_are_covered_by_the_hosts_mounts(host, image, runtime):
     place = host.rootfs("debian")
     IMAGES[image](place / MULTIARCH.lstrip("/"), host.families / "old")
     [said] = host.run(WITHOUT_LINKS, runtime, "root", ["libcuda.so.1"])

@@ -199,7 +199,7 @@ def test_default_file_environment_command_line_in_this_order(roots, write, monke
     assert value(f"--{key}", line) == line
 
 
-def test_no_all_device_can_be_taken_back_by_whoever_comes_later(roots, write, monkeypatch):
+def test_no_all_device_can_be_overridden_by_a_later_source(roots, write, monkeypatch):
     write(0, "", "[generate]\nno-all-device = yes\n")
     assert not chosen(roots).all_device
     assert chosen(roots, "--no-all-device=false").all_device
@@ -208,7 +208,7 @@ def test_no_all_device_can_be_taken_back_by_whoever_comes_later(roots, write, mo
     assert not chosen(roots, "--no-all-device").all_device
 
 
-def test_the_device_root_follows_the_driver_root_of_whoever_has_the_word(roots, write):
+def test_the_device_root_follows_the_driver_root_that_takes_precedence(roots, write):
     write(0, "", "[generate]\ndriver-root = /a\n")
     assert chosen(roots).dev_root == "/a"
     assert chosen(roots, "--driver-root", "/b").dev_root == "/b"

@@ -8,13 +8,13 @@ LOST = [
 OTHER = Finding("degraded", "GPU 3", f"has no name{LEFT_OUT}", "see dmesg")
 
 
-def test_what_says_the_same_of_several_is_one_line():
+def test_the_same_fact_about_several_places_is_one_line():
     assert together([*LOST, OTHER]) == "GPU 1, GPU 2, GPU 10: is lost; see dmesg"
     assert together([OTHER, *LOST]) == "GPU 3: has no name; see dmesg"
 
 
 @pytest.mark.parametrize(("findings", "expected"), [([*LOST, OTHER], LOST), ([OTHER, *LOST], [OTHER])])
-def test_who_has_the_line_knows_which_findings_it_tells(findings, expected):
+def test_a_line_comes_with_the_findings_that_it_reports(findings, expected):
     assert alike(findings) == tuple(expected)
 
 

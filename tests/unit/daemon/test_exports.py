@@ -100,7 +100,7 @@ def test_a_clean_stop_takes_all_of_it_away(made, tmp_path):
     assert made.faults == []
 
 
-def test_what_the_configuration_no_longer_wants_is_removed_and_what_it_moved_follows(made, tmp_path):
+def test_files_that_the_configuration_drops_are_removed_and_moved_ones_follow(made, tmp_path):
     made.write(READY, HEALTHY)
     made.configure(Settings(textfile=str(tmp_path / "y.prom")))
     assert {path.name for path in tmp_path.iterdir()} == {"health"}

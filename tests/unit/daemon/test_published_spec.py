@@ -77,7 +77,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(("change", "standing"), CHANGES.values(), ids=CHANGES)
-def test_what_stands_is_known_by_what_was_done(published, file, change, standing):
+def test_the_published_file_is_known_by_what_was_written(published, file, change, standing):
     assert published.is_as_published()
     change(file)
     assert published.standing(str(file)) is standing

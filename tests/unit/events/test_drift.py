@@ -101,7 +101,7 @@ def test_a_failed_probe_leaves_what_is_known_and_a_withdrawal_forgets_it(spec, t
     assert said(sweep, 1600) == []
 
 
-def test_who_published_nothing_wakes_for_nothing():
+def test_without_a_published_spec_there_are_no_wakeups():
     sweep = Sweep()
     sweep.pass_ends(None, False)
     assert sweep.due_at(1000) == math.inf

@@ -279,7 +279,7 @@ def test_a_file_where_the_directory_should_be_is_waited_out(watched, tmp_path):
     assert watched.events() == [f"{tmp_path}/cdi/nvidia.yaml is there (spec)"]
 
 
-def test_two_watches_of_one_directory_each_tell_their_own(watched, tmp_path):
+def test_two_watches_of_one_directory_each_report_their_own(watched, tmp_path):
     watched.watch(
         Watch(str(tmp_path), ("nvidia0",), Kind.NODE, NONE), Watch(str(tmp_path), ("nvidia.conf",), Kind.CONFIGURATION)
     )

@@ -310,7 +310,7 @@ def test_an_end_without_an_answer_is_reported_at_once_though_another_process_kee
     assert gone(*conversation.left)
 
 
-def test_who_polls_it_hears_of_the_whole_answer_and_of_its_end():
+def test_poll_reports_the_whole_answer_and_the_childs_end():
     conversation = Child(leave_behind(True))
     poll = select.poll()
     poll.register(conversation, select.POLLIN)

@@ -108,7 +108,7 @@ def test_lesser_lines_are_dropped(journald, ours):
     assert messages(journald) == []
 
 
-def test_where_nobody_reads_priorities_a_line_has_its_levels_name(capfd):
+def test_outside_of_the_journal_a_line_has_its_levels_name(capfd):
     Journal(form="plain").write(Line(WARNING, "two\nlines"))
     assert capfd.readouterr().err == "warning: two lines\n"
 

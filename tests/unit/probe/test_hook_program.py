@@ -44,7 +44,7 @@ def test_it_is_asked_once_and_again_when_it_was_exchanged(installed):
     assert installed.questions() == 4
 
 
-def test_what_was_kept_by_another_release_of_ours_is_not_believed(installed, monkeypatch):
+def test_an_answer_kept_by_another_release_of_ours_is_not_used(installed, monkeypatch):
     installed.put("1.17.8")
     installed.found()
     monkeypatch.setattr(hook_program, "__version__", "0")
@@ -52,7 +52,7 @@ def test_what_was_kept_by_another_release_of_ours_is_not_believed(installed, mon
     assert installed.questions() == 4
 
 
-def test_who_only_prints_a_spec_leaves_nothing_behind(installed, tmp_path):
+def test_printing_a_spec_leaves_no_files(installed, tmp_path):
     installed.put("1.17.8")
     installed.found(keep=False)
     assert not (tmp_path / "state").exists()

@@ -146,7 +146,7 @@ def test_a_driver_older_than_nvvm_does_without_it(root):
     assert root.found(Choices(), "470.1").missing == ()
 
 
-def test_what_was_searched_is_reported_where_something_lacks(root):
+def test_the_searched_directories_are_reported_where_something_is_missing(root):
     root.library(f"{USUAL}/libnvidia-cfg.so.{V}")
     search = root.found().search
     assert root.top + USUAL in search.directories

@@ -136,5 +136,5 @@ def test_a_null_element_that_would_crash_a_runtime_is_refused(key):
     ],
     ids=str,
 )  # fmt: skip
-def test_what_has_the_wrong_shape_is_reported_with_its_place(data, line):
+def test_a_wrong_shape_is_reported_with_its_place(data, line):
     assert faults(data) == [line]

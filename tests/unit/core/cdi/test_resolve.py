@@ -114,7 +114,7 @@ def test_a_missing_directory_is_fine(machine, capsys):
     assert listed(machine, capsys) == ({}, "")
 
 
-def test_a_spec_directory_that_is_a_symbolic_link_is_not_looked_into_as_runtimes_do_not(machine, capsys, tmp_path):
+def test_a_spec_directory_that_is_a_symbolic_link_is_not_read_since_runtimes_do_not(machine, capsys, tmp_path):
     machine.put(machine.low, "a.json", "0")
     os.symlink(machine.low, machine.high)
     machine.low = tmp_path / "none"

@@ -133,7 +133,7 @@ def test_the_features_of_spec_level_edits_count_as_those_of_a_device_do():
     assert requirement(spec) == ("0.7.0", "containerEdits.additionalGids")
 
 
-def test_a_spec_that_is_too_old_is_reported_what_it_needs_and_for_what():
+def test_of_a_spec_that_is_too_old_the_needed_version_and_the_reason_are_reported():
     _, findings = decode_valid(document({"additionalGids": [5]}, version="0.5.0"))
     assert [str(finding) for finding in findings] == [
         "cdiVersion: 0.5.0 is too old; needs cdiVersion 0.7.0 or later: "

@@ -32,7 +32,7 @@ DEFAULTS = Choices()
         ({"hook_path": "./hook"}, "--nvidia-cdi-hook-path: './hook' is neither a name nor absolute"),
     ],
 )
-def test_what_there_is_not_is_reported_with_its_option(change, said):
+def test_an_unknown_value_is_reported_with_its_option(change, said):
     with pytest.raises(UsageFault) as fault:
         checked(DEFAULTS._replace(**change))
     assert said in str(fault.value)

@@ -142,7 +142,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("text", "place", "word", "hint"), UNKNOWN)
-def test_what_is_unknown_is_passed_over_and_told_with_its_place(text, place, word, hint):
+def test_unknown_keys_are_skipped_and_reported_with_their_place(text, place, word, hint):
     found, _, findings = parsed(text)
     assert found == Settings()
     assert [(f.severity, f.place, f.hint) for f in findings] == [("info", place, hint)]
@@ -223,7 +223,7 @@ TEXTS = st.lists(LINES | SECTION_LINES | st.text(max_size=20), max_size=12).map(
 @example(["[daemon]\nsweep = " + "9" * 5000])
 @example(["[daemon]\nsweep = ٣"])
 @example(["[\ud800]", "\udcff = \udc80"])
-def test_no_text_whatever_does_anything_but_parse_or_raise_a_usage_fault(texts):
+def test_any_text_parses_or_raises_a_usage_fault(texts):
     try:
         _, origins, findings = parsed(*texts)
     except UsageFault as fault:

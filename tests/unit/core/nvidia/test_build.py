@@ -105,7 +105,7 @@ def test_none_is_one_device_with_nothing_but_a_mark_and_no_all():
 
 
 @pytest.mark.parametrize("name", ["DGX Display", "NVIDIA DGX Display"])
-def test_a_display_gpu_is_there_only_for_who_asks(name):
+def test_a_display_gpu_is_listed_only_on_request(name):
     seen = inventory(gpu()._replace(name=name), gpu(1), migs=(mig(0),))
     assert names(spec_of(seen, name_strategies=("index",))) == ["1", "all"]
     assert names(spec_of(seen, name_strategies=("index",), device_ids=("0",))) == ["0", "all"]
@@ -149,7 +149,7 @@ def test_a_nodes_group_is_joined_only_where_it_is_needed_and_wanted():
     assert gids(0o660, 44, "no-additional-gids-for-device-nodes") == ()
 
 
-def test_a_nodes_numbers_can_be_left_to_the_runtime_but_not_who_may_use_it():
+def test_a_nodes_numbers_can_be_left_to_the_runtime_but_not_its_permissions():
     seen = inventory(gpu()._replace(nodes=(Node("/dev/nvidia0", 195, 0, 0o660, 0, 44),)))
     spec = spec_of(seen, feature_flags=("no-device-numbers",))
     assert edits_of(spec, "0").device_nodes == (DeviceNode("/dev/nvidia0", file_mode=0o660, gid=44),)
@@ -231,7 +231,7 @@ def test_paths_below_the_driver_root_start_at_the_containers_root():
     assert f"libcuda.so.1::{LIB}/libcuda.so" in edits.hooks[0].args
 
 
-def test_what_the_host_cannot_follow_is_mounted_from_where_it_is():
+def test_a_link_that_the_host_cannot_follow_is_mounted_by_its_real_path():
     astray = (Link("/r/usr/bin/nvidia-smi", "/r/opt/nvidia-smi"),)
     driver = DRIVER._replace(binaries=("/r/usr/bin/nvidia-smi",), astray=astray)
     mounts = spec_of(inventory(gpu(), driver=driver), driver_root="/r").container_edits.mounts

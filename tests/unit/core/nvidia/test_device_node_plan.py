@@ -76,7 +76,7 @@ def test_capabilities_have_their_own_modes_and_only_listed_gpus_have_any():
     assert len(device_node_plan.wanted(FACTS._replace(capabilities=(kept,)))) == 6
 
 
-def test_what_somebody_took_away_stays_away_until_the_driver_is_loaded_anew():
+def test_a_removed_node_stays_away_until_the_driver_is_loaded_again():
     everything = FACTS._replace(standing=standing(nvidiactl=(195, 255), nvidia_modeset=(195, 254)))
     memory = device_node_plan.remembered(everything, device_node_plan.FORGETFUL, frozenset(["/dev/nvidia0"]))
     assert memory == Memory((1, 2, 3), ("/dev/nvidia-modeset", "/dev/nvidia0", "/dev/nvidiactl"))

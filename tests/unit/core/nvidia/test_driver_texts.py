@@ -58,5 +58,5 @@ def test_the_highest_version_is_so_by_its_numbers(versions, highest):
     ("name", "integrated"),
     [("Orin (nvgpu)", True), ("NVIDIA Thor", True), ("NVIDIA H100 80GB HBM3", False), ("", False)],
 )
-def test_names_tell_integrated_gpus(name, integrated):
+def test_integrated_gpus_are_known_by_name(name, integrated):
     assert driver_texts.integrated_name(name) is integrated

@@ -22,7 +22,7 @@ def test_a_host_without_any_has_none():
     [Presence(wsl=True), Presence(tegra=True), Presence(sysfs=False), Presence(unreadable="/sys/x: I/O error")],
     ids=["WSL", "Tegra", "no sysfs", "unreadable"],
 )
-def test_where_it_cannot_be_told_there_is_no_number(seen):
+def test_an_unknown_bus_gives_no_number(seen):
     assert on_bus(seen) is None
 
 

@@ -81,7 +81,7 @@ def test_a_loader_of_either_family_finds_every_library_wherever_the_host_has_it(
             assert found[f"{directory}/{name}"] == f"{folder}/{file}"
 
 
-def test_a_library_keeps_the_path_that_the_host_has_it_by():
+def test_a_library_keeps_the_hosts_path():
     assert f"/opt/nvidia/lib64/libnvidia-glcore.so.{VERSION}" in mounts(spec(seen("/opt/nvidia/lib64")))
 
 
@@ -114,7 +114,7 @@ def test_64_bit_libraries_of_arch_leave_the_directory_of_fedoras_32_bit_loader_f
     assert found[f"{FEDORA}/libcuda.so.1"] == found[f"{LIB}/libcuda.so.1"] == f"/usr/lib/libcuda.so.{VERSION}"
 
 
-def test_a_name_with_a_version_is_left_to_those_that_tell_the_version_or_have_no_other():
+def test_versioned_names_stay_only_for_libraries_that_need_them():
     names = {path.removeprefix(f"{FEDORA}/") for path in mounts(spec()) if path.startswith(FEDORA)}
     assert {f"libcuda.so.{VERSION}", f"libnvidia-glcore.so.{VERSION}"} <= names
     assert not {f"libnvidia-allocator.so.{VERSION}", "libnvidia-egl-gbm.so.1.1.2"} & names
@@ -173,7 +173,7 @@ def findings(machine, **choices):
     return left_out.findings(machine, Choices(**choices), spec(machine, **choices))
 
 
-def test_what_containers_do_without_is_said_once_and_the_state_is_ready():
+def test_missing_features_are_reported_once_and_the_state_is_ready():
     [finding] = findings(seen())
     assert (finding.severity, finding.place) == ("info", HOOK)
     assert "cannot be executed, so the spec does without hooks: " in finding.fact

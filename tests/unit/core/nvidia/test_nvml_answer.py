@@ -56,7 +56,7 @@ def test_whose_answers_are_anothers_to_the_kernel_is_left_out_wherever_it_stands
 
 
 @pytest.mark.parametrize("lie", [{"uuid": UUID.format(0)}, {"minor": 0}, {"pci": address(0)}], ids=str)
-def test_who_shares_a_part_is_left_out_with_the_other_where_the_kernel_is_silent(lie):
+def test_gpus_that_share_an_identity_are_left_out_where_the_kernel_is_silent(lie):
     others = [gpu(2), gpu(3)]
     assert kept(answer(gpu(0), gpu(1, **lie), *others)) == (["2", "3"], ["GPU 0", "GPU 1"])
 
@@ -135,7 +135,7 @@ def test_where_most_of_it_cannot_be_true_it_is_nvml_that_is_broken(lies):
     assert str(reported.value).count("see dmesg") == 1
 
 
-def test_who_does_not_answer_does_not_lie():
+def test_a_gpu_that_does_not_answer_does_not_count_as_lying():
     heard = answer(gpu(0), findings=("1", "2", "3"))
     assert believed(heard, kernel(0)) == heard
 

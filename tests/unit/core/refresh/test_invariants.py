@@ -104,7 +104,7 @@ def test_a_burst_of_up_to_three_seconds_costs_at_most_three_probes(gaps_s, probe
 
 @settings(deadline=None, max_examples=30)
 @given(st.floats(0.005, 0.045), st.floats(5, 60), st.sampled_from([0.0, 0.03, 0.4]))
-def test_a_storm_that_goes_on_is_looked_at_every_few_seconds_and_not_more_often(gap_s, lasts_s, probe_s):
+def test_a_storm_that_goes_on_is_probed_every_few_seconds_and_not_more_often(gap_s, lasts_s, probe_s):
     world = burst([gap_s] * int(lasts_s / gap_s), probe_s)
     begun_s = [at_s for at_s, _ in world.probes]
     assert len(begun_s) <= 4 + lasts_s / TIMING.storm_settle_at_most_s

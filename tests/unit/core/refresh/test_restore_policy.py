@@ -21,7 +21,7 @@ DELETED, CREATED, WRITTEN = of(Action.DELETED), of(Action.CREATED), of(Action.WR
 LOSS = Event(Source.SWEEP, Kind.SPEC, Action.GONE, SPEC)
 
 
-def test_a_file_that_is_written_to_is_noticed_whatever_else_happened():
+def test_a_write_to_the_file_is_noticed_whatever_else_happened():
     written = of(Action.WRITTEN, PART)
     assert restore_policy.written_to((NODE, written), (SPEC, PART)) == written
 

@@ -31,7 +31,7 @@ def test_where_nothing_happens_nothing_is_waited_for(world):
     assert r.next_deadline(world.scheduler) is None
 
 
-def test_a_lone_event_is_looked_at_after_the_settle_time(world):
+def test_a_lone_event_is_probed_after_the_settle_time(world):
     world.happen(7)
     assert world.run_until_probe() == near(TIMING.settle_s)
     assert world.probes[0][1] == r.StartProbe((event(7),), 1)
@@ -45,7 +45,7 @@ def test_each_event_of_a_group_waits_for_the_next(world):
     assert world.probes[0][1] == r.StartProbe(tuple(event(n) for n in range(4)), 4)
 
 
-def test_a_group_without_end_is_looked_at_within_half_a_second_of_its_first(world):
+def test_an_endless_group_is_probed_within_half_a_second_of_its_first(world):
     for number in range(100):
         if world.probes:
             break
@@ -62,14 +62,14 @@ def test_a_driver_that_goes_piece_by_piece_is_given_time(world):
     assert world.run_until_probe() == near(1.0)
 
 
-def test_a_driver_that_goes_without_end_is_looked_at_all_the_same(world):
+def test_a_driver_that_unloads_without_end_is_probed_all_the_same(world):
     while not world.probes:
         world.happen(LEAVING[0])
         world.pass_time(1.5)
     assert world.probes[0][0] == near(2 * TIMING.leaving_s)
 
 
-def test_whatever_else_happens_is_looked_at_as_ever(world):
+def test_other_events_meanwhile_are_probed_as_usual(world):
     world.happen(LEAVING[0])
     world.pass_time(1.9)
     world.happen(0)
@@ -162,7 +162,7 @@ def test_a_child_that_does_not_die_is_reported_once_and_no_other_is_started(prob
 
 
 @pytest.mark.parametrize("end", [World.gone, World.answer])
-def test_when_a_stuck_child_is_gone_at_last_what_was_remembered_is_looked_at(probing, end):
+def test_when_a_stuck_child_is_gone_at_last_remembered_events_are_probed(probing, end):
     probing.pass_time(TIMING.probe_limit_s)
     probing.happen(1)
     probing.pass_time(1000)

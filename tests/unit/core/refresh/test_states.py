@@ -145,7 +145,7 @@ def test_degraded_by_something_fatal_is_not_a_success():
 
 
 @pytest.mark.parametrize("action", [KEEP, WITHDRAW])
-def test_what_becomes_of_the_spec_on_a_mismatch_is_as_configured(action):
+def test_the_spec_is_kept_or_withdrawn_on_a_mismatch_as_configured(action):
     mismatch = seen(nvml=Nvml(18, "mismatch"), driver=FILES)
     assert judge(mismatch, CHOICES, True, Facts(stands=True), on_mismatch=action).action == action
 
@@ -159,7 +159,7 @@ def test_a_spec_that_names_what_is_gone_does_not_outlive_a_mismatch_and_the_reas
     assert MINOR in gone.findings
 
 
-def test_what_the_host_and_other_specs_say_makes_it_degraded_and_the_gravest_is_the_reason():
+def test_findings_of_host_and_other_specs_make_it_degraded_and_the_worst_is_the_reason():
     verdict = judge(seen(findings=(DEGRADED_GPU,)), CHOICES, True, Facts(findings=(MINOR,), conflicts=(FATAL,)))
     assert (verdict.state, verdict.action) == ("degraded", PUBLISH)
     assert verdict.reason == f"1 GPU, driver {VERSION}; {FATAL} (and 1 more)"
@@ -176,12 +176,12 @@ def test_conflicts_do_not_change_the_state_without_a_spec():
     assert judge(seen(presence=VFIO), CHOICES, True, Facts(conflicts=(FATAL,))).findings == ()
 
 
-def test_a_spec_that_is_refused_leaves_what_stands():
+def test_a_refused_spec_leaves_the_published_one():
     verdict = judge(seen(), CHOICES, True, Facts(refusal=Fault("/dev/nvidia0", "vanished")))
     assert (verdict.state, verdict.action, verdict.reason) == ("failed", KEEP, "/dev/nvidia0: vanished")
 
 
-def test_what_stands_in_the_specs_place_is_reported_whatever_else_is_wrong():
+def test_an_obstacle_in_the_specs_place_is_reported_whatever_else_is_wrong():
     verdict = judge(seen(nvml=Nvml(999, "Unknown Error")), CHOICES, True, Facts(obstacle=DEGRADED_GPU))
     assert (verdict.state, verdict.findings) == ("failed", (DEGRADED_GPU,))
 
@@ -208,7 +208,7 @@ def test_a_boot_waits_for_no_driver_where_every_gpu_has_another(functions, settl
 
 
 @pytest.mark.parametrize("presence", [PRESENT._replace(functions=()), VFIO, Presence(sysfs=False)])
-def test_who_asks_for_a_spec_gets_it_whatever_sysfs_says(presence):
+def test_generate_gives_a_spec_whatever_sysfs_says(presence):
     assert judge(seen(presence=presence), CHOICES).state == "ready"
 
 

@@ -23,7 +23,7 @@ def test_news_is_as_loud_as_its_state():
     assert lines_of(WORSE)[0][0] == WARNING
 
 
-def test_what_was_said_and_holds_still_is_for_debugging():
+def test_an_unchanged_report_is_for_debugging():
     assert {priority for priority, _ in lines_of(WORSE._replace(changed=False), WORSE)} == {DEBUG}
 
 
@@ -50,17 +50,17 @@ SUPERSEDED = WORSE._replace(superseded=True)
 STILL = WORSE._replace(changed=False)
 
 
-def test_what_an_superseded_pass_said_softly_is_said_aloud_where_it_stays():
+def test_a_finding_of_a_superseded_pass_is_raised_to_its_priority_where_it_stays():
     for passes in ((READY, SUPERSEDED), (READY, SUPERSEDED, SUPERSEDED._replace(changed=False)), (SUPERSEDED,)):
         assert [p for p, _ in lines_of(STILL, after(*passes))] == [WARNING, DEBUG, WARNING]
 
 
-def test_what_was_said_aloud_is_not_said_again_after_another_that_was_superseded():
+def test_a_reported_finding_is_not_repeated_after_a_superseded_pass():
     before = after(WORSE, STILL._replace(superseded=True))
     assert {p for p, _ in lines_of(STILL, before)} == {DEBUG}
 
 
-def test_what_an_superseded_pass_said_is_never_said_aloud_where_it_goes():
+def test_a_finding_of_a_superseded_pass_keeps_its_low_priority_where_it_goes():
     assert lines_of(READY, after(SUPERSEDED)) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
     assert lines_of(READY._replace(changed=False), after(READY._replace(superseded=True)))[0][0] == DEBUG
 
@@ -72,7 +72,7 @@ def test_a_device_that_comes_or_goes_is_noticed_also_in_passing():
     assert any(p == WARNING and "device 0 is another one now" in text for p, text in lines_of(done, before))
 
 
-def test_a_boot_that_was_held_up_in_vain_is_reported_with_what_helps_unless_it_has_been():
+def test_a_boot_that_was_delayed_in_vain_is_reported_once_with_a_hint():
     waiting = Pass("waiting-driver", "the nvidia module is not loaded")
     lines_of = waited(waiting, 10.0)
     assert lines_of and lines_of.priority == WARNING

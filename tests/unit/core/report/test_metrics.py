@@ -93,7 +93,7 @@ def test_no_uuid_is_exported_unless_configured():
 
 
 @given(st.text(), st.text(), st.integers(0, 1 << 53))
-def test_whatever_a_driver_calls_itself_the_text_is_read_back(module, rule, count):
+def test_any_driver_name_is_read_back(module, rule, count):
     measured = READY._replace(module=module, findings=(("info", rule),), published=count)
     found = read(measured)
     shown = module.encode("utf-8", "replace").decode()

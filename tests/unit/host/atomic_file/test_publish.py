@@ -325,7 +325,7 @@ def test_a_filesystem_that_cannot_sync_directories_is_not_a_fault(spec, monkeypa
 
 
 @pytest.mark.root
-def test_who_may_not_write_there_is_reported_to_be_root(shelf, spec):
+def test_a_user_without_write_permission_gets_the_hint_to_be_root(shelf, spec):
     publish(spec, OLD)
 
     def try_it():
@@ -342,7 +342,7 @@ def test_who_may_not_write_there_is_reported_to_be_root(shelf, spec):
     assert read(spec) == OLD
 
 
-def test_withdrawing_deletes_the_file_and_tells_whether_there_was_one(shelf, spec):
+def test_withdrawing_deletes_the_file_and_returns_whether_there_was_one(shelf, spec):
     publish(spec, NEW)
     assert withdraw(spec) is True
     assert os.listdir(shelf) == []

@@ -25,7 +25,7 @@ def test_sweeping_a_missing_directory_removes_nothing(shelf):
     assert sweep(os.path.join(shelf, "cdi", "nvidia.yaml")) == ()
 
 
-def test_what_only_looks_like_a_temporary_is_not_swept(shelf, spec):
+def test_a_file_that_only_looks_like_a_temporary_is_not_swept(shelf, spec):
     names = {
         ".nvidia.yaml.backup.tmp", ".nvidia.yaml.0a1b2c3.tmp", ".nvidia.yaml..tmp", "nvidia.yaml.0a1b2c.tmp",
         ".nvidia.yaml.0a1b2c.tmp.yaml", ".other.yaml.0a1b2c.tmp", ".nvidia.yaml.tmp", "nvidia.yaml",
@@ -137,7 +137,7 @@ def taken_names(monkeypatch, *names):
     monkeypatch.setattr(os, "urandom", lambda _: bytes.fromhex(left.pop(0) if len(left) > 1 else left[0]))
 
 
-def test_a_name_that_is_taken_is_left_to_who_has_it(shelf, spec, monkeypatch):
+def test_a_taken_name_is_left_alone(shelf, spec, monkeypatch):
     write(os.path.join(shelf, "victim"), b"precious")
     os.symlink("victim", os.path.join(shelf, ".nvidia.yaml.000000.tmp"))
     with open(os.path.join(shelf, STALE), "w") as held:
