@@ -48,8 +48,12 @@ def test_a_lock_that_is_a_link_is_not_followed(start, machine):
     assert not machine.path("/etc/elsewhere").exists()
 
 
-@pytest.mark.parametrize("command", [[*AS_NOBODY, *PROGRAM, "run"], ["sh", "-c", IN_THE_WAY, "sh", *PROGRAM, "run"]])
-def test_where_the_lock_cannot_be_made_the_daemon_ends_with_one_line(machine, command):
-    done = machine.run(command)
+@pytest.mark.parametrize(
+    ("run", "command"),
+    [("run_as_nobody", [*PROGRAM, "run"]), ("run", ["sh", "-c", IN_THE_WAY, "sh", *PROGRAM, "run"])],
+    ids=["not root", "a directory that cannot be made"],
+)
+def test_where_the_lock_cannot_be_made_the_daemon_ends_with_one_line(machine, run, command):
+    done = getattr(machine, run)(command)
     assert done.returncode == 1
     assert re.fullmatch(rf"cdi-refreshd: {LOCK}: cannot be locked \(.*\); (run it as|make /run/cdi-r).*\n", done.stderr)
