@@ -2,8 +2,9 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PIP = $(PYTHON) -m pip --disable-pip-version-check --quiet
+PIP = umask 022 && $(PYTHON) -m pip --disable-pip-version-check --quiet
 READY := $(VENV)/.ready
+# umask: tests of other users import from .venv.
 # compat: a plain path in site-packages. The other kind of editable install costs every start 25 ms.
 EDITABLE := --config-settings editable_mode=compat --editable
 BECOME_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n env PYTHONDONTWRITEBYTECODE=1)
@@ -24,7 +25,7 @@ test: packages-test $(READY) ## all tests, linters included
 	@tests/all
 
 test-latest: packages-test ## the same, in .venv-latest with the newest version of everything instead of the locked ones
-	[ -x .venv-latest/bin/python ] || python3 -m venv .venv-latest
+	[ -x .venv-latest/bin/python ] || (umask 022 && python3 -m venv .venv-latest)
 	$(MAKE) --no-print-directory VENV=.venv-latest newest
 	@VENV=.venv-latest tests/all
 
@@ -91,7 +92,7 @@ lock: ## the newest versions and their hashes into lock/: what the tests run wit
 
 # The build backend first: what is built is built with it, and nothing that is not locked is fetched.
 $(READY): pyproject.toml lock/build.txt lock/test.txt
-	[ -x $(PYTHON) ] || python3 -m venv $(VENV)
+	[ -x $(PYTHON) ] || (umask 022 && python3 -m venv $(VENV))
 	$(PIP) install --require-hashes --requirement lock/build.txt
 	$(PIP) install --require-hashes --no-build-isolation --use-pep517 --requirement lock/test.txt
 	$(PIP) install --no-deps --no-build-isolation $(EDITABLE) .

@@ -1,4 +1,4 @@
-"""The environment of all tests: no locale, no service manager, no options of the program."""
+"""The environment of all tests: no locale, no service manager, no strict umask, no options of the program."""
 
 import os
 
@@ -8,3 +8,4 @@ FOREIGN = ("CDI_", "JOURNAL_STREAM", "LANG", "LC_", "NOTIFY_SOCKET", "NVIDIA_", 
 for name in [name for name in os.environ if name.startswith(FOREIGN)]:
     del os.environ[name]
 os.environ["LC_ALL"] = "C.UTF-8"
+os.umask(0o022)

@@ -61,6 +61,7 @@ class Machine:
     """A machine that runs. Made by `booted`."""
 
     def __init__(self, case: dict):
+        os.umask(0o022)  # a real machine's files can be read by all, whoever makes this one
         self._inside = Namespace(hidden.on_this_host(tuple(case.get("host_runtimes", ()))))
         self.root = self._inside.root
         """The machine's / seen from the host; absolute links in it lead to the host's files, so prefer `path`."""
@@ -161,6 +162,10 @@ class Machine:
                 if not folder.samefile("/") and folder.is_dir():
                     with contextlib.suppress(OSError):  # of another file system, which is mounted read-only
                         self.path(str(folder)).chmod(0o755)
+        for folder, _, names in os.walk(TOP / "cdi_refreshd"):  # a checkout that was made with a strict umask
+            for path in (folder, *(f"{folder}/{name}" for name in names)):
+                if not os.stat(path).st_mode & 0o004:
+                    self.path(path).chmod(0o755)
         nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         return self.run([*nobody, *command], **options)
 
