@@ -1,4 +1,4 @@
-# Everything lives in .venv; `make` says what there is to type.
+# Everything is installed in .venv; `make` lists the targets.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -48,7 +48,7 @@ image: packages-image deb ## the container image of the node agent, by buildah: 
 image-test: packages-image-test $(READY) ## the image as the DaemonSet runs it, under podman: root
 	@$(BECOME_ROOT) $(PYTHON) -m pytest tests/image
 
-random-machines: packages-test $(READY) ## oneshot and check compared over 300 machines made by chance: root, ten minutes
+random-machines: packages-test $(READY) ## oneshot and check compared over 300 random machines: root, ten minutes
 	@$(BECOME_ROOT) env RANDOM_MACHINES=300 $(PYTHON) -m pytest -q tests/behaviour/agreement
 
 vm-test: deb packages-vm $(READY) ## the package under a real systemd: virtual machines, root, an hour
@@ -60,12 +60,12 @@ lint: $(READY) ## ruff, mypy and codespell
 	$(PYTHON) -m mypy
 	$(PYTHON) -m codespell_lib
 
-bench: $(READY) ## numbers: how long things take here
+bench: $(READY) ## measurements: how long things take here
 	@for file in tests/bench/[a-z]*.py; do \
 	    echo "== $$file"; $(PYTHON) -m "tests.bench.$$(basename "$$file" .py)" || exit 1; \
 	done
 
-generated: $(READY) ## what is made from the tables of keys, options and rules: configuration, man page, completions, docs
+generated: $(READY) ## make the files that come from the tables of keys, options and rules: configuration, man page, completions, docs
 	$(PYTHON) -c 'from cdi_refreshd.core.config.template import template; print(template(), end="")' > systemd/cdi-refreshd.conf
 	$(PYTHON) man/generate.py > man/cdi-refreshd.conf.5
 	$(PYTHON) docs/generate.py
@@ -73,7 +73,7 @@ generated: $(READY) ## what is made from the tables of keys, options and rules: 
 	$(PYTHON) completion/generate.py zsh > completion/_cdi-refreshd
 	$(PYTHON) completion/generate.py fish > completion/cdi-refreshd.fish
 
-clean: ## away with .venv, caches and builds
+clean: ## remove .venv, caches and builds
 	rm -rf .venv .venv-latest build dist debian/vendor *.egg-info .hypothesis .mypy_cache .ruff_cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/cdi-refreshd"
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -84,7 +84,7 @@ packages-run packages-test packages-deb packages-deb-test packages-rpm packages-
 LOCK = build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
     --custom-compile-command "make lock"
 
-lock: ## the newest versions and their hashes into lock/: what the tests run with, and what the package takes along
+lock: ## write the newest versions and their hashes into lock/: for the tests, and for the package's wheel
 	[ -x build/lock/bin/uv ] || { python3 -m venv build/lock && build/lock/bin/pip install --quiet uv; }
 	echo setuptools | $(LOCK) --output-file lock/build.txt -
 	$(LOCK) --extra test --output-file lock/test.txt pyproject.toml

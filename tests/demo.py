@@ -109,8 +109,8 @@ def follow(machine, show):
             ("MIG mode is turned off", [whole[0], {"drm": [2, 129]}], {"0", "1"}),
         ):
             timed(what, lambda gpus=gpus: machine.become(CASE | {"gpus": gpus}), daemon, names)
-        timed("somebody deletes the spec", machine.path(SPEC).unlink, daemon, {"0", "1"})
-        timed("somebody truncates it", lambda: os.truncate(machine.path(SPEC), 100), daemon, {"0", "1"})
+        timed("something deletes the spec", machine.path(SPEC).unlink, daemon, {"0", "1"})
+        timed("something truncates it", lambda: os.truncate(machine.path(SPEC), 100), daemon, {"0", "1"})
         show("cdi-refreshd status")
         print("\n  The journal meanwhile:")
         print("\n".join(f"    {line[3:]}" for line in daemon.journal().splitlines()))

@@ -1,4 +1,4 @@
-/* A scripted libnvidia-ml.so.1 for tests: what it answers stands in the file named by FAKE_NVML, or else /run/fake-nvml.
+/* A scripted libnvidia-ml.so.1 for tests. Its answers are in the file named by FAKE_NVML, or else in /run/fake-nvml.
  *
  *   driver 580.95.05
  *   gpu UUID MINOR BUSID [mig]     one line a GPU, in index order
@@ -13,13 +13,13 @@
  *   crash FUNCTION                 that call dies by SIGSEGV
  *   leave FUNCTION                 that call starts a process that stays, in a session of its own
  *   flood FUNCTION                 that call writes for ever to stdout, stderr and every pipe it finds open
- *   print TEXT                     nvmlInit says this on stdout and stderr
- *   worst REPORT                   nvmlInit tries what it should not be able to do, reports how each try ended, and
- *                                  leaves a process behind that keeps all it has open
+ *   print TEXT                     nvmlInit prints this on stdout and stderr
+ *   worst REPORT                   nvmlInit tries what it should not be able to do, reports the result of each try, and
+ *                                  leaves a process behind that keeps all descriptors open
  *   count PATH                     nvmlInit appends a line there, as it does to the file named by FAKE_NVML_COUNT
  *
  * A script without `driver` and `gpu` lines adds its rules to the GPUs of /proc/driver/nvidia.
- * Between init and shutdown /dev/nvidiactl is held open, as the real library holds it. */
+ * Between init and shutdown /dev/nvidiactl is held open, as by the real library. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <glob.h>
@@ -87,7 +87,7 @@ static void add_rule(char kind, const char *function, int value, int gpu)
 	snprintf(rules[rule_count++].function, 64, "%s", function);
 }
 
-/* The real library has the setuid nvidia-modprobe make missing nodes; here it does so itself where it may. */
+/* The real library calls the setuid nvidia-modprobe to make missing nodes; this one makes them itself where it may. */
 static void make_node(const char *path, int major, int minor)
 {
 	if (access(path, F_OK) && mknod(path, S_IFCHR | 0666, makedev(major, minor)) == 0)
@@ -281,7 +281,7 @@ static ret load(void)
 	return whole ? OK : machine_of_proc();
 }
 
-/* Pipes are written only while they take it, so that one that nobody reads does not spare the others. */
+/* A pipe is written only while it has room, so that an unread one does not stop the rest. */
 static void flood(void)
 {
 	static char junk[4096];
@@ -323,7 +323,7 @@ static ret obey(const char *function, int gpu)
 	return OK;
 }
 
-/* What a rule of that kind has for a call, or NULL. */
+/* The value of a rule of that kind for a call, or NULL. */
 static struct rule *scripted_answer(char kind, const char *function, int gpu)
 {
 	for (int i = 0; i < rule_count; i++)
@@ -464,7 +464,7 @@ ret nvmlDeviceGetGpuInstanceId(dev d, unsigned *i) { ENTER(OF(d)); if (d->parent
 ret nvmlDeviceGetComputeInstanceId(dev d, unsigned *i) { ENTER(OF(d)); if (d->parent < 0) return UNSUPPORTED; *i = d->ci; return OK; }
 
 /* Profiles: the number is what NVML_GPU_INSTANCE_PROFILE_* counts, the id is what instances and nvidia-smi show. A number
- * that no header knows has an id, too, but no information: that is how a driver newer than its caller looks. */
+ * that no header knows has an id, too, but no information: as with a driver newer than its caller. */
 static const struct profile { unsigned id, slices; const char *name; } profiles[PROFILES] = {
 	{19, 1, "1g.10gb"}, {14, 2, "2g.20gb"}, {9, 3, "3g.40gb"}, {5, 4, "4g.40gb"}, {0, 7, "7g.80gb"}, {101, 8, "8g.80gb"},
 	{102, 6, "6g.60gb"}, {20, 1, "1g.10gb+me"}, {103, 2, "2g.20gb+me"}, {15, 1, "1g.20gb"}, {47, 1, "1g.10gb+gfx"},

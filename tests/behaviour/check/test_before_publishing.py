@@ -10,7 +10,7 @@ from .hosts import GPUS, SPEC
 pytestmark = pytest.mark.root
 
 AGAIN = "run cdi-refreshd oneshot"
-"""A hint that helps nobody who makes the spec."""
+"""A hint that does not apply before the spec is published."""
 ASK = """
 import json, sys
 from cdi_refreshd.core.cdi.decode import decode_valid

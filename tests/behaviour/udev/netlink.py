@@ -1,6 +1,6 @@
 """Acts as udevd, or as the kernel, for UdevEvents on a real netlink socket, and prints the result as JSON.
 
-To be run in a network namespace of its own, so that nobody else hears it: unshare -n, or unshare -Urn.
+To be run in a network namespace of its own, so that no other process receives it: unshare -n, or unshare -Urn.
 """
 
 import json

@@ -2,8 +2,8 @@
 /*
  * A PCI bus, in a domain of its own, whose slots answer as NVIDIA GPUs.
  *
- * The parameter `present` is a mask of the slots that answer; it may be changed at any time, and a rescan finds out.
- * All else is the kernel's own PCI code: /sys/bus/pci/devices/.../remove, /sys/bus/pci/rescan, bind and unbind.
+ * The parameter `present` is a mask of the slots that answer; it may be changed at any time; a rescan reads it.
+ * Everything else is the kernel's own PCI code: /sys/bus/pci/devices/.../remove, /sys/bus/pci/rescan, bind and unbind.
  */
 #include <linux/module.h>
 #include <linux/pci.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /*
  * A stand-in for NVIDIA's kernel driver. It binds the functions of gpubus, answers for /dev/nvidia0 .. and nvidiactl, and
- * shows in /proc/driver/nvidia what the real driver shows there.
+ * shows the same in /proc/driver/nvidia as the real driver.
  *
  * The parameter `mig` is a mask of the GPU instances of the first GPU, each with one compute instance; the stand-in NVML
  * reads it, too. The real driver knows 15 GPU instances of 8 compute instances each, and so does mig-minors here.
@@ -28,7 +28,7 @@ static bool bound[SLOTS];
 static atomic_t users[SLOTS];
 static DECLARE_WAIT_QUEUE_HEAD(released);
 
-/* Device nodes: a GPU that somebody holds open is not let go, just as the real driver waits for its users. */
+/* Device nodes: a GPU that is open is not released, just as the real driver waits for its users. */
 
 static int gpu_open(struct inode *inode, struct file *file)
 {

@@ -44,7 +44,7 @@ def restart_keeps_the_spec():
 def reload_returns_when_the_machine_was_looked_at():
     before = daemon.passes()
     took_s = unchanged(lambda: systemctl("reload", UNIT))
-    expect(daemon.passes() > before, "nobody probed")
+    expect(daemon.passes() > before, "there was no probe")
     expect(daemon.is_up(), f"afterwards it is {daemon.shown('ActiveState')}")
     return took_s
 
@@ -77,7 +77,7 @@ def killed_it_comes_back_and_follows():
     before = daemon.pid()
     inode = spec.inode()
     os.kill(before, signal.SIGKILL)
-    owner.remove(1)  # while nobody probes
+    owner.remove(1)  # while there are no probes
     took_s = seconds_until(spec.lists("0"), spec.now)
     expect(daemon.pid() not in (0, before), "the same process")
     expect(spec.inode() != inode, "the same spec")
