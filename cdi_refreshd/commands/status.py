@@ -73,7 +73,7 @@ def _pid() -> object:
 
 
 def alive() -> int:
-    """A daemon whose heartbeat has stopped hangs, whoever has its lock."""
+    """A daemon whose heartbeat has stopped hangs, whatever process has its lock."""
     age_s = health_file.age_s()
     lives = age_s is not None and -health.EARLY_S <= age_s <= health.STALE_S
     heartbeat = f"its last heartbeat is {age_s:.0f} s old" if age_s is not None else "it has no heartbeat"

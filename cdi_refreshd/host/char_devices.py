@@ -15,7 +15,7 @@ from cdi_refreshd.core.read_errors import ABSENT, unreadable
 
 
 def node(path: str) -> Node | None:
-    """The character device at `path`; None where there is none. A symbolic link to one is none. Raises Fault."""
+    """The character device at `path`; None where there is none. A symbolic link to one does not count. Raises Fault."""
     try:
         seen = os.lstat(path)
     except OSError as error:
@@ -29,7 +29,7 @@ def node(path: str) -> Node | None:
 
 
 def problem(path: str) -> str:
-    """What keeps `path` from being a device node that a container can be given."""
+    """Why `path` is no device node that a container can be given."""
     try:
         mode = os.lstat(path).st_mode
     except OSError:

@@ -1,11 +1,11 @@
 """A child process that does one piece of work and answers once, bounded in time and in size.
 
-It is forked and not executed: a fresh interpreter costs as much as the whole probe. It has its own session, so that a
-terminal's signals miss it and a kill includes what it started; it dies with its parent; it keeps no descriptor but
-the one it answers by. What NVML prints goes nowhere.
+It is forked, not executed: a new interpreter costs as much as the whole probe. It has its own session, so that a
+terminal's signals do not reach it and a kill includes what it started; it dies with its parent; the descriptor of its
+answer is the only one that it keeps. NVML's output is discarded.
 
-Its whole answer and its own end are enough. What it started and left behind is killed: its process group, and whoever
-else has the pipe open by which it answered. See `left`.
+Once the answer is complete and the child has ended, nothing else is waited for. Processes that it left behind are
+killed: its process group, and all that have the pipe of its answer open. See `left`.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ ANSWER_AT_MOST_BYTES = 16 << 20
 FAULT_AT_MOST_BYTES = 1 << 16
 HEAD_AT_MOST_BYTES = 64
 GRACE_S = 1.0
-"""How long a killed child may take to go. One that does not is stuck in the kernel, where no signal reaches it."""
+"""How long a killed child may take to end. After that it is stuck in the kernel, where no signal reaches it."""
 ANSWERS_BY = 3
 PR_SET_PDEATHSIG = 1
 FAULT_WORDS = 3
@@ -42,9 +42,9 @@ class Child:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
         try:
-            os.set_blocking(reader, False)  # before there is a child: what fails after the fork would lose it
+            os.set_blocking(reader, False)  # before the fork: an error after it would lose the child
             self.pid = os.fork()
-        except OSError:  # no process or no memory left: who tries again for hours must not run out of descriptors, too
+        except OSError:  # no process or no memory left: retries for hours must not use up the descriptors, too
             _close(reader)
             _close(writer)
             raise
@@ -61,9 +61,9 @@ class Child:
         return self._reader
 
     def read(self) -> bool:
-        """True when there is nothing more to come: the answer is whole, or the child has ended, whoever else may have
-        the pipe."""
-        ended = self._has_ended()  # before reading, so that nothing of its is missed
+        """True when nothing more will come: the answer is complete, or the child has ended, even if other processes
+        have the pipe."""
+        ended = self._has_ended()  # before reading, so that nothing is missed
         while self._size <= ANSWER_AT_MOST_BYTES:
             try:
                 part = os.read(self._reader, 1 << 18)
@@ -96,7 +96,7 @@ class Child:
                 continue  # it had no session yet, or is gone
 
     def gone(self) -> bool:
-        """Reaps the child without waiting, and kills what it left behind; True when it is no more."""
+        """Reaps the child without waiting, and kills what it left behind; True once it has ended."""
         if self._status is None and self._has_ended():
             self._kill_what_is_left()
             try:
@@ -113,14 +113,14 @@ class Child:
             return True
 
     def _kill_what_is_left(self) -> None:
-        """Its process group, and those that have its pipe: once the child is gone, they are of its making."""
+        """Kills its process group, and the processes that have its pipe: the ended child must have started them."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         if not self._at_end and self._reader >= 0:
             self.left = _kill_holders(os.fstat(self._reader).st_ino)
 
     def close(self) -> None:
-        """Ends the conversation whatever its state. A child that is still there is killed, not waited for."""
+        """Closes everything in any state. A child that still runs is killed, not waited for."""
         if not self.gone():
             self.kill("is no longer needed")
             self.gone()
@@ -129,7 +129,7 @@ class Child:
             self._reader = -1
 
     def result(self) -> bytes:
-        """The answer. Raises Fault where there is none, and what the work itself raised as Fault."""
+        """The answer. Raises Fault where there is none, and any Fault that the work raised."""
         if self._killed:
             stuck = "" if self.gone() else " and does not die: it hangs in the kernel"
             raise Fault("probe", f"the child (pid {self.pid}) {self._killed}{stuck}", "see dmesg for NVRM lines")
@@ -219,11 +219,11 @@ def _understood(answer: bytes) -> bytes | Fault | None:
 
 
 def _kill_holders(pipe: int) -> tuple[int, ...]:
-    """Every process that can write to a pipe, by its inode. Whose descriptors we may not see has none of ours."""
+    """Kills every process that can write to this pipe. One whose descriptors are hidden from us cannot have it."""
     killed: list[int] = []
     try:
         names = os.listdir("/proc")
-    except OSError:  # they go on to live, and are found another time
+    except OSError:  # they survive, and are found another time
         return ()
     for name in names:
         if not name.isdigit() or int(name) == os.getpid():
@@ -236,7 +236,7 @@ def _kill_holders(pipe: int) -> tuple[int, ...]:
 
 
 def _writes_to(pid: str, number: str, pipe: int) -> bool:
-    """Not who reads from it: another child of ours, forked a moment ago, still has all that we have."""
+    """Readers do not count: another child of ours, just forked, still has all our descriptors."""
     try:
         if os.readlink(f"/proc/{pid}/fd/{number}") != f"pipe:[{pipe}]":
             return False
@@ -248,7 +248,7 @@ def _writes_to(pid: str, number: str, pipe: int) -> bool:
 
 
 def _close(descriptor: int) -> None:
-    """Linux has freed it whatever it says, and a child that nobody knows of would be worse."""
+    """Ignores errors: Linux frees the descriptor in any case, and an exception would lose the child."""
     with contextlib.suppress(OSError):
         os.close(descriptor)
 
@@ -261,7 +261,7 @@ def _live(work: Work, writer: int, stdin: int, parent: int) -> None:
             answer, head = work(), b"answer"
         except Fault as fault:
             answer, head = _told(fault), b"usage" if isinstance(fault, UsageFault) else b"fault"
-        except Exception as error:  # whatever it is, the parent reports it
+        except Exception as error:  # the parent reports any of them
             text = " ".join(f"{type(error).__name__}: {error}".split())
             answer, head = _told(Fault("probe", text)), b"fault"
         rest = memoryview(b"%s %d\n%s" % (head, len(answer), answer))
@@ -291,7 +291,7 @@ def _leave_parent(writer: int, stdin: int, parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     null = os.open(os.devnull, os.O_RDWR)
-    writer, stdin = os.dup(writer), os.dup(null if stdin < 0 else stdin)  # off the numbers that are overwritten now
+    writer, stdin = os.dup(writer), os.dup(null if stdin < 0 else stdin)  # numbers that are not overwritten next
     os.dup2(stdin, 0)
     for descriptor in (1, 2):
         os.dup2(null, descriptor)

@@ -66,7 +66,7 @@ def unlink(path: str, text: str) -> bool:
         except FileNotFoundError:
             return False
         except OSError as error:
-            if error.errno == errno.EINVAL:  # no link
+            if error.errno == errno.EINVAL:  # not a link
                 return False
             raise
     return True

@@ -16,7 +16,7 @@ LIMIT_S = 2.0
 """For all questions together."""
 SIZE_LIMIT_BYTES = 1 << 16
 CANNOT_RUN = (126, 127)
-"""What the loader and the shell end with where they cannot start what they are to start."""
+"""Exit statuses of the loader and the shell where they cannot start a program."""
 
 
 class Identity(NamedTuple):
@@ -99,7 +99,7 @@ def _ended(pid: int, ends_at: float) -> int | None:
     """Its status; None where it did not end in time and was killed, with all that it had started."""
     try:
         descriptor = os.pidfd_open(pid)
-    except OSError:  # a kernel before 5.3: who has closed its output is as good as gone
+    except OSError:  # a kernel before 5.3: a program that has closed its output counts as ended
         descriptor = -1
     try:
         ends = select.select([descriptor], [], [], max(0.0, ends_at - time.monotonic()))[0] if descriptor >= 0 else []

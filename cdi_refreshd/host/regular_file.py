@@ -45,7 +45,7 @@ def open_fd(path: str, *, follow_links: bool = False, dir_fd: int | None = None)
     _refuse(path, os.stat(path, dir_fd=dir_fd, follow_symlinks=follow_links))
     descriptor = os.open(path, _FLAGS | (0 if follow_links else os.O_NOFOLLOW), dir_fd=dir_fd)
     try:
-        _refuse(path, os.fstat(descriptor))  # it may have been exchanged meanwhile
+        _refuse(path, os.fstat(descriptor))  # it may have been replaced meanwhile
     except OSError:
         os.close(descriptor)
         raise

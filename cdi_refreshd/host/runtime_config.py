@@ -18,17 +18,17 @@ KUBELETS = ("/usr/bin/kubelet", "/usr/local/bin/kubelet", "/etc/kubernetes/kubel
 
 
 def carried() -> tuple[str, ...]:
-    """Who runs a containerd of its own here: k3s, rke2."""
+    """The programs that run a containerd of their own here: k3s, rke2."""
     return tuple(name for name in CARRIERS if any(map(os.path.exists, INSTALLATIONS[name].files)))
 
 
 def has_kubelet() -> bool:
-    """One that asks the distribution's containerd for containers. k3s and rke2 have theirs built in."""
+    """A kubelet that uses the distribution's containerd. k3s and rke2 have their own built in."""
     return any(map(os.path.exists, KUBELETS)) or (os.path.exists(KUBELET_RAN) and not carried())
 
 
 def documents(name: str, said: str) -> tuple[Documents, list[Finding]]:
-    """Every file that is there, with those that it imports behind it, and what could not be read.
+    """Every existing file, followed by those that it imports, and what could not be read.
 
     `name` is of INSTALLATIONS, `said` what the program's `--version` said: releases differ in what they read.
     """

@@ -18,13 +18,13 @@ DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/s
 ENVIRONMENT = {"PATH": ":".join(DIRECTORIES), "HOME": "/nonexistent"}
 LIMIT_S = 2.0
 GRACE_S = 0.5
-"""How long one that was killed may take to go."""
+"""How long a killed program may take to end."""
 SIZE_LIMIT_BYTES = 1 << 16
 Key = tuple[str, int, int]
 _answers: dict[Key, str] = {}
-"""By path, size and time of change: a daemon asks a program once, and again when it was exchanged."""
+"""By path, size and time of change: a daemon asks a program once, and again when it was replaced."""
 _lingering: set[int] = set()
-"""Killed, and not gone: they hang in the kernel. Reaped when somebody asks again."""
+"""Killed, but not ended: they hang in the kernel. Reaped at the next request."""
 
 
 class Asked(NamedTuple):
@@ -41,17 +41,17 @@ class Asked(NamedTuple):
 
 
 def installed(names: Iterable[str]) -> tuple[InstalledRuntime, ...]:
-    """Those of INSTALLATIONS, or of other programs, that are here, with what each says of its version."""
+    """The installed programs of INSTALLATIONS, or of others, with the version output of each."""
     return answers(ask(names))
 
 
 def remember(found: Iterable[InstalledRuntime]) -> None:
-    """What a child of ours has heard: the next one, which is forked from us, need not ask again."""
+    """Keeps the answers that a child got: the next one, forked from this process, need not ask again."""
     _answers.update({Asked(one).key: one.said for one in found if one.path})
 
 
 def ask(names: Iterable[str]) -> list[Asked]:
-    """Starts those that are installed, all at once. `answers` has to be called with what this gives."""
+    """Starts the installed ones, all at once. The result must be passed to `answers`."""
     for pid in tuple(_lingering):
         _reaped(pid)
     asked = [Asked(found) for name in names if (found := _find(name))]
@@ -59,7 +59,7 @@ def ask(names: Iterable[str]) -> list[Asked]:
 
 
 def answers(asked: Sequence[Asked]) -> tuple[InstalledRuntime, ...]:
-    """ "" is said by one that fails, or takes too long. To ask again costs nothing."""
+    """ "" for a program that fails, or takes too long. Asking again costs nothing."""
     ends_at = time.monotonic() + LIMIT_S
     for one in asked:
         if one.key not in _answers:
@@ -96,7 +96,7 @@ def _start(one: Asked) -> Asked:
 
 
 def _finish(one: Asked, ends_at: float) -> str:
-    """Its output, where it has ended well by then. One may close its output and live on, or leave it to a child."""
+    """Its output, where it has succeeded by then. It may close its output and go on, or leave it to a child."""
     said, closed, status = b"", False, None
     poll = select.poll()
     poll.register(one.output, select.POLLIN)
@@ -129,14 +129,14 @@ def _ends_by(pid: int, ends_at: float) -> bool:
 def _has_ended(pid: int) -> bool:
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:  # somebody else waits for every child of this process
+    except ChildProcessError:  # another part of this process waits for every child
         return True
 
 
 def _killed(pid: int) -> int:
-    """Kills what is left of its session, it included. Its exit status; -1 where it cannot be had."""
+    """Kills what is left of its session, and itself. Returns its exit status; -1 where it is unknown."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)  # before it is reaped: its number is still its own
+        os.killpg(pid, signal.SIGKILL)  # before it is reaped: until then no other process has its number
     _ends_by(pid, time.monotonic() + GRACE_S)
     return _reaped(pid)
 

@@ -1,1 +1,1 @@
-"""Which devices and files make up this machine. Runs in the probe's child: what hangs or crashes here hurts nobody."""
+"""Finds the devices and files of this machine. Runs in the probe's child, so that the daemon survives its crash."""

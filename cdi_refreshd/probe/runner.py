@@ -65,12 +65,12 @@ def _probe(request: "Request") -> bytes:
 
     made: tuple[Finding, ...] = ()
     if request.device_nodes != "no" or request.dev_char_links:
-        from cdi_refreshd.probe import device_node_setup  # noqa: PLC0415 - not for who only prints a spec
+        from cdi_refreshd.probe import device_node_setup  # noqa: PLC0415 - generate does not need it
 
         made = device_node_setup.kept(request.choices.dev_root, request.device_nodes, request.dev_char_links)
     _confine()
     seen = machine.probe(request)
-    # In a pod the runtimes are the host's, and not to be asked.
+    # In a pod the runtimes are the host's, and are not asked.
     asks = seen.needs_groups and not request.choices.prefix
     if asks and "no-additional-gids-for-device-nodes" not in request.choices.feature_flags:
         from cdi_refreshd.probe import container_runtimes  # noqa: PLC0415 - few specs are of a version that matters

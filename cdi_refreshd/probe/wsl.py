@@ -63,7 +63,7 @@ def probe(tree: Tree, seen: Presence) -> Wsl:
 
 
 def driver_store(tree: Tree, candidates: list[str]) -> str:
-    """The first that has CUDA of those that libdxcore.so candidates; else of those that are there, the newest."""
+    """The first store with CUDA of those that libdxcore.so names; else the newest of the existing ones."""
     for path in candidates:
         if tree.is_file(f"{path}/{CUDA}"):
             return path

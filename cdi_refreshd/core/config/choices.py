@@ -1,4 +1,4 @@
-"""What a spec is to be like, as a record: the options of `nvidia-ctk cdi generate`."""
+"""How a spec is to be made, as a record: the options of `nvidia-ctk cdi generate`."""
 
 from typing import NamedTuple
 
@@ -32,4 +32,4 @@ class Choices(NamedTuple):
     config_search_paths: tuple[str, ...] = ()
     program_search_paths: tuple[str, ...] = ()
     prefix: str = ""
-    """Where the host's / is, to be put before each path above; "" if it is our own."""
+    """Where the host's / is, a prefix for each path above; "" if it is this process's own."""

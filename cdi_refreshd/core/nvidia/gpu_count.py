@@ -1,7 +1,7 @@
-"""How many GPUs a host has, whoever has them: what `[host] expected-gpus`, `check` and the metrics go by.
+"""How many GPUs a host has, with any driver or none: the number for `[host] expected-gpus`, `check` and the metrics.
 
-A GPU that is handed to a virtual machine (vfio-pci), that the module excludes, or that has no driver is on the bus, and
-one that is cut into MIG slices is one. A virtual function (SR-IOV) is a part of a GPU that is counted already.
+A GPU that is handed to a virtual machine (vfio-pci), that the module excludes, or that has no driver is on the bus. A
+GPU that is divided into MIG slices counts once. A virtual function (SR-IOV) is a part of a GPU that is counted already.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """Signs that the driver is being unloaded step by step: daemons stop, then modules go, the nvidia module last.
 
-A probe in the middle opens the driver, for seconds where nothing keeps the GPUs initialised, and whoever is about to
-unload the module or to reset a GPU finds it in use. The removal of the last module, the unbinding of a GPU and removed
+A probe in the middle opens the driver, for seconds where nothing keeps the GPUs initialised, and then the
+module cannot be unloaded, nor a GPU reset. The removal of the last module, the unbinding of a GPU and removed
 nodes are not such signs: they are final, and NVML is not opened for a driver that is gone.
 """
 

@@ -76,7 +76,7 @@ def unknown(program: HookProgram, lacks: list[str]) -> Finding:
 
 
 def _without_hooks(inventory: Inventory, choices: Choices, spec: Spec) -> Iterator[Finding]:
-    """Worth knowing and no more, unless somebody named a program that cannot be executed, or asked for a hook."""
+    """Only worth knowing, unless the configuration names a program that cannot be executed, or asks for a hook."""
     lacks = [hook for hook in OF_MODE[inventory.mode] if is_wanted(hook, inventory, choices)]
     place, fact = inventory.hook.path, "cannot be executed, so the spec does without hooks"
     if choices.hooks == "none":
