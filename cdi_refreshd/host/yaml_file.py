@@ -102,9 +102,12 @@ def spec_files(directory: str) -> list[str]:
             names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
+    except NotADirectoryError:
+        raise Fault(directory, "is a file, not a directory", "move it away") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise Unreadable(directory, f"cannot be read: {reason}", "run as root") from None
+        hint = "run as root" if isinstance(error, PermissionError) else ""
+        raise Unreadable(directory, f"cannot be read: {reason}", hint) from None
     return [os.path.join(directory, name) for name in sorted(names, key=os.fsencode) if name.endswith(EXTENSIONS)]
 
 

@@ -236,7 +236,8 @@ def nvml_trouble(inventory: Inventory) -> Verdict | None:
         reason = f"libnvidia-ml.so.1 cannot be opened, module {module}; {there or not_found(driver.search)}"
         return Verdict("waiting-userspace", reason, KEEP_WHILE_VALID)
     if nvml.code == NVML_DRIVER_NOT_LOADED:
-        return Verdict("waiting-driver", f"NVML says that the driver is not loaded, module {module}", KEEP)
+        reason = f"NVML says that the driver is not loaded, module {module}; see dmesg for NVRM lines"
+        return Verdict("waiting-driver", reason, KEEP)
     return Verdict("failed", f"NVML failed: {nvml.message}; see dmesg for NVRM lines", KEEP)
 
 
@@ -288,7 +289,7 @@ def nothing_to_describe(inventory: Inventory) -> Verdict:
             f"NVML lists no GPU, and {', '.join(bound[:4])} {'has' if len(bound) == 1 else 'have'} the nvidia driver"
         )
         return Verdict("failed", f"{reason}; see dmesg for NVRM lines", KEEP)
-    return Verdict("failed", "NVML lists no GPU", KEEP)
+    return Verdict("failed", "NVML lists no GPU; lspci -d 10de: lists those on the bus", KEEP)
 
 
 def summary(inventory: Inventory, spec: Spec) -> str:

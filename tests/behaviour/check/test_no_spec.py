@@ -63,3 +63,9 @@ def test_a_gpu_without_any_driver_is_named_and_one_that_was_given_away_is_not(ho
             "GPU 0000:01:00.0",
             "has no driver, so there is no spec for it; modprobe nvidia; else see dmesg for NVRM",
         )
+
+
+def test_a_file_in_place_of_the_spec_directory_is_named(host):
+    host.shell("rm -r /run/cdi; touch /run/cdi")
+    severity, place, fact = host.one_fault()
+    assert (severity, place, fact) == ("degraded", "/var/run/cdi", "is a file, not a directory; move it away")

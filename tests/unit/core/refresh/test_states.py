@@ -61,7 +61,7 @@ def test_a_finding_made_twice_is_reported_once():
         ),
         (seen(presence=PRESENT._replace(module_loaded=False)), "waiting-driver", WITHDRAW, "module is not loaded"),
         (seen(presence=VFIO), "waiting-driver", WITHDRAW, "0000:01:00.0 (vfio-pci)"),
-        (seen(nvml=Nvml(9, "x"), driver=FILES), "waiting-driver", KEEP, "NVML says that the driver is not loaded"),
+        (seen(nvml=Nvml(9, "x"), driver=FILES), "waiting-driver", KEEP, "module 580.95.05; see dmesg"),
         (
             seen(nvml=Nvml(12, "x"), driver=Driver(search=Search(("/usr/lib64",), "/etc/ld.so.cache", "is missing"))),
             "waiting-userspace",
@@ -215,6 +215,11 @@ def test_generate_gives_a_spec_whatever_sysfs_says(presence):
 @pytest.mark.parametrize("presence", [Presence(wsl=True), Presence(tegra=True)])
 def test_a_machine_without_pci_functions_is_not_without_gpu_where_it_is_a_wsl_or_a_tegra(presence):
     assert judge(seen(presence=presence), CHOICES, gated=True).state == "ready"
+
+
+def test_a_host_where_nothing_lists_a_gpu_is_referred_to_the_bus():
+    verdict = judge(inventory()._replace(presence=Presence()), CHOICES)
+    assert (verdict.state, verdict.reason) == ("failed", "NVML lists no GPU; lspci -d 10de: lists those on the bus")
 
 
 def test_a_host_with_many_gpus_is_reported_of_in_one_short_line():
