@@ -7,7 +7,7 @@ from cdi_refreshd.core.nvidia.inventory import read_back, to_json
 from cdi_refreshd.core.refresh.recalled import Recalled
 from cdi_refreshd.host import atomic_file, regular_file, sha256
 
-PATH = "/run/cdi-refreshd/looked.json"
+PATH = "/run/cdi-refreshd/last-pass.json"
 SIZE_LIMIT_BYTES = 1 << 18
 SPEC_LIMIT_BYTES = 1 << 24
 

@@ -39,19 +39,19 @@ def survey(choices: Choices, inventory: Inventory, spec: Spec | None) -> dict[st
     walked(tree, libraries, choices, inventory)
     explicit = "enable-explicit-driver-libraries" in choices.feature_flags
     ours = (*watch_list.LIBRARIES, *(watch_list.EXPLICIT_LIBRARIES if explicit else ()))
-    looked_at = {
+    examined = {
         *(path for path in tree.seen() if is_ours(path, ours)),
         *device_paths(choices),
         *named_in(inventory),
         *spec_directories(),
     }
-    looked_at |= {path for name in (driver_paths.HOOK, "nvidia-ctk") for path in programs(name)}
-    looked_at |= set(library_files(libraries))
+    examined |= {path for name in (driver_paths.HOOK, "nvidia-ctk") for path in programs(name)}
+    examined |= set(library_files(libraries))
     if spec:
-        looked_at |= paths(subject("", spec))
+        examined |= paths(subject("", spec))
     cache = tree.host(driver_paths.LOADER_CACHE)
     return {
-        "files": {path: seen for path in sorted(looked_at)[:FILES_AT_MOST] if (seen := entry(path, tree))},
+        "files": {path: seen for path in sorted(examined)[:FILES_AT_MOST] if (seen := entry(path, tree))},
         "loader_cache": libraries.cached(*watch_list.LIBRARIES) if os.path.exists(cache) else None,
         "pci": [one._asdict() | {"drm": pci.drm_names(one.address)} for one in pci.functions()],
         "modules": [

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.root
 
 ASLEEP = {**CASE, "gpus": [{"drm": [1, 128], "runtime_status": "suspended"}]}
 GROUPED = {**CASE, "gpus": [{"drm": [1, 128]}], "drm_mode": "0660", "drm_gid": 44}
-FILES = ["/var/run/cdi/nvidia.yaml", "/run/cdi-refreshd/looked.json", "/run/cdi-refreshd/state.json"]
+FILES = ["/var/run/cdi/nvidia.yaml", "/run/cdi-refreshd/last-pass.json", "/run/cdi-refreshd/state.json"]
 LONG_S = 50
 """Shorter than the time that a probe may take, and never reached."""
 

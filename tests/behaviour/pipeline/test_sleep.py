@@ -63,7 +63,7 @@ def test_a_sleeping_gpu_is_woken_if_another_has_a_new_driver(host):
 def test_a_gpu_that_never_sleeps_leaves_nothing_to_remember(host):
     host.become(case({"drm": [1, 128]}))
     host.oneshot()
-    assert not host.path("/run/cdi-refreshd/looked.json").exists()
+    assert not host.path("/run/cdi-refreshd/last-pass.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_it_is_woken_where_the_spec_is_not_what_was_published(asleep, command):
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "[1,2,3]", '["","","","",""]', "null", "\0"])
 def test_a_damaged_memory_is_none(asleep, text):
-    asleep.path("/run/cdi-refreshd/looked.json").write_text(text)
+    asleep.path("/run/cdi-refreshd/last-pass.json").write_text(text)
     assert woken(asleep)
 
 

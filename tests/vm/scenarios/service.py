@@ -41,7 +41,7 @@ def restart_keeps_the_spec():
 
 
 @scenario(limit_s=SLOW_S)
-def reload_returns_when_the_machine_was_looked_at():
+def reload_returns_after_a_probe():
     before = daemon.passes()
     took_s = unchanged(lambda: systemctl("reload", UNIT))
     expect(daemon.passes() > before, "there was no probe")
