@@ -47,10 +47,15 @@ class Bed(Process):
     def __init__(self):
         super().__init__(["umockdev-wrapper", SYSTEM_PYTHON, str(HERE / "bed.py")])
         self.top = self.hear()
+        self.listeners = []
 
     def call(self, method, *arguments):
+        """Returns when listeners have read: the kernel queues ten messages for each, and at the next umockdev ends."""
         self.say(method, *arguments)
-        return self.hear()
+        answer = self.hear()
+        for one in self.listeners:
+            one.until_asleep()
+        return answer
 
     def gpu(self, address, pci_id="10DE:2330", pci_class="30200", parent=None):
         return self.call(
@@ -80,6 +85,13 @@ class Listener(Process):
         command = ["umockdev-wrapper", sys.executable, "-m", "tests.behaviour.udev.listener", source]
         super().__init__(command, UMOCKDEV_DIR=bed.top)
         self.hear()
+        bed.listeners.append(self)
+
+    def until_asleep(self):
+        """It waits for messages, so there is none: a message makes it runnable before the sender goes on."""
+        stat = Path(f"/proc/{self.popen.pid}/stat")
+        while stat.read_text().rpartition(") ")[2][0] in "RD":
+            time.sleep(0.001)
 
     def until(self, last):
         """The texts of all events up to the one that contains `last`."""
