@@ -77,27 +77,23 @@ def until_done(once: "Callable[[float], Outcome]", wait_s: float) -> "Outcome":
     A pass may take what is left of the time, but never less than LEAST_PROBE_S: NVML needs seconds on large hosts.
     """
     ends_at = time.monotonic() + wait_s
-    seen = [once(max(LEAST_PROBE_S, wait_s))]
-    if is_done(seen[0]):
-        return seen[0]
+    first = once(max(LEAST_PROBE_S, wait_s))
+    if is_done(first):
+        return first
     import tenacity  # noqa: PLC0415 - it costs three interpreters' start, and most boots need one pass
 
     left_s = ends_at - time.monotonic()
     pause = tenacity.wait_random_exponential(multiplier=FIRST_RETRY_S, max=LAST_RETRY_S)
-    outcomes = itertools.chain(seen, (once(max(LEAST_PROBE_S, ends_at - time.monotonic())) for _ in itertools.count()))
-
-    def attempt() -> bool:
-        seen[0] = next(outcomes)
-        return is_done(seen[0])
-
-    tenacity.Retrying(
+    later = (once(max(LEAST_PROBE_S, ends_at - time.monotonic())) for _ in itertools.count())
+    outcomes = itertools.chain([first], later)
+    last: Outcome = tenacity.Retrying(
         stop=tenacity.stop_after_delay(left_s),
         # The last pass is at the very end of the time, not up to a pause after it.
         wait=lambda call: min(pause(call), max(0.0, left_s - (call.seconds_since_start or 0.0))),
-        retry=tenacity.retry_if_not_result(bool),
-        retry_error_callback=lambda call: False,
-    )(attempt)
-    return seen[0]
+        retry=tenacity.retry_if_not_result(is_done),
+        retry_error_callback=lambda call: call.outcome and call.outcome.result(),
+    )(lambda: next(outcomes))
+    return last
 
 
 def is_done(outcome: "Outcome") -> bool:

@@ -195,9 +195,8 @@ class Passes:
             self._end(refresh, made)
 
     def _end(self, refresh: Refresh, made: Verdict) -> None:
-        if (
-            made.action == states.KEEP
-        ):  # an unchanged host: the published spec is still right, whatever happened to its file meanwhile
+        # The host is unchanged: the published spec is still right, whatever happened to its file meanwhile.
+        if made.action == states.KEEP:
             self._restore(Pending())
         known = refresh.known._replace(is_ours=self._is_ours())
         outcome = pipeline.apply(pipeline.complete(made, refresh.target, known), refresh.target)

@@ -54,9 +54,8 @@ def families_agree(of: Subject, _: Host) -> Iterator[RuleFinding]:
         differ = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
         have_cuda = (CUDA in one, CUDA in other)
         if differ and (all(have_cuda) or (any(have_cuda) and of.ours)):
-            fact = (
-                f"has not the same {listed(differ)} in {directory} and {FEDORAS}: containers differ in what they find"
-            )
+            where = f"{directory} and {FEDORAS}"
+            fact = f"has not the same {listed(differ)} in {where}: containers differ in what they find"
             yield found("families-differ", of.file, fact, make_again(of), of.file)
 
 

@@ -26,7 +26,7 @@ def main(what):
     else:
         from cdi_refreshd import cli
 
-        cli.run([what])
+        cli.run(what.split())
         sys.stdout.flush()
     os.dup2(out, 1)
     print("\n".join(sorted(set(sys.modules) - BEFORE)))
