@@ -1,6 +1,7 @@
 """Starts the child that probes. It imports little: the parent goes on importing while the child works."""
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from cdi_refreshd.host.child import Child
@@ -14,6 +15,10 @@ WRITES_BELOW = ("/dev", "/proc", "/tmp", "/var/tmp")  # noqa: S108 - the unit gi
 LIMIT_S = 60.0
 """For the whole probe. An 8-GPU host without persistence mode needs several seconds to initialise NVML."""
 
+APART_S = 0.001
+"""How long a parent sleeps after its fork. The kernel starts both on one CPU and lets the parent run on, so the child,
+whose work takes longer, loses up to two ticks (of 4 ms, seen on an idle host). A parent that wakes gets another CPU."""
+
 
 def start(request: "Request") -> Child:
     return Child(lambda: _probe(request))
@@ -25,6 +30,7 @@ class Prepared:
     def __init__(self) -> None:
         reader, self._writer = os.pipe2(os.O_CLOEXEC)
         self._child = Child(_probe_when_asked, reader)
+        time.sleep(APART_S)
         os.close(reader)
 
     def ask(self, request: "Request") -> Child:
