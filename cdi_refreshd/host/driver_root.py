@@ -51,6 +51,7 @@ class Tree:
         self.findings: list[Finding] = []
         self._names: dict[str, list[str]] = {}
         self._seen: dict[str, tuple[int, str]] = {}
+        self._real: dict[str, str] = {}
         self._libraries: dict[str, LibraryFile] = {}
 
     def host(self, path: str) -> str:
@@ -128,6 +129,11 @@ class Tree:
 
     def resolve(self, path: str) -> str:
         """The real host path, "" where something on the way is missing or loops."""
+        if path not in self._real:
+            self._real[path] = self._resolved(path)
+        return self._real[path]
+
+    def _resolved(self, path: str) -> str:
         root = self.root if f"{path}/".startswith(f"{self.root}/") else ""  # a search path may lie outside the root
         here, parts, links = root, path[len(root) :].split("/"), 0
         parts.reverse()

@@ -24,7 +24,7 @@ _PLAIN = re.compile(
     re.VERBOSE,
 )
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
-_ESCAPED = '[\x00-\x1f"\\\\\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]'
+_ESCAPED = re.compile('[\x00-\x1f"\\\\\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]')
 _ESCAPED_IN_JSON = "[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]"
 _SHORT = {"\0": "\\0", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e", '"': '\\"', "\\": "\\\\"}
 
@@ -111,7 +111,7 @@ def _scalar(value: object) -> str:
 def _text(value: str) -> str:
     if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    return '"' + re.sub(_ESCAPED, _escape, value) + '"'
+    return '"' + _ESCAPED.sub(_escape, value) + '"'
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -12,9 +12,9 @@ from cdi_refreshd.core.findings import Fault, quoted
 ANNOTATION_PREFIX = "cdi.k8s.io/"
 """Prefix of the container annotations that request devices."""
 
-# Not compiled here: at each boot that would cost more than the use of them.
-_LABEL = r"[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
-_DEVICE = r"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?"
+_LABEL = re.compile(r"[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_DEVICE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?")
+# Not compiled here: few specs have annotations.
 _ANNOTATION_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
 _DNS_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 
@@ -32,7 +32,7 @@ def label_problem(label: str) -> str:
     """What is wrong with a vendor or a class."""
     if not label:
         return "must not be empty"
-    if not re.fullmatch(_LABEL, label):
+    if not _LABEL.fullmatch(label):
         text = quoted(label)
         return f"{text} must begin with a letter, end with a letter or digit, and have only these and _ - . between"
     if len(label) == 1:
@@ -43,7 +43,7 @@ def label_problem(label: str) -> str:
 def device_problem(name: str) -> str:
     if not name:
         return "must not be empty"
-    if not re.fullmatch(_DEVICE, name):
+    if not _DEVICE.fullmatch(name):
         return f"{quoted(name)} must begin and end with a letter or digit, and have only these and _ - . : between"
     return ""
 
