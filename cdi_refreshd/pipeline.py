@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from cdi_refreshd import last_pass
 from cdi_refreshd.core.cdi import encode
@@ -27,6 +27,7 @@ from cdi_refreshd.host.atomic_file import Identity
 from cdi_refreshd.host.child import Child
 from cdi_refreshd.inspect import candidate
 from cdi_refreshd.last_pass import LastPass
+from cdi_refreshd.probe import runner
 from cdi_refreshd.probe.request import Request
 
 CONFLICT = "conflict"
@@ -101,6 +102,16 @@ class Known(NamedTuple):
 NOTHING = Known()
 
 
+class Probe(Protocol):
+    """A probe that has been started."""
+
+    def answer(self) -> bytes:
+        """The child's. Raises Fault if there is none."""
+
+    def left(self) -> int:
+        """How many processes the child left behind, once it has ended. Raises Fault if it does not end."""
+
+
 class File(NamedTuple):
     """What was published, or found published."""
 
@@ -124,25 +135,23 @@ class Outcome(NamedTuple):
     """Of the spec that stands."""
 
 
-def judge(
-    answer: Callable[[], bytes],
-    request: Request,
-    target: Target,
-    known: Known = NOTHING,
-    left: Callable[[], int] = int,
-) -> Verdict:
-    """`answer` gives the child's, or raises Fault. No fault escapes: each is a verdict."""
-    return complete(draft(answer, request, target, known, left), target, known)
+def judge(probe: Probe, request: Request, target: Target, known: Known = NOTHING) -> Verdict:
+    """No fault escapes: each is a verdict."""
+    return complete(draft(probe, request, target, known), target, known)
 
 
-def draft(
-    answer: Callable[[], bytes], request: Request, target: Target, known: Known, left: Callable[[], int] = int
-) -> Verdict:
-    """What the answer alone says. `left` returns how many processes the child left behind, once it has answered."""
+def draft(probe: Probe, request: Request, target: Target, known: Known) -> Verdict:
+    """What the probe alone says."""
     try:
-        seen = from_json(answer())
-        if left():
-            seen = seen._replace(findings=(*seen.findings, LEFT_BEHIND))
+        made = _of_answer(probe.answer(), request, target, known)
+        return states.weighed(made, (LEFT_BEHIND,)) if probe.left() else made
+    except Fault as fault:
+        return states.failed(fault)
+
+
+def _of_answer(answer: bytes, request: Request, target: Target, known: Known) -> Verdict:
+    try:
+        seen = from_json(answer)
         if seen.runtimes:
             from cdi_refreshd.host import runtime_versions as installed  # noqa: PLC0415 - few specs need it
 
@@ -179,7 +188,7 @@ def one_pass(child: Child, request: Request, last: LastPass, target: Target, lim
     known = Known(last, partial(by_every_rule, prefix=target.prefix), standing_conflicts)
     from cdi_refreshd.inspect import published  # noqa: F401, PLC0415 - by_every_rule needs it; the child works
 
-    verdict = judge(lambda: child.answer(limit_s), request, target, known, lambda: len(child.left))
+    verdict = judge(runner.Waiting(child, limit_s), request, target, known)
     outcome = apply(verdict, target)
     remember(outcome)
     return outcome

@@ -41,7 +41,7 @@ def run(argv: list[str]) -> int:
     asked = container_runtimes.ask()  # they answer while the machine is probed
     target = pipeline.Target(path, form, loaded.settings.on_mismatch)
     child = runner.start(request)
-    verdict = pipeline.judge(lambda: child.answer(loaded.settings.probe_limit_s), request, target)
+    verdict = pipeline.judge(runner.Waiting(child, loaded.settings.probe_limit_s), request, target)
     inventory = verdict.seen or Inventory()
     seen = spec_directories.gathered(SPEC_DIRECTORIES)
     found, host = published.findings(seen)

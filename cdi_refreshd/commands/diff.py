@@ -37,7 +37,7 @@ def run(argv: list[str]) -> int:
     known = Known(last_pass.read(path))
     request = Request(choices, gated=True, known_fingerprint=known.last.fingerprint)
     child = runner.start(request)
-    verdict = pipeline.judge(lambda: child.answer(settings.probe_limit_s), request, target, known)
+    verdict = pipeline.judge(runner.Waiting(child, settings.probe_limit_s), request, target, known)
     if verdict.state == "failed":
         print(f"cdi-refreshd: {printable(verdict.reason)}", file=sys.stderr)
         return BLIND

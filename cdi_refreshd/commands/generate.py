@@ -38,7 +38,7 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
     from cdi_refreshd.core.refresh import states  # noqa: PLC0415
 
     target = pipeline.Target(path, form)
-    verdict = pipeline.judge(lambda: asked.answer(runner.LIMIT_S), request, target, pipeline.Known(refuses=path != "-"))
+    verdict = pipeline.judge(runner.Waiting(asked), request, target, pipeline.Known(refuses=path != "-"))
     shown = [f for f in verdict.findings if f.severity != "info" or parsed.debug]
     if verdict.spec is None:
         print(f"cdi-refreshd: {printable(verdict.reason)}", file=sys.stderr)

@@ -189,7 +189,7 @@ class Passes:
         if refresh.is_over():
             self.refresh, self.meanwhile_at_s = None, math.inf
             try:
-                made = pipeline.draft(refresh.answer, refresh.request, refresh.target, refresh.known, refresh.left)
+                made = pipeline.draft(refresh, refresh.request, refresh.target, refresh.known)
             finally:
                 refresh.close()
             self._end(refresh, made)

@@ -53,6 +53,19 @@ class Prepared:
         self._child.close()
 
 
+class Waiting:
+    """A started probe whose answer is waited for. See pipeline.Probe."""
+
+    def __init__(self, child: Child, limit_s: float = LIMIT_S) -> None:
+        self._child, self._limit_s = child, limit_s
+
+    def answer(self) -> bytes:
+        return self._child.answer(self._limit_s)
+
+    def left(self) -> int:
+        return self._child.end()
+
+
 def _probe_when_asked() -> bytes:
     import json  # noqa: PLC0415 - with pynvml: only the child needs them
 

@@ -135,7 +135,7 @@ def complete(made: Verdict, facts: Facts) -> Verdict:
     if made.action == PUBLISH:
         if facts.refusal:
             return _with(failed(facts.refusal), (*made.findings, *facts.findings))._replace(seen=made.seen)
-        made = _weighed(made, facts.findings)
+        made = weighed(made, facts.findings)
         made = made._replace(recalled=Recalled(made.state, made.reason, made.findings, made.in_reason))
     elif made.action == KEEP_WHILE_VALID:
         # Not part of the reason, which stays the same while the state lasts: this happens once.
@@ -144,13 +144,13 @@ def complete(made: Verdict, facts: Facts) -> Verdict:
     if facts.obstacle and made.action != PUBLISH:  # else publishing says so
         made = _with(made, (facts.obstacle,))
     stands = made.action == PUBLISH or (made.action == KEEP and facts.stands)
-    return _weighed(made, facts.conflicts) if stands else made
+    return weighed(made, facts.conflicts) if stands else made
 
 
 def _without_all(made: Verdict, missing: Finding) -> Verdict:
     """A host that should have GPUs and has none is degraded; its spec is withdrawn all the same."""
     if made.state != "no-gpu":
-        return _weighed(made, (missing,))
+        return weighed(made, (missing,))
     return _with(made, (missing,))._replace(state="failed", reason=f"{made.reason}; {missing}", in_reason=(missing,))
 
 
@@ -159,7 +159,7 @@ def _with(made: Verdict, findings: Iterable[Finding]) -> Verdict:
     return made._replace(findings=(*made.findings, *fresh))
 
 
-def _weighed(made: Verdict, findings: Iterable[Finding]) -> Verdict:
+def weighed(made: Verdict, findings: Iterable[Finding]) -> Verdict:
     """The verdict with more findings. The reason has the first of the most severe ones, and how many more there are."""
     made = _with(made, findings)
     severe = [finding for finding in made.findings if finding.severity != "info"]

@@ -13,6 +13,7 @@ from cdi_refreshd import pipeline
 from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.host.child import Child
+from cdi_refreshd.probe import runner
 from cdi_refreshd.probe.request import Request
 
 from .hosts import GPU, HOOK, PROGRAM, case
@@ -84,16 +85,18 @@ def text_of_link(path):
         return ""
 
 
-TARGET = pipeline.Target("/nowhere/nvidia.yaml", "yaml")
+def judged(child, limit_s=60):
+    target = pipeline.Target("/nowhere/nvidia.yaml", "yaml")
+    return pipeline.judge(runner.Waiting(child, limit_s), Request(Choices()), target)
 
 
 def test_a_child_that_hangs_is_a_failure_that_keeps_the_spec():
-    verdict = pipeline.judge(lambda: Child(lambda: time.sleep(1000)).answer(0.1), Request(Choices()), TARGET)
+    verdict = judged(Child(lambda: time.sleep(1000)), 0.1)
     assert (verdict.state, verdict.action) == ("failed", states.KEEP)
     assert "did not answer within 0.1 s; see dmesg for NVRM lines" in verdict.reason
 
 
 def test_an_answer_that_is_not_an_inventory_is_a_failure_that_keeps_the_spec():
-    verdict = pipeline.judge(lambda: b'{"gpus": 8}', Request(Choices()), TARGET)
+    verdict = judged(Child(lambda: b'{"gpus": 8}'))
     assert (verdict.state, verdict.action) == ("failed", states.KEEP)
     assert verdict.reason == "probe: the child's answer is not an inventory (Inventory expected)"

@@ -19,14 +19,10 @@ from cdi_refreshd.core.findings import Fault, UsageFault
 from cdi_refreshd.host import child
 from cdi_refreshd.host.child import ANSWERS_BY, Child
 
+from .children import LONG_S, answer
+
 FOREVER_S = 1000
 SOON_S = 0.2
-LONG_S = 120
-"""A limit that is never reached, for what ends by itself."""
-
-
-def answer(work, limit_s=LONG_S):
-    return Child(work).answer(limit_s)
 
 
 def hang():
@@ -106,6 +102,23 @@ def test_a_child_that_ignores_every_signal_is_killed_all_the_same():
         return hang()
 
     assert "did not answer within" in fault_of(work, SOON_S)
+
+
+def test_an_answer_is_not_kept_back_until_the_child_has_ended():
+    reader, writer = os.pipe()
+
+    def work():
+        os.write(ANSWERS_BY, b"answer 2\nok")
+        os.read(0, 1)
+        os._exit(0)
+
+    try:
+        conversation = Child(work, reader)
+        assert conversation.answer(LONG_S) == b"ok"
+    finally:
+        os.close(writer)
+        os.close(reader)
+    assert conversation.end() == 0
 
 
 def test_a_child_that_answers_and_then_does_not_end_is_killed(monkeypatch):
@@ -279,6 +292,7 @@ def leave_behind(answered, setsid=True):
 def test_an_answer_is_complete_though_another_process_keeps_the_pipe_which_is_killed_and_reported():
     conversation = Child(leave_behind(True))
     grandchild = int(conversation.answer(LONG_S))
+    assert conversation.end() == 1
     assert conversation.left == (grandchild,)
     assert gone(grandchild)
 
@@ -294,7 +308,7 @@ def test_an_answer_is_complete_though_holders_of_the_pipe_cannot_be_found(monkey
     monkeypatch.setattr(os, "listdir", refuse)
     conversation = Child(leave_behind(True))
     grandchild = int(conversation.answer(LONG_S))
-    assert conversation.left == ()
+    assert conversation.end() == 0
     os.kill(grandchild, signal.SIGKILL)
     assert gone(grandchild)
 
@@ -325,7 +339,7 @@ def test_poll_reports_the_whole_answer_and_the_childs_end():
 def test_a_child_that_leaves_no_process_behind_has_left_none():
     conversation = Child(lambda: b"ok")
     assert conversation.answer(LONG_S) == b"ok"
-    assert conversation.left == ()
+    assert conversation.end() == 0
 
 
 def test_another_child_that_was_forked_meanwhile_does_not_count_as_left_behind():
@@ -346,6 +360,7 @@ def test_another_child_that_was_forked_meanwhile_does_not_count_as_left_behind()
     try:
         os.write(writer, b"x")
         assert first.answer(LONG_S) == b"ok"
+        assert first.end() == 1
         assert second not in first.left
     finally:
         os.kill(second, signal.SIGKILL)

@@ -4,13 +4,13 @@ import pytest
 
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.host import dxcore
-from cdi_refreshd.host.child import Child
 
+from .children import answer
 from .dxcore import build
 
 
 def stores(library):
-    return Child(lambda: "\n".join(dxcore.driver_stores(library)).encode()).answer(30).decode().splitlines()
+    return answer(lambda: "\n".join(dxcore.driver_stores(library)).encode()).decode().splitlines()
 
 
 @pytest.mark.parametrize("only_2", [False, True])
@@ -46,7 +46,7 @@ def test_whether_it_can_be_opened_is_reported(tmp_path):
     library = build(tmp_path / "libdxcore.so")
 
     def can_open(library):
-        return Child(lambda: b"%d" % dxcore.can_open(library)).answer(30)
+        return answer(lambda: b"%d" % dxcore.can_open(library))
 
     assert can_open(library) == b"1"
     assert can_open(str(tmp_path / "none.so")) == b"0"

@@ -12,12 +12,12 @@ import pytest
 from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.nvidia.inventory import Inventory
 from cdi_refreshd.host import procfs
-from cdi_refreshd.host.child import Child
 from cdi_refreshd.host.landlock import CREATE_RULESET, SCOPES_SINCE, WHICH_VERSION, change_only_below
 from cdi_refreshd.probe import machine, runner
 from cdi_refreshd.probe.request import Request
 
-LONG_S = 120
+from .children import answer
+
 VERSION = ctypes.CDLL(None).syscall(ctypes.c_long(CREATE_RULESET), None, ctypes.c_size_t(0), WHICH_VERSION)
 
 pytestmark = pytest.mark.skipif(VERSION < 1, reason="NOT CHECKED: this kernel has no Landlock, or it is off")
@@ -37,7 +37,7 @@ def restricted(below, *attempts):
                 reported.append(errno.errorcode[error.errno])
         return ",".join(reported).encode()
 
-    return Child(work).answer(LONG_S).decode().split(",")
+    return answer(work).decode().split(",")
 
 
 def write(path, flags=os.O_WRONLY | os.O_CREAT):
@@ -117,7 +117,7 @@ def test_the_probe_cannot_write_below_run_in_the_units(tmp_path, monkeypatch, pr
     monkeypatch.setattr(machine, "probe", probe)
     monkeypatch.setattr(procfs, "no_new_privileges", lambda: not privileges)
     monkeypatch.setattr(runner, "WRITES_BELOW", ("/dev",))
-    runner.start(Request(Choices())).answer(LONG_S)
+    answer(lambda: runner._probe(Request(Choices())))
     assert path.exists() is privileges
 
 
