@@ -1,10 +1,12 @@
-"""The options of `nvidia-ctk cdi generate`, by its names, aliases and environment variables, as Choices."""
+"""What the options of `nvidia-ctk cdi generate` and their environment variables say, as Choices.
 
-import argparse
+Without argparse: the daemon, which has only the environment, would keep 0.5 MiB of it.
+"""
+
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING
 
 from cdi_refreshd.core.config.choices import Choices
 from cdi_refreshd.core.config.generate_options import (
@@ -18,7 +20,9 @@ from cdi_refreshd.core.config.generate_options import (
     printable,
 )
 from cdi_refreshd.core.findings import UsageFault, quoted
-from cdi_refreshd.core.findings import printable as on_one_line
+
+if TYPE_CHECKING:
+    import argparse
 
 TOOLKIT_CONFIG = "/etc/nvidia-container-runtime/config.toml"
 TOOLKIT_LIMIT_BYTES = 1 << 20
@@ -29,47 +33,7 @@ NO_ALL_VARIABLE = E + "NO_ALL_DEVICE"
 TRUE, FALSE = ("1", "t", "true"), ("0", "f", "false", "")
 
 
-class Parser(argparse.ArgumentParser):
-    """Exit status 2 with one line that names the nearest option, and no page of usage."""
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """`parse_args` calls this, and would name what is unknown in its own words."""
-        parsed, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            word = unknown[0].partition("=")[0]
-            known = [flag for action in self._actions for flag in action.option_strings]
-            hint = f"; {nearest(word, known)}" if word.startswith("-") else ""
-            self.error(f"there is no {quoted(word)} here{hint}")
-        return parsed, []
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {on_one_line(message)}; see {self.prog} --help\n")
-
-
-def parser(command: str, description: str, writes_spec: bool = True) -> Parser:
-    # A fixed width spares argparse the query of the terminal, and the import for it.
-    made = Parser(
-        prog=f"cdi-refreshd {command}",
-        description=description,
-        allow_abbrev=False,
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
-    )
-    for field, flags, _, text in LISTS:
-        made.add_argument(*flags, dest=field, action="append", metavar="X", help=text)
-    for field, flags, _, text in WORDS:
-        made.add_argument(*flags, dest=field, metavar="X", help=text)
-    made.add_argument(
-        "--no-all-device", dest="no_all", nargs="?", const="true", metavar="BOOL", help="no device named all"
-    )
-    if writes_spec:
-        made.add_argument(
-            "--output", metavar="FILE", help="write there, atomically; the ending decides between YAML and JSON"
-        )
-        made.add_argument("--format", metavar="X", help="yaml or json (default: by the output's name, else yaml)")
-    return made
-
-
-def choices(parsed: argparse.Namespace | None, base: Choices | None = None) -> Choices:
+def choices(parsed: "argparse.Namespace | None", base: Choices | None = None) -> Choices:
     """The command line (None: there is none), else the environment, else `base`, where an empty root means unset.
 
     Raises UsageFault for a value that does not exist.
@@ -102,19 +66,19 @@ def variables() -> dict[str, str]:
     return {field: name for field, names in tables for name in reversed(names) if os.environ.get(name)}
 
 
-def destination(parsed: argparse.Namespace | None, base: str) -> tuple[str, str, str]:
+def destination(parsed: "argparse.Namespace | None", base: str) -> tuple[str, str, str]:
     """As `document_path`: from the command line, else the environment, else `base`."""
     return document_path(output(parsed) or base, output_format(parsed))
 
 
-def output_format(parsed: argparse.Namespace | None) -> str:
+def output_format(parsed: "argparse.Namespace | None") -> str:
     word = (getattr(parsed, "format", None) or os.environ.get(FORMAT_VARIABLE, "") or "").lower()
     if word and word not in FORMATS:
         raise UsageFault("--format", f"there is no {quoted(word)}", nearest(word, FORMATS))
     return word
 
 
-def output(parsed: argparse.Namespace | None) -> str:
+def output(parsed: "argparse.Namespace | None") -> str:
     path = getattr(parsed, "output", None)
     return printable("--output", os.environ.get(OUTPUT_VARIABLE, "") if path is None else path)
 

@@ -4,12 +4,12 @@ import sys
 from typing import NamedTuple
 
 from cdi_refreshd import config
+from cdi_refreshd.command_line import Parser
 from cdi_refreshd.core.cdi.spec_places import OUR_KIND, SPEC_DIRECTORIES, our_paths
 from cdi_refreshd.core.checks import directory_rules
 from cdi_refreshd.core.findings import Fault, UsageFault, printable
 from cdi_refreshd.host import set_aside, units
 from cdi_refreshd.inspect import spec_files
-from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Move aside the files in the spec directories that define the same devices as the spec that cdi-refreshd
 publishes: they get a name that no container runtime reads. Files of other kinds are not touched. Exit status: 0 done,

@@ -6,7 +6,7 @@ import platform
 import sys
 from typing import Any
 
-from cdi_refreshd import __version__, config, options, pipeline
+from cdi_refreshd import __version__, command_line, config, options, pipeline
 from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
 from cdi_refreshd.core.checks import report
 from cdi_refreshd.core.config.schema import KEYS, value_of
@@ -29,7 +29,7 @@ SPEC_AT_MOST_BYTES = 2 << 20
 
 
 def run(argv: list[str]) -> int:
-    parser = options.parser("bundle", DESCRIPTION, writes_spec=False)
+    parser = command_line.parser("bundle", DESCRIPTION, writes_spec=False)
     parser.add_argument("file", metavar="FILE", nargs="?", help="write there instead of printing")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
     parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")

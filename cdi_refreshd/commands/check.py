@@ -2,13 +2,13 @@
 
 import sys
 
+from cdi_refreshd.command_line import Parser
 from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
 from cdi_refreshd.core.checks import configuration, expected_gpus, report
 from cdi_refreshd.core.checks.report import Group
 from cdi_refreshd.core.checks.subject import counted, listed
 from cdi_refreshd.core.findings import SEVERITIES, printable
 from cdi_refreshd.inspect import container_runtimes, published, spec_directories
-from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Check whether the CDI specs of this host, of any vendor, are up to date: device nodes and their
 numbers, mounts, hooks, drivers, container runtimes. Needs no root, opens no device, wakes no GPU. Exit status: 0 they

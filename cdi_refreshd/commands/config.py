@@ -3,9 +3,9 @@
 import sys
 
 from cdi_refreshd import config
+from cdi_refreshd.command_line import Parser
 from cdi_refreshd.core.config.schema import KEYS, SECTIONS, shown, value_of
 from cdi_refreshd.core.findings import printable_lines
-from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Print the configuration in effect, in the syntax of its files, each value with its file and
 line. The daemon uses it unchanged; options of oneshot override it. Exit status: 0, or 78 if the

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from cdi_refreshd import config, last_pass, options, pipeline
+from cdi_refreshd import command_line, config, last_pass, options, pipeline
 from cdi_refreshd.core.cdi.diff import differences
 from cdi_refreshd.core.cdi.host_prefix import outside
 from cdi_refreshd.core.cdi.model import Spec
@@ -24,7 +24,7 @@ JSON_VERSION = 1
 
 
 def run(argv: list[str]) -> int:
-    parser = options.parser("diff", DESCRIPTION)
+    parser = command_line.parser("diff", DESCRIPTION)
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
     parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
     parser.add_argument("--json", action="store_true", help="for programs, as docs/json.md describes")

@@ -20,10 +20,10 @@ def run(argv: list[str]) -> int:
 
 
 def generated(argv: list[str], prepared: runner.Prepared) -> int:
-    from cdi_refreshd import options  # noqa: PLC0415 - after the child has started
+    from cdi_refreshd import command_line, options  # noqa: PLC0415 - after the child has started
     from cdi_refreshd.probe.request import Request  # noqa: PLC0415
 
-    parser = options.parser("generate", DESCRIPTION)
+    parser = command_line.parser("generate", DESCRIPTION)
     parser.add_argument("--strict", action="store_true", help="exit 5 if something is left out")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
     parser.add_argument("--quiet", "-q", action="store_true", help="only faults on stderr")

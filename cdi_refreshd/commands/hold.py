@@ -6,10 +6,10 @@ import sys
 import time
 from typing import Any
 
+from cdi_refreshd.command_line import Parser
 from cdi_refreshd.commands.oneshot import seconds
 from cdi_refreshd.core.findings import Fault, UsageFault
 from cdi_refreshd.daemon import hold, state_file
-from cdi_refreshd.options import Parser
 
 DESCRIPTION = f"""Keep the daemon from probing for a while, so that it does not have the driver open:
 before a driver is unloaded, a GPU reset or given to a virtual machine. Waits until a probe that is under way has ended.

@@ -3,9 +3,9 @@
 import sys
 
 from cdi_refreshd import config
+from cdi_refreshd.command_line import Parser
 from cdi_refreshd.core.findings import printable
 from cdi_refreshd.core.nvidia.device_node_plan import LEAVE
-from cdi_refreshd.options import Parser
 from cdi_refreshd.probe import device_node_setup
 
 DESCRIPTION = """Make the device nodes of the NVIDIA driver that are missing, with the numbers, modes and owners that

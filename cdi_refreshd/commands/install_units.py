@@ -6,9 +6,9 @@ import shutil
 import sys
 from typing import NamedTuple
 
+from cdi_refreshd.command_line import Parser
 from cdi_refreshd.core.findings import Fault, printable, printable_lines
 from cdi_refreshd.host import atomic_file, regular_file
-from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Write the systemd units, with what belongs to them, for an installation by pip or pipx. They start this
 program from where it is. Nothing is enabled or started. Exit status: 0 done; 1 a file could not be written, or systemd

@@ -2,6 +2,7 @@
 
 import sys
 
+from cdi_refreshd.command_line import Parser
 from cdi_refreshd.core.cdi.resolve import resolved
 from cdi_refreshd.core.cdi.spec_places import SPEC_DIRECTORIES
 from cdi_refreshd.core.checks import directory_rules, report
@@ -9,7 +10,6 @@ from cdi_refreshd.core.checks.host_facts import Host
 from cdi_refreshd.core.checks.published import Published
 from cdi_refreshd.core.findings import printable
 from cdi_refreshd.inspect import spec_directories
-from cdi_refreshd.options import Parser
 
 JSON_VERSION = 1
 

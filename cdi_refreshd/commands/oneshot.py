@@ -30,11 +30,11 @@ def run(argv: list[str]) -> int:
 
 
 def published(argv: list[str], prepared: runner.Prepared) -> int:
-    from cdi_refreshd import config, options  # noqa: PLC0415 - after the child has started, as all below
+    from cdi_refreshd import command_line, config, options  # noqa: PLC0415 - after the child has started, as all below
     from cdi_refreshd.core.config.generate_options import below  # noqa: PLC0415
     from cdi_refreshd.core.config.settings import Settings  # noqa: PLC0415
 
-    parser = options.parser("oneshot", DESCRIPTION.format(output=Settings().output))
+    parser = command_line.parser("oneshot", DESCRIPTION.format(output=Settings().output))
     parser.add_argument("--wait", metavar="SECONDS", help="probe again until the spec is published, or until then")
     parser.add_argument("--strict", action="store_true", help="exit 5 if something is left out")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")

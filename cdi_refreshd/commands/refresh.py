@@ -6,11 +6,11 @@ import signal
 import sys
 import time
 
+from cdi_refreshd.command_line import Parser
 from cdi_refreshd.commands.oneshot import seconds
 from cdi_refreshd.core.findings import Fault, printable
 from cdi_refreshd.core.report import state_document
 from cdi_refreshd.daemon import state_file
-from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Make the running daemon read its configuration again and probe, and wait until it has.
 Exit status: that of the state, as for oneshot, or 0 with --quiet; 1 if no daemon runs or it does not answer in

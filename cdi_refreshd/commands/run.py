@@ -6,7 +6,6 @@ import sys
 from cdi_refreshd import config
 from cdi_refreshd.core.config.settings import AUTO, LOG_FORMATS
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Follow this host: publish its CDI spec, and again whenever GPUs, driver, MIG slices or the files that
 containers need change. All settings come from the configuration; see cdi-refreshd config. Exit status: 0 stopped by a
@@ -15,14 +14,9 @@ BROKEN_CONFIGURATION = 78
 
 
 def run(argv: list[str]) -> int:
-    parser = Parser(prog="cdi-refreshd run", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
-    forms = "how to log (default: auto, for the journal): plain and json are for containers"
-    parser.add_argument("--log-format", choices=LOG_FORMATS, default=AUTO, help=forms)
-    parsed = parser.parse_args(argv)
-
+    config_file, log_format = given(argv) if argv else (None, AUTO)
     try:
-        loaded = config.load(parsed.config_file)
+        loaded = config.load(config_file)
     except Fault as fault:
         print(f"cdi-refreshd: {fault}", file=sys.stderr)
         return BROKEN_CONFIGURATION
@@ -33,4 +27,16 @@ def run(argv: list[str]) -> int:
 
     # What exists now is never freed. Garbage is collected after each pass, and only what the pass made.
     gc.freeze()
-    return Service(loaded, parsed.config_file, Journal(loaded.settings.log_level, parsed.log_format)).run()
+    return Service(loaded, config_file, Journal(loaded.settings.log_level, log_format)).run()
+
+
+def given(argv: list[str]) -> tuple[str | None, str]:
+    """The configuration file and the log format."""
+    from cdi_refreshd.command_line import Parser  # noqa: PLC0415 - argparse stays in memory, and systemd gives no options
+
+    parser = Parser(prog="cdi-refreshd run", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
+    forms = "how to log (default: auto, for the journal): plain and json are for containers"
+    parser.add_argument("--log-format", choices=LOG_FORMATS, default=AUTO, help=forms)
+    parsed = parser.parse_args(argv)
+    return parsed.config_file, parsed.log_format

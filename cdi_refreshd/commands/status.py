@@ -6,10 +6,10 @@ import select
 import sys
 from collections.abc import Callable
 
+from cdi_refreshd.command_line import Parser
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.report import health, state_document
 from cdi_refreshd.daemon import health_file, state_file
-from cdi_refreshd.options import Parser
 
 DESCRIPTION = """Print the daemon's state, and why. Exit status: that of the state, as for oneshot (0 ready, degraded,
 no GPU; 3 waiting; 4 driver and libraries differ; 1 failed), or 1 if the daemon does not run."""

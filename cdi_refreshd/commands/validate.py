@@ -2,12 +2,12 @@
 
 import sys
 
+from cdi_refreshd.command_line import Parser
 from cdi_refreshd.core.cdi.decode import decode_valid
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.checks.subject import counted
 from cdi_refreshd.core.findings import Fault, printable
 from cdi_refreshd.host import yaml_file
-from cdi_refreshd.options import Parser
 
 STDIN = "-"
 VALID, INVALID, UNREADABLE = 0, 1, 2

@@ -72,11 +72,11 @@ def parts():
         now = time.perf_counter()
         laps[name], last = (now - last) * 1000, time.perf_counter()
 
-    from cdi_refreshd import cli, options
+    from cdi_refreshd import cli, command_line, options
     from cdi_refreshd.probe import runner
 
     lap("import: command line")
-    choices = options.choices(options.parser("generate", "").parse_args([]))
+    choices = options.choices(command_line.parser("generate", "").parse_args([]))
     lap("options")
     pid = os.fork()
     if not pid:

@@ -1,5 +1,6 @@
 """Commands that run at each boot or often import no more than they need: most of their time is imports."""
 
+import subprocess
 import sys
 
 import pytest
@@ -8,7 +9,7 @@ from .hosts import GPU, TOP, case
 
 pytestmark = pytest.mark.root
 
-BASE = """__main__ cli commands core.cdi core.config core.entries core.findings core.nvidia.control_nodes
+BASE = """__main__ cli command_line commands core.cdi core.config core.entries core.findings core.nvidia.control_nodes
     core.nvidia.driver_paths core.nvidia.gpu_count core.nvidia.hook_program core.nvidia.inventory core.paths
     core.read_errors core.refresh.recalled host.path_entries host.regular_file options"""
 RULES = """core.checks core.formats core.nvidia.build.edits core.nvidia.build.places core.nvidia.driver_texts
@@ -59,3 +60,18 @@ def test_nothing_is_imported_that_is_not_needed(host, call):
     others = [name for name in imported if not name.startswith("cdi_refreshd")]
     found += [name for name in others if not may(name, OTHERS[what].split())]
     assert not found
+
+
+def test_a_daemon_without_options_does_not_keep_argparse():
+    code = """
+import subprocess
+import sys
+from cdi_refreshd import config
+from cdi_refreshd.commands import run
+import cdi_refreshd.daemon.service
+config.read(None)
+print(*sys.modules, sep="\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, check=True)
+    assert "cdi_refreshd.daemon.loop" in done.stdout.split()
+    assert "argparse" not in done.stdout.split()

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cdi_refreshd import cli, config, options, pipeline
+from cdi_refreshd import cli, command_line, config, options, pipeline
 from cdi_refreshd.core.config.settings import BrokenConfiguration, Settings
 
 MODE = "[generate]\nmode = {}\n".format
@@ -164,7 +164,7 @@ def test_the_directories_to_watch_and_what_in_them_counts(roots, write, tmp_path
 
 def chosen(roots, *argv):
     """As in oneshot."""
-    parser = options.parser("oneshot", "")
+    parser = command_line.parser("oneshot", "")
     return options.choices(parser.parse_args(argv), config.read(roots=roots).settings.choices)
 
 
