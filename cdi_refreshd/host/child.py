@@ -5,7 +5,7 @@ terminal's signals do not reach it and a kill includes what it started; it dies 
 answer is the only one that it keeps. NVML's output is discarded.
 
 Once the answer is complete and the child has ended, nothing else is waited for. Processes that it left behind are
-killed: its process group, and all that have the pipe of its answer open. See `left`.
+killed: all that have the pipe of its answer open, see `left`, and its process group.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class Child:
         if not self.pid:
             _live(work, writer, stdin, parent)
         _close(writer)
-        self._reader, self._parts, self._head, self._size, self._at_end = reader, [b""], b"", 0, False
+        self._reader, self._parts, self._head, self._size = reader, [b""], b"", 0
         self._status: int | None = None
         self._killed = ""
         self.left: tuple[int, ...] = ()
@@ -70,7 +70,6 @@ class Child:
             except BlockingIOError:
                 return ended or self._is_whole()
             if not part:
-                self._at_end = True
                 return True
             self._parts.append(part)
             self._head = (self._head + part[:HEAD_AT_MOST_BYTES])[:HEAD_AT_MOST_BYTES]
@@ -113,11 +112,12 @@ class Child:
             return True
 
     def _kill_what_is_left(self) -> None:
-        """Kills its process group, and the processes that have its pipe: the ended child must have started them."""
+        """Kills the processes that have its pipe, which the ended child must have started, and its process group."""
+        # First those that are counted: one of the group would be gone when it is looked for, or not yet.
+        if self._reader >= 0 and _has_writers(self._reader):
+            self.left = _kill_holders(os.fstat(self._reader).st_ino)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        if not self._at_end and self._reader >= 0:
-            self.left = _kill_holders(os.fstat(self._reader).st_ino)
 
     def close(self) -> None:
         """Closes everything in any state. A child that still runs is killed, not waited for."""
@@ -146,7 +146,7 @@ class Child:
         `limit_s`, and as `result` does."""
         try:
             self._await_answer(limit_s)
-            if not self._is_whole():
+            if self._killed or not self._is_whole():
                 self._await_end()
             return self.result()
         except BaseException as error:
@@ -231,6 +231,13 @@ def _understood(answer: bytes) -> bytes | Fault | None:
     if type(words) is not list or len(words) != FAULT_WORDS or any(type(word) is not str for word in words):
         return None
     return (UsageFault if kind == b"usage" else Fault)(*words)
+
+
+def _has_writers(reader: int) -> bool:
+    """Else nobody has to be looked for: a busy host has thousands of processes, with a hundred thousand descriptors."""
+    poll = select.poll()
+    poll.register(reader, 0)
+    return not any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
 def _kill_holders(pipe: int) -> tuple[int, ...]:

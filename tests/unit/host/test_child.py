@@ -200,6 +200,16 @@ def test_a_child_that_answers_too_much_is_stopped(monkeypatch):
     assert "answered more than 1 MiB" in fault_of(work)
 
 
+def test_one_whose_whole_answer_is_too_much_is_not_said_to_survive_its_kill(monkeypatch):
+    monkeypatch.setattr(child, "ANSWER_AT_MOST_BYTES", 4)
+
+    def work():
+        os.write(ANSWERS_BY, b"answer 2\nok")
+        return hang()
+
+    assert "does not die" not in fault_of(work)
+
+
 def test_it_has_a_session_of_its_own():
     sessions = answer(lambda: b"%d %d" % (os.getsid(0), os.getpid())).split()
     assert sessions[0] == sessions[1] != b"%d" % os.getsid(0)
@@ -313,8 +323,25 @@ def test_an_answer_is_complete_though_holders_of_the_pipe_cannot_be_found(monkey
     assert gone(grandchild)
 
 
-def test_one_of_its_process_group_that_lives_on_is_killed():
-    assert gone(int(answer(leave_behind(True, setsid=False))))
+def test_one_of_its_process_group_that_lives_on_is_killed_and_counts_however_fast_it_dies(monkeypatch):
+    killpg = os.killpg
+    conversation = Child(leave_behind(True, setsid=False))
+    grandchild = int(conversation.answer(LONG_S))
+
+    def kill_and_wait(group, number):
+        killpg(group, number)
+        assert gone(grandchild)
+
+    monkeypatch.setattr(os, "killpg", kill_and_wait)
+    assert conversation.end() == 1
+    assert conversation.left == (grandchild,)
+
+
+def test_other_processes_are_not_inspected_if_nobody_keeps_the_pipe(monkeypatch):
+    inspected = []
+    monkeypatch.setattr(child, "_kill_holders", lambda pipe: inspected.append(pipe) or ())
+    assert answer(lambda: b"ok") == b"ok"
+    assert inspected == []
 
 
 def test_an_end_without_an_answer_is_reported_at_once_though_another_process_keeps_the_pipe():
