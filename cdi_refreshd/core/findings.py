@@ -7,7 +7,6 @@ SEVERITIES = ("fatal", "degraded", "info")
 """fatal: a container would not start, or would lose CUDA. degraded: something is left out. info: worth knowing."""
 SHOWN_AT_MOST = 64
 """Characters of foreign text, such as a key of a document, in a message."""
-LEFT_OUT = ", so it is left out"
 
 
 class Finding(NamedTuple):
@@ -21,8 +20,13 @@ class Finding(NamedTuple):
     rule: str = ""
     """The check rule that found it, "" for the probe."""
 
+    @property
+    def sentence(self) -> str:
+        """The fact, and that the device is left out."""
+        return f"{self.fact}, so it is left out" if self.left_out else self.fact
+
     def __str__(self) -> str:
-        text = f"{self.place}: {self.fact}"
+        text = f"{self.place}: {self.sentence}"
         return printable(f"{text}; {self.hint}" if self.hint else text)
 
 
@@ -42,7 +46,7 @@ def together(findings: Iterable[Finding]) -> str:
     """The first, with the places of all that have the same fact: `GPU 0, GPU 1: does not answer NVML; see dmesg`."""
     alike_ones = alike(findings)
     places = ", ".join(one.place for one in alike_ones)
-    return str(alike_ones[0]._replace(place=places, fact=alike_ones[0].fact.removesuffix(LEFT_OUT)))
+    return str(alike_ones[0]._replace(place=places, left_out=()))
 
 
 def alike(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -53,7 +57,7 @@ def alike(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def reported(finding: Finding) -> dict[str, str]:
     """As an object of JSON documents."""
-    return {"severity": finding.severity, "place": finding.place, "fact": finding.fact, "hint": finding.hint}
+    return {"severity": finding.severity, "place": finding.place, "fact": finding.sentence, "hint": finding.hint}
 
 
 def quoted(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from cdi_refreshd.core.findings import LEFT_OUT, Finding
+from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.nvidia import driver_texts as texts
 from cdi_refreshd.core.nvidia.control_nodes import CONTROL_NODES
 from cdi_refreshd.core.nvidia.inventory import Gpu, Link, MigDevice, Node
@@ -97,4 +97,4 @@ class Devices:
         return minors
 
     def _left_out(self, place: str, fact: str, names: tuple[str, ...]) -> None:
-        self.findings.append(Finding("degraded", place, f"{fact}{LEFT_OUT}", "nvidia-modprobe makes the node", names))
+        self.findings.append(Finding("degraded", place, fact, "nvidia-modprobe makes the node", names))

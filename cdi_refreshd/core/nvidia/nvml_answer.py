@@ -9,7 +9,7 @@ nodes by the numbers of its instances, so that one whose UUID makes no sense is 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
-from cdi_refreshd.core.findings import LEFT_OUT, Fault, Finding
+from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia.driver_texts import VERSION, integrated_name
 from cdi_refreshd.core.nvidia.gpu_count import physical
 from cdi_refreshd.core.nvidia.inventory import KernelGpu, Nvml, PciFunction
@@ -87,8 +87,8 @@ def believed(answer: Answer, kernel: Iterable[KernelGpu]) -> Answer:
     migs = _unique(migs, (lambda m: m.uuid, lambda m: (m.parent, m.gi, m.ci)), lies)
     if len(lies) > len(gpus) + len(migs):
         count = f"{len(lies)} of {len(lies) + len(gpus) + len(migs)} devices"
-        fact = f"contradicts itself about {count}, so none of them is used: {lies[0]}"
-        raise Fault("NVML", fact.removesuffix(f"; {lies[0].hint}").removesuffix(LEFT_OUT), HINT)
+        fact = f"contradicts itself about {count}, so none of them is used: {lies[0].place}: {lies[0].fact}"
+        raise Fault("NVML", fact, HINT)
     listed = {gpu.number for gpu in gpus}
     return answer._replace(
         version=answer.version if VERSION.fullmatch(answer.version) else "",
@@ -191,7 +191,7 @@ def lie(item: RawGpu | RawMig, fact: str) -> Finding:
 
 
 def left_out(place: str, fact: str, *names: str) -> Finding:
-    return Finding("degraded", place, f"{fact}{LEFT_OUT}", HINT, names)
+    return Finding("degraded", place, fact, HINT, names)
 
 
 def _honest(items: Iterable[Item], doubt: Callable[[Item], str], lies: list[Finding]) -> list[Item]:

@@ -1,6 +1,6 @@
 """Which GPUs of the published spec are gone, by sysfs and procfs alone: for a probe that hangs in NVML."""
 
-from cdi_refreshd.core.findings import LEFT_OUT, Finding
+from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.nvidia.inventory import Inventory, Presence
 
 GATED_MODES = ("auto", "nvml")
@@ -14,7 +14,7 @@ def without_removed(published: Inventory, seen: Presence) -> Inventory | None:
     if published.mode != "nvml" or not gone:
         return None
     numbers = {gpu.number for gpu in gone}
-    fact = f"has left the bus or its driver{LEFT_OUT}"
+    fact = "has left the bus or its driver"
     findings = (
         Finding("degraded", f"GPU {gpu.number} ({gpu.uuid})", fact, "see dmesg", (str(gpu.number), gpu.uuid))
         for gpu in gone

@@ -1,11 +1,9 @@
 import pytest
 
-from cdi_refreshd.core.findings import LEFT_OUT, Finding, alike, reported, together
+from cdi_refreshd.core.findings import Finding, alike, reported, together
 
-LOST = [
-    Finding("degraded", f"GPU {number}", f"is lost{LEFT_OUT}", "see dmesg", (str(number),)) for number in (1, 2, 10)
-]
-OTHER = Finding("degraded", "GPU 3", f"has no name{LEFT_OUT}", "see dmesg")
+LOST = [Finding("degraded", f"GPU {number}", "is lost", "see dmesg", (str(number),)) for number in (1, 2, 10)]
+OTHER = Finding("degraded", "GPU 3", "has no name", "see dmesg", ("3",))
 
 
 def test_the_same_fact_about_several_places_is_one_line():
@@ -16,6 +14,12 @@ def test_the_same_fact_about_several_places_is_one_line():
 @pytest.mark.parametrize(("findings", "expected"), [([*LOST, OTHER], LOST), ([OTHER, *LOST], [OTHER])])
 def test_a_line_comes_with_the_findings_that_it_reports(findings, expected):
     assert alike(findings) == tuple(expected)
+
+
+def test_a_device_that_is_left_out_is_reported_as_such_by_each_form_of_its_finding():
+    assert str(LOST[0]) == "GPU 1: is lost, so it is left out; see dmesg"
+    assert reported(LOST[0])["fact"] == "is lost, so it is left out"
+    assert str(LOST[0]._replace(left_out=())) == "GPU 1: is lost; see dmesg"
 
 
 def test_documents_have_the_same_keys_of_a_finding_as_before():

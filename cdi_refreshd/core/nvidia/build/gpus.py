@@ -61,7 +61,7 @@ def ids(inventory: Inventory) -> dict[str, Gpu | MigDevice]:
 def unknown(word: str, inventory: Inventory, known: list[str]) -> Fault:
     for finding in inventory.findings:
         if word in finding.left_out:
-            return Fault(f"--device-id {word}", finding.fact, finding.hint)
+            return Fault(f"--device-id {word}", finding.sentence, finding.hint)
     return UsageFault("--device-id", f"there is no device {quoted(word)}", nearest(word, known) if known else "")
 
 

@@ -78,9 +78,7 @@ def test_a_device_that_there_is_not_is_a_usage_fault(words):
 
 @pytest.mark.parametrize("word", ["2", "GPU-2"])
 def test_a_device_that_was_left_out_says_why(word):
-    lost = Finding(
-        "degraded", "GPU 2 (GPU-2)", "/dev/nvidia2 is missing, so it is left out", "nvidia-modprobe", ("2", "GPU-2")
-    )
+    lost = Finding("degraded", "GPU 2 (GPU-2)", "/dev/nvidia2 is missing", "nvidia-modprobe", ("2", "GPU-2"))
     with pytest.raises(Fault) as fault:
         spec_of(CUT._replace(findings=(lost,)), device_ids=(word,))
     assert not isinstance(fault.value, UsageFault)

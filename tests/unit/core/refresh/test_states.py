@@ -20,7 +20,7 @@ from cdi_refreshd.core.refresh.states import (
 from tests.unit.core.inventories import DRIVER, PRESENT, VERSION, gpu, inventory, mig
 
 CHOICES = Choices()
-DEGRADED_GPU = Finding("degraded", "GPU 1", "does not answer NVML, so it is left out", "see dmesg", left_out=("1",))
+DEGRADED_GPU = Finding("degraded", "GPU 1", "does not answer NVML", "see dmesg", left_out=("1",))
 FATAL = Finding("fatal", "/run/cdi/other.yaml", "has the same devices")
 MINOR = Finding("info", "/dev/nvidia-modeset", "is missing; Vulkan and EGL need it")
 FILES = Driver(files_version="580.95.05")
