@@ -19,7 +19,7 @@ from cdi_refreshd.core.config.settings import Settings
 from cdi_refreshd.core.findings import SEVERITIES, Fault, Finding
 from cdi_refreshd.core.nvidia.build.coherent import NAMES, parts
 from cdi_refreshd.core.nvidia.gpu_count import on_bus
-from cdi_refreshd.core.nvidia.inventory import Inventory, from_json
+from cdi_refreshd.core.nvidia.inventory import Inventory, from_json, is_mig_index
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.core.refresh.states import Facts, Verdict
 from cdi_refreshd.host import atomic_file
@@ -225,7 +225,8 @@ def _is_left_out(one: RuleFinding, found: list[RuleFinding], probed: Iterable[Fi
     if one.rule not in MISSING:
         return False
     is_slice = MISSING[one.rule]
-    left_out = sum(bool(finding.left_out) and (":" in finding.left_out[0]) == is_slice for finding in probed)
+    indices = [finding.left_out[0] for finding in probed if finding.left_out]
+    left_out = sum(is_mig_index(index) == is_slice for index in indices)
     return sum(other.rule == one.rule for other in found) <= left_out
 
 

@@ -92,6 +92,12 @@ class Gpu(NamedTuple):
     """/dev/dri/by-path links to these nodes."""
 
 
+def is_mig_index(name: str) -> bool:
+    """Whether it is the index of a MIG device, GPU:slot, or of all of a GPU, GPU:*. A PCI address is not."""
+    gpu, _, slot = name.partition(":")
+    return gpu.isdigit() and (slot == "*" or slot.isdigit())
+
+
 class MigDevice(NamedTuple):
     parent: int
     """NVML index of the GPU."""

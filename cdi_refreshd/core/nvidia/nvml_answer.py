@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from cdi_refreshd.core.findings import Fault, Finding
 from cdi_refreshd.core.nvidia.driver_texts import VERSION, integrated_name
 from cdi_refreshd.core.nvidia.gpu_count import physical
-from cdi_refreshd.core.nvidia.inventory import KernelGpu, Nvml, PciFunction
+from cdi_refreshd.core.nvidia.inventory import KernelGpu, Nvml, PciFunction, is_mig_index
 
 MINOR_AT_MOST = 247
 """The driver numbers its GPUs from 0 to 247; the numbers up to 255 are not for GPUs (nv-chardev-numbers.h)."""
@@ -237,7 +237,8 @@ def without_slices(answer: Answer, instances: Iterable[str]) -> list[Finding]:
     """
     cut = {path.split("/")[1] for path in instances if path.count("/") == COMPUTE_INSTANCE_DEPTH}
     listed = {str(mig.parent) for mig in answer.migs}
-    listed |= {name.partition(":")[0] for finding in answer.findings for name in finding.left_out if ":" in name}
+    left = (name for finding in answer.findings for name in finding.left_out if is_mig_index(name))
+    listed |= {name.partition(":")[0] for name in left}
     fact = "are known to the driver, and NVML lists none"
     return [
         left_out(f"MIG devices of GPU {gpu.number}", fact, f"{gpu.number}:*")

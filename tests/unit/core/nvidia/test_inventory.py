@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdi_refreshd.core.findings import Fault, Finding
-from cdi_refreshd.core.nvidia.inventory import Channel, Inventory, Library, Link, Tegra, Wsl, from_json, to_json
+from cdi_refreshd.core.nvidia.inventory import (
+    Channel,
+    Inventory,
+    Library,
+    Link,
+    Tegra,
+    Wsl,
+    from_json,
+    is_mig_index,
+    to_json,
+)
 from tests.unit.core.inventories import gpu, inventory, mig
 
 FULL = inventory(
@@ -71,3 +81,19 @@ def test_what_may_be_unknown_may_be_null():
     answer = json.loads(to_json(FULL))
     answer[Inventory._fields.index("gpus")][0][6] = None
     assert from_json(json.dumps(answer).encode()).gpus[0].coherent is None
+
+
+@pytest.mark.parametrize(
+    ("name", "is_index"),
+    [
+        ("0:1", True),
+        ("3:*", True),
+        ("0", False),
+        ("0000:41:00.0", False),
+        ("MIG-3:1", False),
+        ("", False),
+        (":", False),
+    ],
+)
+def test_the_index_of_a_mig_device_is_told_from_other_names(name, is_index):
+    assert is_mig_index(name) is is_index
