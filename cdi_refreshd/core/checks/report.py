@@ -39,13 +39,11 @@ def grouped(found: Iterable[RuleFinding]) -> list[Group]:
 
 
 def line(group: Group) -> str:
-    """One line for a reader: severity, place, fact, hint."""
-    only = f" ({listed(list(group.devices))})" if group.devices and group.rule.startswith(("node", "mount")) else ""
-    places = group.places[0] if len(group.places) == 1 else f"{group.places[0]} and {len(group.places) - 1} more"
-    fact = (
-        group.fact.replace("is ", "are ", 1) if len(group.places) > 1 and group.fact.startswith("is ") else group.fact
-    )
-    text = f"{group.severity:<9} {places}{only}: {fact}"
+    """One line for a reader: severity, place, fact, hint. The fact is that of each place."""
+    remarks = [f"and {len(group.places) - 1} more"] if len(group.places) > 1 else []
+    remarks += [listed(list(group.devices))] if group.devices and group.rule.startswith(("node", "mount")) else []
+    place = f"{group.places[0]} ({'; '.join(remarks)})" if remarks else group.places[0]
+    text = f"{group.severity:<9} {place}: {group.fact}"
     return printable(f"{text}; {group.hint}" if group.hint else text)
 
 

@@ -310,9 +310,11 @@ def test_nodes_without_links_in_dev_char_and_an_old_runc(host):
     host.shell("rm -rf /dev/char")
     status, (graphics, driver, _) = host.said()
     assert status == 1
-    assert graphics.startswith("degraded  /dev/dri/card1 and 3 more: has no link in /dev/char, and runc 1.1.4 needs")
+    assert graphics.startswith("degraded  /dev/dri/card1 (and 3 more): has no link in /dev/char, and runc 1.1.4")
     assert "udevadm trigger" in graphics and "nvidia-ctk" not in graphics
-    assert driver.startswith("degraded  /dev/nvidia-modeset and 5 more: has no link in /dev/char, and runc 1.1.4 needs")
+    assert driver.startswith(
+        "degraded  /dev/nvidia-modeset (and 5 more): has no link in /dev/char, and runc 1.1.4 needs"
+    )
     assert "nvidia-ctk system create-dev-char-symlinks --create-all" in driver
     host.shell("mkdir /dev/char; for n in /dev/nvidia* /dev/dri/*; do "
                "[ -c $n ] && ln -s $n /dev/char/$(stat -c %Hr:%Lr $n); done; true")  # fmt: skip

@@ -109,7 +109,7 @@ def test_a_major_that_another_driver_has_now(host):
 def test_a_node_that_outlived_its_driver_with_the_spec_agreeing(host):
     host.edit("/proc/devices", ("510 nvidia-uvm", "509 nvidia-uvm"), ("511 nvidia-caps", "510 nvidia-caps"))
     severity, place, said = host.one_fault()
-    assert (severity, place) == ("fatal", "/dev/nvidia-uvm and 1 more")
+    assert (severity, place) == ("fatal", "/dev/nvidia-uvm (and 1 more)")
     assert said.startswith(
         "nvidia-caps has major 510 now, nvidia-uvm has 509; remove the node; nvidia-modprobe -c 0 -u"
     )
@@ -145,14 +145,14 @@ def test_a_mig_device_that_has_only_its_gpu(host):
     host.write(SPEC, spec)
     status, lines = host.said()
     assert status == 1
-    assert lines[0].startswith("fatal     nvidia.com/gpu=0:0 and 1 more: has /dev/nvidia0, which is cut into MIG ")
+    assert lines[0].startswith("fatal     nvidia.com/gpu=0:0 (and 1 more): has /dev/nvidia0, which is cut into MIG ")
 
 
 def test_drm_nodes_that_were_renumbered(host):
     host.become(gpus=[{"drm": [3, 130]}, {"drm": [2, 129]}])
     severity, place, said = host.one_fault()
-    assert (severity, place.partition(" (")[0]) == ("fatal", "/dev/dri/card1 and 1 more")
-    assert said == f"are missing: containers with it do not start; {AGAIN}"
+    assert (severity, place.partition(";")[0]) == ("fatal", "/dev/dri/card1 (and 1 more")
+    assert said == f"is missing: containers with it do not start; {AGAIN}"
 
 
 def test_drm_nodes_that_changed_places_with_those_of_another_gpu(host):
@@ -268,8 +268,8 @@ def test_a_driver_that_was_exchanged(host):
     status, lines = host.said()
     assert status == 1
     assert len(lines) == 3
-    assert lines[0].startswith(f"fatal     {MULTIARCH}/libEGL_nvidia.so.580.95.05 and ")
-    assert " are missing: containers with it do not start" in lines[0]
+    assert lines[0].startswith(f"fatal     {MULTIARCH}/libEGL_nvidia.so.580.95.05 (and ")
+    assert " is missing: containers with it do not start" in lines[0]
     assert lines[1].endswith(f"files of driver 580.95.05, and the loaded module is 590.48.01; {AGAIN}")
 
 
