@@ -132,7 +132,7 @@ class Outcome(NamedTuple):
     files: tuple[File, ...] = ()
     """Where this pass published or confirmed them; the first is at `path`."""
     sha256: str = ""
-    """Of the spec that stands."""
+    """Of the first of these files."""
 
 
 def judge(probe: Probe, request: Request, target: Target, known: Known = NOTHING) -> Verdict:
@@ -176,8 +176,7 @@ def apply(verdict: Verdict, target: Target) -> Outcome:
             return Outcome(verdict, target.path, False, changed)
     except Fault as fault:
         verdict = states.failed(fault)._replace(findings=(fault.finding, *verdict.findings), seen=verdict.seen)
-    stands = _stands(target.path)
-    return Outcome(verdict, target.path, stands, sha256=last_pass.digest_at(target.path) if stands else "")
+    return Outcome(verdict, target.path, _stands(target.path))
 
 
 def one_pass(child: Child, request: Request, last: LastPass, target: Target, limit_s: float) -> Outcome:

@@ -47,7 +47,7 @@ class Monitor:
             host_gpus=self._census.host_gpus,
             spec_devices=self._census.spec_devices,
             is_up_to_date=outcome.stands and done.state in UP_TO_DATE,
-            sha256=outcome.sha256,
+            sha256=done.sha256,
             findings=tuple((finding.severity, finding.rule or "probe") for finding in done.findings),
         )
 

@@ -10,7 +10,6 @@ from cdi_refreshd import last_pass, pipeline
 from cdi_refreshd.core.cdi.model import Spec
 from cdi_refreshd.core.checks.registry import RuleFinding
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.nvidia.inventory import Inventory
 from cdi_refreshd.core.refresh import removed_gpus, restore_policy, scheduler, states
 from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 from cdi_refreshd.core.refresh.event_source import EventSource
@@ -38,7 +37,7 @@ WITHDRAWN_RECHECK_S = 5.0
 
 
 class Passes:
-    """`ended` is called after each pass, with its verdict; `begins` before each."""
+    """`begins` is called before each pass, and `ended` after each: with whether waiting would not change its state."""
 
     def __init__(
         self, configuration: Configuration, loop: Loop, sources: Iterable[EventSource], reporter: Reporter, hold: Hold
@@ -50,9 +49,7 @@ class Passes:
         self.refresh: Refresh | None = None
         self.others = OtherSpecs()
         self.begins: Callable[[], None] = lambda: None
-        self.ended: Callable[[Verdict], None] = lambda _: None
-        self.inventory: Inventory | None = None
-        """The inventory of the published spec."""
+        self.ended: Callable[[bool], None] = lambda _: None
         self.again_at_s = self.meanwhile_at_s = math.inf
 
     def wire(self) -> None:
@@ -206,7 +203,7 @@ class Passes:
         self._report(outcome, refresh.events, refresh.count, refresh.began_s)
         stuck = self.scheduler.state == scheduler.STUCK
         self.step(scheduler.CHILD_GONE if stuck else scheduler.Answered(outcome.verdict.state in states.RETRIED))
-        self.ended(outcome.verdict)
+        self.ended(states.is_settled(outcome.verdict))
         if outcome.stands and self.others.may_differ(refresh.events, self.published.files):
             self._ask_others()
         gc.collect()
@@ -222,7 +219,6 @@ class Passes:
         wait_s = self.configuration.settings.sweep_s if verdict.state in states.SWEPT else math.inf
         wait_s = min(wait_s, WITHDRAWN_RECHECK_S) if outcome.changed and not outcome.stands else wait_s
         self.again_at_s = time.monotonic() + wait_s
-        self.inventory = verdict.seen if outcome.files else self.inventory
         if verdict.seen and verdict.seen.driver.library_dirs != self.configuration.library_dirs:
             self.configuration.library_dirs = verdict.seen.driver.library_dirs
             self.configure()
@@ -231,11 +227,13 @@ class Passes:
         superseded = scheduler.is_superseded(self.scheduler)
         took_s = time.monotonic() - began_s
         done = Pass("", "", events=events, event_count=count, duration_s=took_s, superseded=superseded)
+        if outcome.stands:
+            done = done._replace(sha256=self.published.sha256(), devices=self.published.devices())
         self.reporter.outcome(outcome, done)
 
     def _stuck(self, refresh: Refresh) -> None:
         self.reporter.stuck(refresh.pid)
-        self.ended(states.failed(Fault("probe", "the child is stuck")))
+        self.ended(False)
 
     # Other specs
 
@@ -290,7 +288,7 @@ class Passes:
         with contextlib.suppress(Fault, OSError):  # without it nothing is known
             seen = machine.presence(Tree(choices.driver_root))
             made = states.absence(seen)
-            left = removed_gpus.without_removed(self.inventory, seen) if self.inventory and not made else None
+            left = removed_gpus.without_removed(self.published.inventory, seen) if not made else None
             if left:
                 made = states.draft(left, choices, True)
             if made and made.action != states.KEEP:

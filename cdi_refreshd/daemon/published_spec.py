@@ -10,10 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from enum import Enum
 
+from cdi_refreshd import last_pass
+from cdi_refreshd.core.cdi.model import Annotations
 from cdi_refreshd.core.findings import Fault
+from cdi_refreshd.core.nvidia.inventory import Inventory
 from cdi_refreshd.core.refresh import states
 from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
 from cdi_refreshd.core.refresh.event_source import EventSource, Interval, Scope
+from cdi_refreshd.core.report import lines
 from cdi_refreshd.host import atomic_file
 from cdi_refreshd.host.atomic_file import Identity
 from cdi_refreshd.pipeline import Outcome
@@ -37,10 +41,13 @@ class PublishedSpec(EventSource):
         self.path = ""
         self.left: list[str] = []
         """Former paths of the spec, by configuration, where it may still exist."""
+        self.inventory: Inventory | None = None
+        """That it was built from; None of an earlier life's."""
         self._is_spec = is_spec
         self._interval = interval or Interval()
         self._contents: dict[str, bytes] = {}
         self._identities: dict[str, Identity | None] = {}
+        self._sha256 = ""
         self._restored_at_s = -math.inf
 
     # As a source of events
@@ -50,7 +57,7 @@ class PublishedSpec(EventSource):
         if scope.settings.output != self.path:
             self.left += [self.path] if self.path else []
             self.path = scope.settings.output
-            self._contents, self._identities = {}, {}
+            self._contents, self._identities, self.inventory = {}, {}, None
 
     def due_at(self, now: float) -> float:
         return self._interval.due_at(now) if self._identities else math.inf
@@ -72,9 +79,10 @@ class PublishedSpec(EventSource):
         if outcome.files:
             self._contents = {file.path: file.content for file in outcome.files}
             self._identities = {file.path: file.identity for file in outcome.files}
+            self.inventory, self._sha256 = outcome.verdict.seen, outcome.sha256
         elif outcome.verdict.action == states.WITHDRAW and not outcome.stands:
             self._identities = dict.fromkeys((self.path, *self._contents))
-            self._contents = {}
+            self._contents, self.inventory = {}, None
         elif outcome.stands and self.path not in self._identities:  # of an earlier life
             self._identities[self.path] = atomic_file.identity(self.path)
 
@@ -82,6 +90,15 @@ class PublishedSpec(EventSource):
     def files(self) -> tuple[str, ...]:
         """The files that could be restored."""
         return tuple(self._contents)
+
+    def devices(self) -> Annotations:
+        """Those of the spec, as in a Pass; none if it is of an earlier life."""
+        return lines.devices(self.inventory) if self.inventory else ()
+
+    def sha256(self) -> str:
+        """Of the file at the spec's path, "" if there is none. It is read only if it is not what was published."""
+        ours = self.path in self._contents and atomic_file.identity(self.path) == self._identities[self.path]
+        return self._sha256 if ours else last_pass.digest_at(self.path)
 
     def is_as_published(self) -> bool:
         """Whether our files are as we wrote them, and removed ones are gone; False if nothing is known."""

@@ -51,7 +51,7 @@ class Reporter:
         self.count(triggers=1)
 
     def outcome(self, outcome: Outcome, done: Pass) -> None:
-        """`done` has what the outcome lacks: why it was probed, and how long that took."""
+        """`done` has what the outcome lacks: of the spec that stands, why it was probed, and how long that took."""
         done, before = completed(done, outcome, self.last), self.last if self.has_probed else None
         for line in lines.lines(done, before):
             self.journal.write(line)
@@ -158,18 +158,14 @@ class Reporter:
 
 def completed(done: Pass, outcome: Outcome, last: Pass) -> Pass:
     verdict, seen = outcome.verdict, outcome.verdict.seen
-    # Those of the spec: one that is kept because a probe failed keeps its devices.
-    devices = lines.devices(seen) if seen and verdict.spec else last.devices if outcome.stands else ()
     return done._replace(
         state=verdict.state,
         reason=verdict.reason,
         path=outcome.path,
         stands=outcome.stands,
         changed=outcome.changed,
-        sha256=outcome.sha256,
         findings=verdict.findings,
         in_reason=verdict.in_reason,
-        devices=devices,
         module_version=seen.presence.module_version if seen else last.module_version,
         library_version=(seen.driver.version or seen.driver.files_version) if seen else last.library_version,
     )

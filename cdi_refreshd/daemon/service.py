@@ -10,9 +10,8 @@ import time
 
 from cdi_refreshd import __version__, config
 from cdi_refreshd.core.findings import Fault
-from cdi_refreshd.core.refresh import scheduler, states
+from cdi_refreshd.core.refresh import scheduler
 from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
-from cdi_refreshd.core.refresh.states import Verdict
 from cdi_refreshd.daemon import state_file
 from cdi_refreshd.daemon.configuration import Configuration
 from cdi_refreshd.daemon.exports import Exports
@@ -138,12 +137,12 @@ class Service:
             self._load()
         self.reload = self.reload.pass_begins()
 
-    def _pass_ended(self, verdict: Verdict) -> None:
+    def _pass_ended(self, is_settled: bool) -> None:
         """state.json before READY=1: units ordered after us, and who waits for the reload, may read it."""
         if self.reload.is_answered() or self._is_stuck():
             self._answer_reload()
         self.reporter.state()
-        if not self.is_ready and states.is_settled(verdict):
+        if not self.is_ready and is_settled:
             self._ready()
 
     # Reload

@@ -7,11 +7,14 @@ GATED_MODES = ("auto", "nvml")
 """The modes in which sysfs and procfs decide that a GPU is gone."""
 
 
-def without_removed(published: Inventory, seen: Presence) -> Inventory | None:
-    """The published spec's inventory without the GPUs that have left the bus or the driver; None if none has."""
+def without_removed(published: Inventory | None, seen: Presence) -> Inventory | None:
+    """The published spec's inventory without the GPUs that have left the bus or the driver; None if none has,
+    or nothing is known of them."""
+    if published is None or published.mode != "nvml":
+        return None
     bound = {function.address for function in seen.functions if function.driver == "nvidia"}
     gone = [gpu for gpu in published.gpus if gpu.pci and gpu.pci not in bound]
-    if published.mode != "nvml" or not gone:
+    if not gone:
         return None
     numbers = {gpu.number for gpu in gone}
     fact = "has left the bus or its driver"

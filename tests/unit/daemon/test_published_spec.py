@@ -1,9 +1,11 @@
 """What happened to the published spec, and whether it may be restored."""
 
+import hashlib
 import os
 
 import pytest
 
+from cdi_refreshd import last_pass
 from cdi_refreshd.core.config.settings import Settings
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.refresh.event import Action, Event, Kind, Source
@@ -13,8 +15,9 @@ from cdi_refreshd.core.report.wording import sentence
 from cdi_refreshd.daemon.published_spec import PublishedSpec, Standing
 from cdi_refreshd.host import atomic_file
 from cdi_refreshd.pipeline import File, Outcome
+from tests.unit.core.inventories import gpu, inventory
 
-READY = Verdict("ready", "2 GPUs", "publish")
+READY = Verdict("ready", "2 GPUs", "publish", seen=inventory(gpu(), gpu(1)))
 KEPT = Verdict("failed", "NVML failed", KEEP)
 GONE = Verdict("no-gpu", "no NVIDIA GPU", WITHDRAW)
 WHOLE = b"whole"
@@ -41,7 +44,7 @@ def published(file):
 
 def publish(published, *files):
     placed = tuple(File(str(file), WHOLE, atomic_file.place(str(file), WHOLE).identity) for file in files)
-    published.take(Outcome(READY, published.path, True, True, placed))
+    published.take(Outcome(READY, published.path, True, True, placed, last_pass.digest(WHOLE)))
 
 
 def said(published, now=1300):
@@ -177,3 +180,29 @@ def test_a_spec_that_moved_is_left_only_when_there_is_another(published, file, t
     assert list(published.leave(Outcome(READY, published.path, True, True, placed), withdraw)) == [str(file)]
     assert withdrawn == [str(file)]
     assert list(published.leave(Outcome(READY, published.path, True, True, placed), withdraw)) == []
+
+
+def test_the_digest_of_what_was_published_is_known_without_reading_it_again(published, file, monkeypatch):
+    monkeypatch.setattr(last_pass, "digest_at", lambda path: pytest.fail(f"{path} is read"))
+    assert published.sha256() == hashlib.sha256(WHOLE).hexdigest()
+
+
+@pytest.mark.parametrize("content", [b"whole other", None])
+def test_the_digest_is_of_the_file_that_stands_whoever_wrote_it(published, file, content):
+    file.unlink()
+    if content:
+        replace(file, content)
+    assert published.sha256() == (hashlib.sha256(content).hexdigest() if content else "")
+
+
+def test_the_devices_are_those_of_the_spec_until_it_is_withdrawn_or_moved(published, file):
+    ours = (("0", gpu().uuid), ("1", gpu(1).uuid))
+    assert published.devices() == ours
+    published.take(Outcome(KEPT, published.path, True))
+    assert published.devices() == ours
+    published.take(Outcome(GONE, published.path))
+    assert published.devices() == ()
+    publish(published, file)
+    assert published.devices() == ours
+    published.configure(Scope(Settings(output="/elsewhere/nvidia.yaml"), ()))
+    assert published.devices() == ()
