@@ -18,8 +18,7 @@ OPENER = "cdi_refreshd.host.regular_file"
 SHARED = (OPENER, "cdi_refreshd.host.ctypes_util")
 """The two modules of host/ that other modules of it may import."""
 OPENS_BY_ITSELF = {
-    "cdi_refreshd/cli.py": "/dev/null",
-    "cdi_refreshd/commands/generate.py": "/dev/null",
+    "cdi_refreshd/cli.py": "/dev/null and the standard streams",
     "cdi_refreshd/daemon/state_file.py": "the lock, which it makes, closed to others and without following links",
     "cdi_refreshd/events/inotify.py": "/proc/self/mountinfo",
     "cdi_refreshd/host/atomic_file.py": "directories; makes the temporary, exclusively",

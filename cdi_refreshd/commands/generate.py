@@ -1,7 +1,6 @@
 """`cdi-refreshd generate`: print a spec, or write it. A script for `nvidia-ctk cdi generate` works with it."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterable
 
@@ -47,7 +46,8 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
         return states.USAGE if verdict.usage else states.exit_status(verdict.state) or states.EXIT_STATUS["failed"]
     report(() if parsed.quiet else shown)
     if path == "-":
-        write(content for _, content in pipeline.documents(verdict.spec, path, form))
+        for _, content in pipeline.documents(verdict.spec, path, form):
+            sys.stdout.buffer.write(content)
     else:
         if warning and not parsed.quiet:
             print(f"cdi-refreshd: {printable(warning)}", file=sys.stderr)
@@ -60,15 +60,3 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
 def report(findings: Iterable[Finding]) -> None:
     for finding in findings:
         print(f"cdi-refreshd: {finding}", file=sys.stderr)
-
-
-def write(contents: Iterable[bytes]) -> None:
-    try:
-        for content in contents:
-            sys.stdout.buffer.write(content)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter tries again as it ends
-        raise Fault("standard output", f"cannot be written: {error.strerror}") from None

@@ -351,12 +351,6 @@ def test_a_full_disk_leaves_the_spec_that_stands(host):
     assert "no space left on device" in done.stderr
 
 
-def test_a_full_standard_output_is_reported(host):
-    done = host.machine.run(["sh", "-c", '"$@" > /dev/full', "sh", *PROGRAM, "generate"])
-    assert done.returncode == 1
-    assert lines(done) == ["standard output: cannot be written: No space left on device"]
-
-
 def test_a_reader_that_closes_the_pipe_is_not_an_error(host):
     done = host.machine.run(["sh", "-c", '"$@" | true', "sh", *PROGRAM, "generate"])
     assert done.stderr == ""
