@@ -67,14 +67,17 @@ def kind(action: argparse.Action) -> str:
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
-    """A command makes its parser and calls it: the parser is caught there."""
+    """A command makes its parser and calls it: the parser is caught there.
+
+    `--help`, because a command without arguments may make no parser: `run` would be the daemon itself.
+    """
 
     def catch(parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         raise Caught(parser)
 
     own, argparse.ArgumentParser.parse_args = argparse.ArgumentParser.parse_args, catch  # type: ignore[assignment]
     try:
-        importlib.import_module(f"cdi_refreshd.commands.{command.replace('-', '_')}").run([])
+        importlib.import_module(f"cdi_refreshd.commands.{command.replace('-', '_')}").run(["--help"])
     except Caught as caught:
         return caught.parser
     finally:
