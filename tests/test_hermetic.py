@@ -75,7 +75,7 @@ def root_is_an_overlay():
 
 @root
 @pytest.mark.skipif(root_is_an_overlay(), reason="NOT CHECKED: this host's root is an overlay itself")
-def test_a_crowded_host_is_not_seen_in_a_machine():
+def test_a_machine_sees_nothing_of_a_crowded_host():
     inside = " ".join(path for path in CROWDED if not path.startswith("/opt/"))  # there without the loader's knowledge
     script = "cdi-refreshd oneshot; cdi-refreshd check; cdi-refreshd list; ldconfig -p | grep other; "
     script += f"ls -d {inside} 2>/dev/null"
@@ -97,7 +97,7 @@ def test_a_crowded_host_is_not_seen_in_a_machine():
 
 
 @pytest.mark.parametrize("path", sorted(PROBED))
-def test_what_is_probed_is_hidden(path):
+def test_every_path_of_the_host_that_is_probed_is_hidden(path):
     short = path.removeprefix("/usr")
     ends = [m for m in range(1, len(short) + 1) if short[m : m + 1] in ("", "/")]
     # /lib and /bin are links on most hosts.

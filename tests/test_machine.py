@@ -53,7 +53,7 @@ def test_a_library_written_without_a_compiler_is_loaded_by_the_linker(tmp_path):
 
 
 @root
-def test_nvml_answers_what_the_case_says():
+def test_nvml_answers_as_the_case_says():
     with booted(MIG) as machine:
         said = ask(
             machine,
@@ -77,7 +77,7 @@ def test_nvml_answers_what_the_case_says():
         (["print # not JSON"], "0"),
     ],
 )
-def test_nvml_fails_and_chatters_on_demand(lines, last):
+def test_nvml_fails_and_prints_on_demand(lines, last):
     with booted(TWO | {"nvml": lines}) as machine:
         done = ask(machine, "n.nvmlDeviceGetCount() - 2")
         said = (done.stdout + done.stderr).splitlines()[-1].removeprefix("pynvml.").partition(":")[0]
@@ -108,7 +108,7 @@ def test_nvml_that_floods_every_pipe_does_not_block_the_probe():
 
 
 @root
-def test_a_module_of_another_version_makes_nvml_say_mismatch():
+def test_a_module_of_another_version_makes_nvml_report_a_mismatch():
     done = ask_in(TWO | {"module_version": "570.1"}, "0")
     assert "LibRmVersionMismatch" in done.stderr
 
@@ -146,7 +146,7 @@ def test_udev_enumerates_the_machines_devices_and_not_the_hosts():
 
 
 @root
-def test_a_machine_becomes_another_and_keeps_what_both_have():
+def test_a_machine_that_becomes_another_keeps_the_files_that_both_have():
     with booted(TWO) as machine:
         before = machine.path("/dev/nvidia0").stat().st_ino
         machine.become({"gpus": TWO["gpus"][:1]})
@@ -199,7 +199,7 @@ def test_the_command_line_runs_a_command_and_passes_its_status(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (7, "/dev/nvidia0\n", "")
 
 
-def test_without_root_one_line_says_what_is_missing(monkeypatch):
+def test_without_root_one_line_says_that_root_is_needed(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "needs root" in missing()
     with pytest.raises(CannotBoot), booted(TWO):

@@ -52,7 +52,7 @@ def imports(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(TOP)))
-def test_rooms_import_only_what_they_may(path):
+def test_rooms_import_only_the_modules_that_they_may(path):
     room = path.relative_to(PACKAGE).parts[0]
     for name in imports(path):
         if room == "core":

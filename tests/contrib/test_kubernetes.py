@@ -82,14 +82,14 @@ def settings(documents):
 
 
 @pytest.mark.parametrize("values", [{}, FULL], ids=["defaults", "everything"])
-def test_the_chart_is_what_the_schemas_allow_and_its_configuration_what_the_daemon_reads(tmp_path, values):
+def test_the_chart_matches_the_schemas_and_the_daemon_accepts_its_configuration(tmp_path, values):
     documents = rendered(tmp_path, **values)
     validate(documents)
     found = settings(documents)
     assert found.choices.driver_root == values.get("driverRoot", "/")
 
 
-def test_the_kustomize_base_is_what_the_schemas_allow_and_its_configuration_what_the_daemon_reads():
+def test_the_kustomize_base_matches_the_schemas_and_the_daemon_accepts_its_configuration():
     validate(base())
     settings(base())
 
@@ -98,7 +98,7 @@ def test_the_chart_names_the_image_of_this_release():
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == __version__
 
 
-def test_the_schemas_refuse_what_is_misspelt():
+def test_the_schemas_refuse_a_misspelt_key():
     kubernetes_validate = pytest.importorskip("kubernetes_validate")
     document = of_kind(base(), "DaemonSet")
     document["spec"]["template"]["spec"]["hostNetwrok"] = True
@@ -106,7 +106,7 @@ def test_the_schemas_refuse_what_is_misspelt():
         validate([document])
 
 
-def test_the_chart_with_its_defaults_is_the_kustomize_base(tmp_path):
+def test_the_chart_with_its_default_values_makes_the_pod_of_the_kustomize_base(tmp_path):
     chart, plain = (of_kind(documents, "DaemonSet") for documents in (rendered(tmp_path), base()))
     pods = [document["spec"]["template"]["spec"] for document in (chart, plain)]
     for pod in pods:
@@ -155,7 +155,7 @@ def test_each_value_that_changes_the_configuration_makes_new_pods(tmp_path, chan
     assert template_of(tmp_path) != template_of(tmp_path, **changed)
 
 
-def test_it_may_do_nothing_in_the_cluster_and_is_never_killed_for_the_hosts_state():
+def test_the_pod_has_no_cluster_permissions_and_its_probes_ignore_the_hosts_state():
     pod = of_kind(base(), "DaemonSet")["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
     assert {document["kind"] for document in base()} == {"DaemonSet", "ConfigMap"}

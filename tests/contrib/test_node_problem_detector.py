@@ -39,7 +39,7 @@ def test_for_each_state_it_prints_one_short_line_and_exits_with_its_status(tmp_p
     assert status == (0 if state in ("ready", "no-gpu") else 1)
 
 
-def test_a_dead_daemon_is_unknown_by_the_age_of_its_file(tmp_path):
+def test_health_is_unknown_where_the_health_file_is_too_old(tmp_path):
     file = tmp_path / "health"
     file.write_text("0 Ready 2 GPUs\n")
     long_ago = file.stat().st_mtime - 6 * 60
@@ -48,7 +48,7 @@ def test_a_dead_daemon_is_unknown_by_the_age_of_its_file(tmp_path):
     assert ran(file, "10") == (0, "Ready 2 GPUs")
 
 
-def test_where_no_daemon_runs_and_before_its_first_probe_it_is_unknown(tmp_path):
+def test_health_is_unknown_without_a_daemon_and_before_its_first_probe(tmp_path):
     assert ran(tmp_path / "health") == (2, "Unknown cdi-refreshd is not running")
     (tmp_path / "health").write_text(health.line(health.NOT_PROBED))
     assert ran(tmp_path / "health") == (2, "Unknown the first probe has not ended")
@@ -63,20 +63,20 @@ ODD = (
 
 @pytest.mark.parametrize("line", ODD)
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
-def test_a_file_of_another_kind_is_unknown(tmp_path, shell, line):
+def test_health_is_unknown_where_the_file_is_not_a_health_file(tmp_path, shell, line):
     (tmp_path / "health").write_text(line)
     for words in ((), ("5", "ready")):
         assert ran(tmp_path / "health", *words, shell=shell) == (2, UNREADABLE)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
-def test_what_another_version_says_is_cut_and_printed_as_it_is(tmp_path, shell):
+def test_a_message_is_cut_to_one_short_line_and_its_escapes_are_printed_literally(tmp_path, shell):
     (tmp_path / "health").write_text("1 Odd \\c %s " + "x" * 100 + "\n0 Ready x\n")
     assert ran(tmp_path / "health", shell=shell) == (1, "Odd \\c %s " + "x" * 69)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
-def test_a_heartbeat_of_the_future_is_unknown(tmp_path, shell):
+def test_health_is_unknown_where_the_heartbeat_is_in_the_future(tmp_path, shell):
     file = tmp_path / "health"
     file.write_text("0 Ready 2 GPUs\n")
     later = file.stat().st_mtime + 60
@@ -86,7 +86,7 @@ def test_a_heartbeat_of_the_future_is_unknown(tmp_path, shell):
 
 @pytest.mark.root
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
-def test_a_file_that_may_not_be_read_is_unknown(shell):
+def test_health_is_unknown_where_the_file_cannot_be_read(shell):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "health")
         file.write_text("0 Ready 2 GPUs\n")

@@ -63,7 +63,7 @@ def test_each_alert_is_seen_to_fire_and_not_to_fire_by_a_test():
     assert seen == {(name, fires) for name in alerts() for fires in (True, False)}
 
 
-def test_each_alert_keeps_the_labels_by_which_its_target_is_known():
+def test_each_alert_keeps_the_labels_that_identify_its_target():
     tests = yaml.safe_load((FOLDER / "cdi-refreshd.rules.test.yaml").read_text())["tests"]
     fired = [one for test in tests for check in test.get("alert_rule_test", ()) for one in check["exp_alerts"]]
     known = [one["exp_labels"] for one in fired if "pool" not in one["exp_labels"]]
@@ -75,7 +75,7 @@ def test_promtool_accepts_the_metrics():
 
 
 @pytest.mark.parametrize(("title", "expr"), [*alerts().items(), *dashboard()])
-def test_every_query_asks_for_metrics_labels_and_states_that_there_are(title, expr):
+def test_every_query_uses_only_metrics_labels_and_states_that_exist(title, expr):
     for name, braces in re.findall(r"\b(cdi_refreshd_\w+)(?:\{([^}]*)\})?", expr):
         labels = {label for label, _ in FAMILIES[name].samples[0][0]}
         for label, wanted in re.findall(r'(\w+)[=!]~?"([^"]*)"', braces):

@@ -150,7 +150,7 @@ def container_root(tmp_path_factory):
     return place
 
 
-def test_the_spec_is_the_one_that_the_node_itself_would_make_and_nothing_of_the_pod_is_in_it(node):
+def test_the_pods_spec_equals_the_nodes_own_and_names_no_path_of_the_pod(node):
     pod = node()
     pod.until_state("ready")
     text = pod.machine.path(SPEC).read_text()
@@ -161,7 +161,7 @@ def test_the_spec_is_the_one_that_the_node_itself_would_make_and_nothing_of_the_
     assert own.machine.path(SPEC).read_text() == text
 
 
-def test_the_nodes_podman_starts_a_container_with_it_hooks_included(node):
+def test_the_nodes_podman_starts_a_container_with_the_pods_spec_and_its_hooks(node):
     pod = node()
     pod.until_state("ready")
     text = pod.machine.path(SPEC).read_bytes()
@@ -209,7 +209,7 @@ def test_the_charts_values_reach_the_node(node, tmp_path):
     assert list(pod.machine.path(METRICS).iterdir()) == []
 
 
-def test_a_gpu_that_goes_and_slices_that_come_reach_the_spec(node):
+def test_a_removed_gpu_and_added_mig_devices_change_the_spec(node):
     pod = node()
     pod.until_state("ready")
     assert "1" in pod.names() and "2:0" in pod.names()
@@ -222,7 +222,7 @@ def test_a_gpu_that_goes_and_slices_that_come_reach_the_spec(node):
     assert not pod.machine.path(SPEC).exists()
 
 
-def test_its_probes_ask_whether_it_lives_and_never_for_the_state(node):
+def test_the_pods_probes_check_that_the_daemon_lives_and_not_its_state(node):
     pod = node()
     pod.until_state("ready")
     assert pod.probes() == [0, 0, 0]
@@ -237,7 +237,7 @@ def test_its_probes_ask_whether_it_lives_and_never_for_the_state(node):
     os.kill(pod.pid(), signal.SIGCONT)
 
 
-def test_commands_in_the_pod_hold_and_refresh_it_as_mig_parted_has_them(node):
+def test_commands_in_the_pod_hold_and_refresh_the_daemon_as_mig_parted_calls_them(node):
     pod = node()
     pod.until_state("ready")
     assert pod.exec("cdi-refreshd", "hold", "300").returncode == 0
@@ -246,7 +246,7 @@ def test_commands_in_the_pod_hold_and_refresh_it_as_mig_parted_has_them(node):
     assert (pod.state()["held"], pod.state()["counters"]["reloads"]) == ("", 1)
 
 
-def test_the_node_knows_by_its_lock_that_it_lives_and_its_health_without_python(node):
+def test_on_the_node_status_sees_the_pods_daemon_and_the_plugin_needs_no_python(node):
     pod = node()
     pod.until_state("ready")
     assert pod.run("status", "--check").stdout.startswith("Ready 2 GPUs")
@@ -258,7 +258,7 @@ def test_the_node_knows_by_its_lock_that_it_lives_and_its_health_without_python(
     assert "info: " in pod.log.read_text()
 
 
-def test_a_driver_container_that_comes_and_goes_as_a_mount_is_followed(node):
+def test_a_driver_container_that_is_mounted_and_unmounted_is_noticed(node):
     root = "/run/nvidia/driver"
     documents = kustomized(("driver-root = /\n", f"driver-root = {root}\n"))
     pod = node(CASE | {"driver_root": "/opt/driver", "path_bins": [HOOK]}, documents)

@@ -37,7 +37,7 @@ def hold(name, document):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_schema_is_a_schema_and_its_name_has_the_documents_version(name):
+def test_each_schema_is_valid_and_its_name_has_the_version_of_its_document(name):
     document = json.loads((SCHEMAS / name).read_text())
     jsonschema.Draft202012Validator.check_schema(document)
     stem, _, version = name.removesuffix(".schema.json").rpartition("-")
@@ -50,7 +50,7 @@ def test_the_documentation_names_every_schema():
     assert [name for name in NAMES if f"`{name}`" not in text] == []
 
 
-def test_a_document_with_a_key_that_is_not_described_fails_here():
+def test_a_document_with_an_undescribed_key_fails_its_schema():
     document = {"version": 1, "devices": [], "errors": []}
     hold("list", document)
     with pytest.raises(jsonschema.ValidationError):
@@ -91,14 +91,14 @@ def test_list_check_and_config_match_their_schemas(host):
 
 
 @pytest.mark.root
-def test_a_bundle_is_what_its_schema_says(host):
+def test_a_bundle_matches_its_schema(host):
     _, document = printed(host, "bundle")
     assert document["files"] and document["procfs"] and document["pci"]
     hold("bundle", document)
 
 
 @pytest.mark.root
-def test_diff_prints_the_same_as_a_document(host):
+def test_diff_as_json_has_the_changes_and_matches_its_schema(host):
     status, same = printed(host, "diff", "--json")
     hold("diff", same)
     assert (status, same["status"], same["changes"]) == (0, 0, [])
@@ -112,7 +112,7 @@ def test_diff_prints_the_same_as_a_document(host):
 
 
 @pytest.mark.root
-def test_the_daemons_state_is_what_its_schema_says_in_each_state_that_it_has():
+def test_the_daemons_state_file_matches_its_schema_in_several_states():
     with booted(CASE) as machine:
         running = Running(machine)
         try:

@@ -142,7 +142,7 @@ def test_lintian_finds_nothing(debs):
     assert (done.returncode, done.stdout.strip()) == (0, "")
 
 
-def test_the_package_is_the_same_bytes_each_time(tree, debs, tmp_path):
+def test_every_build_makes_the_same_bytes_of_the_package(tree, debs, tmp_path):
     assert build(tree, tmp_path, NEW).read_bytes() == debs[NEW].read_bytes()
 
 
@@ -172,7 +172,7 @@ def test_presets_leave_the_daemon_enabled_and_the_others_not(system, debs):
 
 
 @pytest.mark.parametrize("other", [OLD, NEW])
-def test_an_upgrade_and_a_downgrade_keep_what_the_administrator_chose_and_the_spec(system, debs, monkeypatch, other):
+def test_an_upgrade_and_a_downgrade_keep_the_administrators_choices_and_the_spec(system, debs, monkeypatch, other):
     first, second = (OLD, NEW) if other == NEW else (NEW, OLD)
     system.install(debs[first])
     spec = system.publish(monkeypatch)
@@ -210,7 +210,7 @@ def test_a_running_daemon_is_restarted_once_by_an_upgrade_and_stopped_by_a_remov
 
 
 @pytest.mark.parametrize("state", ["inactive", "failed"])
-def test_an_upgrade_starts_what_has_failed_and_not_what_was_stopped_and_a_new_installation_both(system, debs, state):
+def test_an_upgrade_starts_a_failed_daemon_and_no_stopped_one_and_an_installation_both(system, debs, state):
     start = "--quiet --system start cdi-refreshd.service"
     system.install(debs[OLD])
     log = stubbed(system, state)

@@ -35,7 +35,7 @@ def test_a_wheel_with_a_locked_hash_is_taken_without_a_network(debian):
 
 
 @pytest.mark.parametrize("content", [None, b"another wheel", b""])
-def test_no_other_wheel_is_taken(debian, content):
+def test_a_missing_or_different_wheel_is_refused(debian, content):
     if content is not None:
         (debian / "vendor" / WHEEL).write_bytes(content)
     assert (done := offline(debian)).returncode == 1

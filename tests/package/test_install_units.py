@@ -60,7 +60,7 @@ def files(top):
     return {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file() and "bin" not in path.parts}
 
 
-def test_every_file_in_systemd_has_a_place_but_the_configuration():
+def test_every_file_in_systemd_but_the_configuration_is_installed():
     homeless = [str(name) for name in SOURCES if not install_units.destination(str(name))]
     assert homeless == [CONFIGURATION]
 
@@ -89,7 +89,7 @@ def test_a_second_time_nothing_is_written(top, mine, monkeypatch, capsys):
     assert ": written" not in reported
 
 
-def test_dry_run_names_all_and_writes_none(top, mine, monkeypatch, capsys):
+def test_a_dry_run_prints_every_file_and_writes_none(top, mine, monkeypatch, capsys):
     installed(top, program_in(top), monkeypatch, "--dry-run")
     assert len(capsys.readouterr().out.splitlines()) == len(SOURCES) - 1
     assert not (top / "etc").exists()
@@ -105,7 +105,7 @@ def test_a_link_that_pipx_makes_is_kept_since_it_outlives_upgrades(top, mine, mo
 
 
 @pytest.mark.parametrize("unseen", ["home/kim/.local", "root/.local", "tmp/try", "var/tmp"])
-def test_a_program_that_the_units_would_not_see_is_refused_with_the_command_that_helps(
+def test_a_program_that_the_units_cannot_see_is_refused_with_a_command_that_helps(
     top, mine, monkeypatch, capsys, unseen
 ):
     assert installed(top, program_in(top, f"/{unseen}/bin/cdi-refreshd"), monkeypatch) == 1
@@ -131,12 +131,12 @@ def test_without_units_it_names_the_package_that_has_them(top):
         install_units.source((str(top / "none"),))
 
 
-def test_a_root_that_is_not_there_is_a_fault(monkeypatch, top):
+def test_a_missing_root_is_a_fault(monkeypatch, top):
     with pytest.raises(Fault, match="is not a directory"):
         install_units.run(["--root", str(top / "none")])
 
 
-def test_what_it_writes_satisfies_systemd(top, mine, monkeypatch):
+def test_systemd_accepts_the_installed_units(top, mine, monkeypatch):
     if not shutil.which("systemd-analyze"):
         pytest.skip("no systemd-analyze here")
     # systemd searches the program on this host, whatever the root, and does not check what `true` does.

@@ -103,7 +103,7 @@ def test_the_sandbox_bounds_memory_and_tasks_and_survives_a_child_that_goes_too_
     assert {"MemoryMax=512M", "TasksMax=256", "OOMPolicy=continue"} <= set(daemon)
 
 
-def test_the_sandbox_hides_the_sockets_that_do_anything_for_root_and_what_systemd_and_udev_obey():
+def test_the_sandbox_hides_privileged_sockets_and_protects_run_systemd_and_run_udev():
     unit = SYSTEMD / "cdi-refreshd.service"
     hidden = {path.lstrip("-") for path in values(unit, "Service", "InaccessiblePaths")}
     assert {"/run/systemd/private", "/run/dbus", "/run/docker.sock", "/run/containerd"} <= hidden
@@ -120,7 +120,7 @@ def test_all_units_have_the_sandbox_of_the_daemon():
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=names(UNITS))
-def test_container_runtimes_wait_for_the_spec_and_nothing_late_is_waited_for(unit):
+def test_container_runtimes_wait_for_the_spec_and_the_daemon_waits_for_no_late_unit(unit):
     before, after = values(unit, "Unit", "Before"), values(unit, "Unit", "After")
     runtimes = {"docker.service", "containerd.service", "crio.service", "podman.service", "kubelet.service"}
     assert runtimes <= set(before)
@@ -134,7 +134,7 @@ def test_instances_of_podmans_template_wait_for_the_spec():
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=names(UNITS))
-def test_no_unit_takes_the_directory_of_all_vendors_along(unit):
+def test_no_unit_removes_the_spec_directory_of_all_vendors(unit):
     for name in values(unit, "Service", "RuntimeDirectory"):
         assert name.startswith("cdi-refreshd")
     assert values(unit, "Service", "RuntimeDirectoryPreserve") == ["yes"]
@@ -150,7 +150,7 @@ def test_starting_another_unit_never_stops_the_daemon():
     assert condition.replace("=", "=+", 1) in ours  # the sandbox hides systemd's socket
 
 
-def test_only_the_daemon_is_enabled_where_it_is_installed():
+def test_the_preset_enables_only_the_daemon():
     lines = (SYSTEMD / "cdi-refreshd.preset").read_text().splitlines()
     presets = {name: change for change, _, name in (line.partition(" ") for line in lines if line[0] != "#")}
     assert presets == {unit.name: "enable" if unit.stem == "cdi-refreshd" else "disable" for unit in UNITS}

@@ -11,7 +11,7 @@ EVERY = [(debian, name) for debian in RELEASES for name, one in BOOTS.items() if
 
 
 @pytest.mark.parametrize(("debian", "name"), EVERY, ids=[f"debian{debian}-{name}" for debian, name in EVERY])
-def test_a_boot_comes_up_as_promised(debian, name, request):
+def test_each_boot_ends_in_its_expected_state(debian, name, request):
     results, ended = booted(name, debian)
     request.config.stash.setdefault(RESULTS, []).extend(results)
     print(ended.log)

@@ -37,7 +37,7 @@ def results(request):
 
 
 @pytest.mark.parametrize(("debian", "machine", "name"), EVERY, ids=[f"debian{one[0]}-{one[2]}" for one in EVERY])
-def test_the_spec_and_systemd_say_the_truth_in_time(results, debian, machine, name):
+def test_after_each_scenario_spec_and_systemd_are_right_in_time(results, debian, machine, name):
     every, ended = results(debian, machine)
     assert ended.status == 0, ended.log
     assert name in every, "it was not played"

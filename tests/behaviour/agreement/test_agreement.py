@@ -33,7 +33,7 @@ def is_ours(finding):
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
-def test_oneshot_is_never_ready_beside_what_check_calls_fatal(seed):
+def test_oneshot_is_never_ready_where_check_has_a_fatal_finding(seed):
     machine = made(seed)
     with booted(machine.case) as host:
         if machine.before:
@@ -58,7 +58,7 @@ def test_oneshot_is_never_ready_beside_what_check_calls_fatal(seed):
         assert machine.hook != CURRENT or [one for one in findings if is_of_machine(one)] == [], story
 
 
-def test_the_same_seed_makes_the_same_machine_and_others_make_others():
+def test_the_same_seed_makes_the_same_machine_and_another_seed_another_one():
     assert [made(seed) for seed in range(50)] == [made(seed) for seed in range(50)]
     assert len({repr(made(seed)) for seed in range(50)}) > 40
     kinds = [bool(made(seed).faults) for seed in range(300)]

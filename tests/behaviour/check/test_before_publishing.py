@@ -68,7 +68,7 @@ def test_check_reports_the_same_before_and_after_publishing(host, changes):
     assert said == [(*words, "" if hint == AGAIN else hint) for *words, hint in after(host)]
 
 
-def test_a_file_of_the_same_directory_with_the_same_devices_is_a_conflict_beforehand(host):
+def test_a_conflict_in_the_same_directory_is_found_before_publishing(host):
     host.write("/run/cdi/z.json", {"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [
         {"name": "0", "containerEdits": {"env": ["A=b"]}}]})  # fmt: skip
     (found,) = before(host)
@@ -87,14 +87,14 @@ def test_conflicts_and_broken_files_of_others_are_not_reported(host):
     assert before(host) == []
 
 
-def test_outside_of_the_spec_directories_other_specs_do_not_matter(host):
+def test_a_spec_outside_of_the_spec_directories_conflicts_with_no_other(host):
     host.write("/run/cdi/z.json", {"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [
         {"name": "0", "containerEdits": {"env": ["A=b"]}}]})  # fmt: skip
     host.become(gpus=[*GPUS, {}])
     assert before(host, "/run/elsewhere.yaml") == []
 
 
-def test_without_reading_the_others_the_hosts_gpus_still_count(host):
+def test_a_missing_gpu_is_found_without_reading_the_other_specs(host):
     """As the daemon asks, which has a child check the other specs."""
     host.become(gpus=[*GPUS, {}])
     host.shell("mkdir -p /etc/cdi; mkfifo /etc/cdi/x.yaml")

@@ -33,5 +33,5 @@ def test_a_named_file_is_checked_without_the_configuration(host):
     host.clean_line("/var/run/cdi/nvidia.yaml")
 
 
-def test_a_named_file_that_is_missing_is_not_to_be_corrected(host):
+def test_a_missing_named_file_has_no_hint_to_correct_it(host):
     assert host.said("/nowhere.yaml")[1][0].split() == ["fatal", "/nowhere.yaml:", "no", "such", "file"]

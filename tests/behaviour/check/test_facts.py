@@ -5,9 +5,9 @@ from cdi_refreshd.core.entries import registered
 DEVICES = "Character devices:\n  1 mem\n195 nvidia\n\nBlock devices:\n  7 loop\n"
 
 
-def test_a_device_list_without_nvidia_beside_a_loaded_module_is_of_another_kernel():
+def test_proc_devices_without_nvidia_is_ignored_where_the_module_is_loaded():
     assert registered(DEVICES.replace("195 nvidia\n", ""), nvidia_loaded=True) == ({}, {})
 
 
-def test_without_the_module_such_a_list_counts():
+def test_proc_devices_without_nvidia_is_used_where_no_module_is_loaded():
     assert registered(DEVICES.replace("195 nvidia\n", "")) == ({1: ("mem",)}, {7: ("loop",)})

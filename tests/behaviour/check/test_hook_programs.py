@@ -58,7 +58,7 @@ def test_flags_that_the_program_refuses_are_fatal_in_any_spec(host):
     assert "--host-cuda-version of enable-cuda-compat" in finding["fact"]
 
 
-def test_a_program_that_anybody_may_have_written_is_not_executed(host):
+def test_a_hook_program_that_other_users_can_write_is_not_executed(host):
     place = host.path("/srv/nvidia-cdi-hook")
     place.write_text(script("1.16.2").replace("#!/bin/sh", "#!/bin/sh\ntouch /run/executed"))
     place.chmod(0o777)
@@ -72,7 +72,7 @@ def test_a_program_that_anybody_may_have_written_is_not_executed(host):
     assert host.path("/run/executed").exists()
 
 
-def test_nvidia_ctk_is_asked_as_the_hook_program_that_it_is(host):
+def test_nvidia_ctk_is_asked_for_its_hooks_too(host):
     install(host.machine, "1.14.6")
     host.publish()
     host.clean_line()
@@ -82,7 +82,7 @@ def test_nvidia_ctk_is_asked_as_the_hook_program_that_it_is(host):
     assert [one["place"] for one in host.findings() if one["rule"] == "hook-unknown"] == [CTK]
 
 
-def test_a_spec_without_hooks_is_in_order_and_stays_so_when_the_program_comes(host):
+def test_a_spec_without_hooks_has_no_findings_before_and_after_the_program_is_installed(host):
     host.path(CDI_HOOK).unlink()
     host.publish()
     assert "hookName" not in host.path(SPEC).read_text()

@@ -29,7 +29,7 @@ def test_a_damaged_library_is_reported_with_its_severity(host, path, severity, s
     assert said.startswith(fact) and said.endswith("; install the driver's libraries again")
 
 
-def test_a_library_of_another_machine_is_named(host):
+def test_a_library_for_another_architecture_is_reported(host):
     other = "aarch64" if os.uname().machine != "aarch64" else "x86_64"
     host.path(CUDA).write_bytes(shared_library("libcuda.so.1", other))
     assert host.one_fault() == (

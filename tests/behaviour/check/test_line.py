@@ -31,7 +31,7 @@ def place(tmp_path):
     return tmp_path / "nvidia.yaml"
 
 
-def test_a_spec_that_is_worse_than_the_standing_one_does_not_replace_it_and_says_so(place):
+def test_a_worse_spec_does_not_replace_the_published_one_and_is_reported(place):
     published(spec(env="OLD=1"), place)
     before = place.read_bytes()
     outcome = published(spec(hook="/none/hook"), place)
@@ -42,7 +42,7 @@ def test_a_spec_that_is_worse_than_the_standing_one_does_not_replace_it_and_says
     )
 
 
-def test_a_spec_that_is_as_bad_as_the_standing_one_replaces_it_and_is_degraded(place):
+def test_an_equally_bad_spec_replaces_the_published_one_and_is_degraded(place):
     published(spec(hook="/none/hook", env="OLD=1"), place)
     outcome = published(spec(hook="/none/hook"), place)
     assert (outcome.verdict.state, outcome.changed) == ("degraded", True)
@@ -55,7 +55,7 @@ def test_a_spec_with_a_fault_is_better_than_none_or_than_a_damaged_one(place):
     assert published(spec(hook="/none/hook"), place).changed
 
 
-def test_what_vanished_leaves_the_better_spec_and_says_so(place):
+def test_a_better_published_spec_stays_where_a_file_vanished_during_the_pass(place):
     published(spec(env="OLD=1"), place)
     outcome = published(spec("/none/lib.so"), place)
     assert b"OLD=1" in place.read_bytes()
@@ -64,19 +64,19 @@ def test_what_vanished_leaves_the_better_spec_and_says_so(place):
     )
 
 
-def test_a_spec_that_names_what_vanished_is_not_published(place):
+def test_a_spec_that_names_a_vanished_file_is_not_published(place):
     outcome = published(spec("/none/lib.so"), place)
     assert (outcome.verdict.state, place.exists()) == ("failed", False)
     assert outcome.verdict.reason == "/none/lib.so: vanished while the spec was made; probe again"
 
 
-def test_it_is_all_the_same_where_the_standing_one_names_more_that_vanished(place):
+def test_a_spec_that_names_fewer_vanished_files_replaces_the_published_one(place):
     place.write_bytes(to_yaml(spec("/none/a.so", "/none/b.so")))
     outcome = published(spec("/none/lib.so"), place)
     assert (outcome.verdict.state, outcome.changed) == ("degraded", True)
 
 
-def test_a_node_whose_numbers_are_wrong_counts(place):
+def test_a_node_with_wrong_numbers_makes_a_spec_the_worse_one(place):
     published(spec(env="OLD=1"), place)
     null = DeviceNode("/dev/null", major=1, minor=99)
     new = spec()._replace(container_edits=ContainerEdits(device_nodes=(null,)))
@@ -129,7 +129,7 @@ def test_diff_prints_that_a_spec_would_be_withdrawn_replaced_or_kept(host):
 
 
 @pytest.mark.root
-def test_diff_prints_what_oneshot_then_does(host):
+def test_diff_has_no_changes_left_after_oneshot_has_published(host):
     host.become(driver="590.48.01")
     assert host.run("diff").returncode == 1
     host.publish()

@@ -60,7 +60,7 @@ def test_a_clean_machine_with_every_generators_spec_beside_ours_has_nothing_abov
     ],
     ids=["masked in procfs", "MIG mode without slices", "nothing but that", "beside slices"],
 )
-def test_a_machine_that_is_so_on_purpose_is_clean(host, changes):
+def test_a_deliberately_unusual_machine_has_no_findings(host, changes):
     host.become(**changes)
     assert host.run("oneshot").returncode == 0
     host.clean_line()
@@ -104,7 +104,7 @@ def test_a_host_with_a_gpu_and_no_spec_is_never_ok(host, case, what):
     assert said.startswith(f"has no spec for {what}'s GPU")
 
 
-def test_a_node_that_lives_by_another_kinds_spec_lacks_nothing(host):
+def test_a_host_with_only_a_spec_of_another_kind_has_no_findings_but_a_note(host):
     options = ("--device-name-strategy", "uuid", "--format", "json", "--no-all-device")
     of_kind(host, PLUGIN, "k8s.device-plugin.nvidia.com/gpu", *options)
     host.path(SPEC).unlink()
@@ -113,7 +113,7 @@ def test_a_node_that_lives_by_another_kinds_spec_lacks_nothing(host):
     assert "k8s.device-plugin.nvidia.com/gpu" in note["fact"]
 
 
-def test_a_named_file_is_not_measured_by_the_gpus_of_the_host(host):
+def test_a_named_file_is_not_compared_with_the_gpus_of_the_host(host):
     host.shell("mkdir -p /run/one; cp /run/cdi/nvidia.yaml /run/one/x.yaml")
     host.become(gpus=[*GPUS, {}])
     host.clean_line("/run/one/x.yaml")
@@ -126,14 +126,14 @@ def hand_made(mounts, nodes=("/dev/nvidia0", "/dev/nvidiactl", "/dev/nvidia-uvm"
     return {"cdiVersion": "0.5.0", "kind": kind, "devices": [{"name": "all", "containerEdits": edits | more}]}
 
 
-def test_a_spec_whose_image_brings_the_libraries_lacks_none(host):
+def test_a_spec_for_images_with_their_own_libraries_has_no_findings(host):
     host.write("/etc/cdi/made.json", hand_made(["/etc/hostname"]))
     host.shell("touch /etc/hostname")
     host.clean_line()
 
 
 @pytest.mark.parametrize("path", ["/home/kubernetes/bin/nvidia", "/etc/ld.so.conf.d", "/usr/lib/x86_64-linux-gnu"])
-def test_a_directory_that_is_mounted_is_none_where_a_file_was(host, path):
+def test_a_mounted_directory_is_not_reported_as_a_replaced_file(host, path):
     host.shell(f"mkdir -p {path}/lib64; echo x > {path}/lib64/libcuda.so.1")
     host.write("/etc/cdi/made.json", hand_made([path]))
     host.clean_line()
@@ -169,14 +169,14 @@ def test_the_program_that_makes_a_spec_that_is_not_ours_is_named(host):
     assert not any("cdi-refreshd" in hint for hint in hints.values())
 
 
-def test_a_file_of_our_kind_that_we_do_not_write_is_not_ours_to_make_again(host):
+def test_the_hint_for_a_foreign_spec_of_our_kind_is_to_run_its_generator(host):
     host.path(SPEC).unlink()
     host.write("/etc/cdi/nvidia.yaml", hand_made(["/run/gone"], kind="nvidia.com/gpu"))
     hint = next(one["hint"] for one in host.findings() if one["rule"] == "mount-missing")
     assert hint == "run its generator again, such as nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 
 
-def test_nvidias_options_are_not_for_other_vendors_hooks(host):
+def test_the_hint_for_another_vendors_hook_names_no_option_for_nvidias_hook_program(host):
     hook = {"hookName": "createContainer", "path": "/opt/nvidia-ctk"}
     host.write("/etc/cdi/xx.yaml", hand_made([], ["/dev/null"], "xx.example/card", hooks=[hook]))
     assert "--nvidia-cdi-hook-path" not in host.one_fault()[2]
@@ -210,7 +210,7 @@ def test_adopt_is_proposed_only_where_it_helps(host):
     assert host.one_fault()[2].endswith("; remove one of the files")
 
 
-def test_a_node_that_is_not_there_is_not_to_be_removed(host):
+def test_no_hint_says_to_remove_a_node_that_does_not_exist(host):
     node = {"path": "/dev/nvidia-uvm", "type": "c", "major": 509, "minor": 0}
     host.path("/dev/nvidia-uvm").unlink()
     host.path(SPEC).unlink()
@@ -228,5 +228,5 @@ def test_list_and_check_report_a_conflict_in_the_same_words(host):
     assert set(host.run("list").stderr.splitlines()) == set(host.said()[1][:-1])
 
 
-def test_the_case_is_the_plain_one():
+def test_the_tests_leave_the_shared_case_unchanged():
     assert CASE["gpus"] == GPUS

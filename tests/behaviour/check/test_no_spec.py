@@ -27,7 +27,7 @@ DXG = {"gpus": [], "no_module": True, "files": False, "extra_nodes": {"dxg": [10
     ],
     ids=["orin", "thor", "wsl", "wsl store"],
 )
-def test_a_gpu_that_is_not_a_card_is_missed_too(host, machine):
+def test_a_gpu_of_tegra_or_wsl_without_a_spec_is_found(host, machine):
     host.become(**machine)
     host.path(SPEC).unlink()
     severity, place, fact = host.one_fault()
@@ -45,14 +45,14 @@ def test_a_wsl_without_an_nvidia_driver_in_windows_fails_in_every_command(host):
 
 
 @pytest.mark.parametrize("machine", [ORIN, THOR], ids=["orin", "thor"])
-def test_after_a_oneshot_there_is_nothing_to_say_of_a_tegra(host, machine):
+def test_after_oneshot_a_tegra_has_no_findings(host, machine):
     host.become(**machine)
     host.publish()
     host.clean_line()
 
 
 @pytest.mark.parametrize("driver", ["", "vfio-pci"])
-def test_a_gpu_without_any_driver_is_named_and_one_that_was_given_away_is_not(host, driver):
+def test_a_gpu_without_any_driver_is_reported_and_one_of_another_driver_is_not(host, driver):
     host.become(gpus=[], unbound=[{"bdf": "0000:01:00.0", "driver": driver}])
     host.path(SPEC).unlink()
     if driver:

@@ -20,7 +20,7 @@ def copy(host, path):
     return path
 
 
-def test_a_leftover_below_is_reported_with_who_wins(host):
+def test_a_leftover_spec_in_an_earlier_directory_is_reported_with_the_file_that_wins(host):
     copy(host, OLD)
     assert host.one_fault() == (
         "degraded",
@@ -30,7 +30,7 @@ def test_a_leftover_below_is_reported_with_who_wins(host):
     )
 
 
-def test_what_only_a_leftover_has_is_still_handed_out_and_checked(host):
+def test_devices_that_only_a_leftover_spec_defines_are_still_checked(host):
     host.write(OLD, {"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [
         {"name": "7", "containerEdits": {"deviceNodes": [{"path": "/dev/nvidia7"}], "mounts": [
             {"hostPath": "/usr/lib/libcuda.so.470.1", "containerPath": "/usr/lib/libcuda.so.470.1"}]}}]})  # fmt: skip
@@ -41,7 +41,7 @@ def test_what_only_a_leftover_has_is_still_handed_out_and_checked(host):
 
 
 @pytest.mark.parametrize("name", ["nvidia.json", ".nvidia.1234.yaml", "zz.yaml"])
-def test_two_files_of_one_directory_take_the_devices_from_everybody_hidden_ones_too(host, name):
+def test_devices_in_two_files_of_one_directory_are_reported_as_unavailable(host, name):
     other = copy(host, f"/run/cdi/{name}").replace("/run/", "/var/run/")
     status, lines = host.said()
     assert status == 1
@@ -52,7 +52,7 @@ def test_two_files_of_one_directory_take_the_devices_from_everybody_hidden_ones_
     assert lines[0].endswith("; cdi-refreshd adopt moves aside what is not ours")
 
 
-def test_a_conflict_below_hides_our_good_spec_above(host):
+def test_a_conflict_in_an_earlier_directory_hides_our_good_spec(host):
     copy(host, "/etc/cdi/a.yaml")
     copy(host, "/etc/cdi/b.yaml")
     status, lines = host.said()
@@ -88,7 +88,7 @@ def test_other_kinds_of_the_same_vendor_are_ignored(host):
     assert host.run("adopt", "--yes").stdout == "nothing to move aside\n"
 
 
-def test_a_document_that_runtimes_drop_is_reported_whosever_it_is(host):
+def test_a_spec_that_runtimes_refuse_is_reported_whoever_wrote_it(host):
     host.write("/etc/cdi/other.json", AMD | {"devices": []})
     assert host.one_fault()[:2] == ("fatal", "/etc/cdi/other.json")
     host.write("/etc/cdi/other.json", "{")
@@ -115,7 +115,7 @@ def test_a_directory_that_only_root_may_search_is_reported(host):
     assert host.one_fault()[2].endswith("chmod 0755 /var/run/cdi")
 
 
-def test_a_name_that_no_runtime_reads_is_a_note(host):
+def test_a_file_whose_name_no_runtime_reads_is_a_note(host):
     copy(host, "/etc/cdi/nvidia.yml")
     assert host.said()[0] == 0
     assert host.one_fault("--level", "info") == (
@@ -131,7 +131,7 @@ def test_a_spec_directory_that_is_a_link_is_reported(host):
     )  # fmt: skip
 
 
-def test_a_var_run_that_is_not_run_is_reported(host):
+def test_a_var_run_that_is_not_a_link_to_run_is_reported(host):
     host.shell("rm /var/run; mkdir -p /var/run/cdi; cp /run/cdi/nvidia.yaml /var/run/cdi")
     severity, place, said = host.one_fault()
     assert (severity, place) == ("degraded", "/var/run/cdi")
@@ -147,7 +147,7 @@ def rival(host):
     return wants
 
 
-def test_the_rivals_units_are_named_with_the_command_that_stops_them(host, rival):
+def test_the_units_of_nvidia_cdi_refresh_are_reported_with_the_command_that_stops_them(host, rival):
     text = (
         "nvidia-cdi-refresh.path and nvidia-cdi-refresh.service: are enabled and write the spec, too; "
         "systemctl disable --now nvidia-cdi-refresh.path nvidia-cdi-refresh.service"
@@ -159,7 +159,7 @@ def test_the_rivals_units_are_named_with_the_command_that_stops_them(host, rival
     assert text in host.run("adopt").stderr
 
 
-def test_a_masked_unit_of_the_rivals_is_none(host, rival):
+def test_a_masked_unit_of_nvidia_cdi_refresh_is_not_reported(host, rival):
     (rival / "cdi-refreshd.service").symlink_to("/lib/systemd/system/cdi-refreshd.service")
     for unit in ("nvidia-cdi-refresh.path", "nvidia-cdi-refresh.service"):
         (rival.parent / unit).unlink(missing_ok=True)
@@ -169,7 +169,7 @@ def test_a_masked_unit_of_the_rivals_is_none(host, rival):
         (rival.parent / unit).unlink()
 
 
-def test_a_dry_run_of_adopt_prints_what_it_would_do(host):
+def test_a_dry_run_of_adopt_prints_the_renames_and_makes_none(host):
     copy(host, OLD)
     done = host.run("adopt", "--dry-run")
     assert (done.returncode, done.stdout) == (0, f"{OLD} -> {ASIDE}\n")
@@ -187,7 +187,7 @@ def test_adopt_asks_and_without_a_terminal_refuses(host):
 @pytest.mark.parametrize(
     ("answer", "status", "left"), [("n", 1, "nvidia.yaml"), ("y", 0, "nvidia.yaml.cdi-refreshd-aside")]
 )
-def test_adopt_does_what_was_answered(host, answer, status, left):
+def test_adopt_moves_a_file_only_where_the_answer_is_yes(host, answer, status, left):
     copy(host, OLD)
     ours, theirs = pty.openpty()
     try:
@@ -200,7 +200,7 @@ def test_adopt_does_what_was_answered(host, answer, status, left):
     assert os.listdir(host.path("/etc/cdi")) == [left]
 
 
-def test_adopt_keeps_the_files_and_what_was_moved_aside_before(host):
+def test_adopt_keeps_the_files_and_those_that_were_moved_aside_before(host):
     for text in ("first", "second"):
         copy(host, OLD)
         host.edit(OLD, ("cdiVersion:", f"# {text}\ncdiVersion:"))
@@ -211,7 +211,7 @@ def test_adopt_keeps_the_files_and_what_was_moved_aside_before(host):
     assert host.run("list").stdout.count(OLD) == 0
 
 
-def test_adopt_moves_a_link_and_not_what_it_leads_to(host):
+def test_adopt_moves_a_link_and_not_its_target(host):
     copy(host, "/opt/specs/nvidia.yaml")
     host.path("/etc/cdi").mkdir()
     host.path(OLD).symlink_to("/opt/specs/nvidia.yaml")
@@ -229,7 +229,7 @@ def test_adopt_does_not_take_the_last_spec_away(host):
     assert host.path(OLD).exists()
 
 
-def test_adopt_reports_what_cannot_be_renamed_and_goes_on(host):
+def test_adopt_reports_a_file_that_cannot_be_renamed_and_goes_on(host):
     copy(host, OLD)
     copy(host, "/run/cdi/x.json")
     host.shell("mount --bind /etc/cdi /etc/cdi; mount -o remount,ro,bind /etc/cdi")
@@ -251,13 +251,13 @@ def test_adopt_leaves_unreadable_files(host):
     assert host.path(OLD).exists()
 
 
-def test_adopt_takes_an_old_spec_that_runtimes_would_drop(host):
+def test_adopt_moves_an_old_spec_that_runtimes_would_refuse(host):
     host.write(OLD, {"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": []})
     assert host.run("adopt", "--yes").returncode == 0
     assert host.path(ASIDE).exists()
 
 
-def test_list_marks_what_is_shadowed(host):
+def test_list_marks_shadowed_devices(host):
     copy(host, OLD)
     states = {(one["file"], one["state"]) for one in json.loads(host.run("list", "--json").stdout)["devices"]}
     assert states == {(OLD, "shadowed"), (SPEC, "ok")}

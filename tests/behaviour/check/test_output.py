@@ -52,7 +52,7 @@ def nasty(host):
     ],
     ids=lambda words: " ".join(words[:2]).replace(NASTY, "X"),
 )
-def test_names_with_escapes_and_ends_of_lines_are_escaped_in_every_commands_output(host, nasty, words):
+def test_control_characters_in_names_are_escaped_in_the_output_of_every_command(host, nasty, words):
     (nasty / "x.yaml").write_text("cdiVersion: 0.5.0\nkind: a.b/cc\ndevices: []\n")
     (nasty / "good.yaml").write_text(host.path(SPEC).read_text())
     (nasty / "z\x1b[0m.yml").write_text("")
@@ -61,7 +61,7 @@ def test_names_with_escapes_and_ends_of_lines_are_escaped_in_every_commands_outp
     assert done.stdout or done.stderr
 
 
-def test_a_name_that_the_terminal_cannot_show_is_escaped_and_ends_nothing(host):
+def test_a_name_that_the_terminal_cannot_show_is_escaped_and_fails_no_command(host):
     host.shell("mkdir -p /opt/驱动; cp /run/cdi/nvidia.yaml /opt/驱动/x.yaml")
     latin = {"PYTHONIOENCODING": "iso-8859-1", "LC_ALL": "C"}
     try:

@@ -64,7 +64,7 @@ def a_host_for(spec):
 
 
 @given(plain)
-def test_a_host_that_has_all_that_a_spec_names_is_clean(spec):
+def test_a_host_that_has_everything_that_a_spec_names_has_no_findings(spec):
     host = a_host_for(spec)
     assume(host is not None)
     of = subject("/f", spec)
@@ -74,7 +74,7 @@ def test_a_host_that_has_all_that_a_spec_names_is_clean(spec):
 
 
 @given(plain, st.data())
-def test_each_thing_that_is_missing_or_of_another_kind_is_named(spec, data):
+def test_each_file_that_is_missing_or_of_another_type_is_reported(spec, data):
     host = a_host_for(spec)
     assume(host is not None and host.entries)
     path = data.draw(st.sampled_from(sorted(host.entries)))
@@ -87,7 +87,7 @@ def test_each_thing_that_is_missing_or_of_another_kind_is_named(spec, data):
 
 
 @given(plain, st.data())
-def test_each_number_that_is_not_the_nodes_is_named(spec, data):
+def test_each_device_number_that_differs_from_its_node_is_reported(spec, data):
     host = a_host_for(spec)
     assume(host is not None)
     numbered = [node for node in items(subject("/f", spec), "device_nodes") if node.major]
@@ -101,7 +101,7 @@ def test_each_number_that_is_not_the_nodes_is_named(spec, data):
 
 
 @given(plain)
-def test_a_link_in_the_place_of_a_node_is_named_where_the_runtime_asks_the_host(spec):
+def test_a_link_in_place_of_a_node_is_reported_where_the_runtime_reads_the_host(spec):
     host = a_host_for(spec)
     assume(host is not None)
     nodes = items(subject("/f", spec), "device_nodes")
@@ -117,7 +117,7 @@ def test_a_spec_does_not_differ_from_itself(spec):
 
 
 @given(plain, plain)
-def test_specs_differ_where_anything_of_them_does(one, other):
+def test_any_difference_of_nodes_or_devices_is_reported(one, other):
     reported = differences(one, other)
     assert bool(reported) or set(one.container_edits.device_nodes) == set(other.container_edits.device_nodes)
     assert bool(reported) or {device.name for device in one.devices} == {device.name for device in other.devices}

@@ -101,7 +101,7 @@ def test_a_runtime_that_reads_the_directory_is_not_mentioned(name, said, content
 
 
 @pytest.mark.parametrize(("name", "said", "contents", "fact", "hint"), LOUD)
-def test_a_runtime_that_does_not_gets_the_line_that_it_lacks(name, said, contents, fact, hint):
+def test_a_runtime_that_does_not_read_it_is_reported_with_the_missing_line(name, said, contents, fact, hint):
     (found,) = problems([runtime(name, said, contents)], ("/var/run/cdi",), REAL)
     assert (found.severity, found.fact, found.hint) == ("degraded", fact, hint)
 
@@ -111,7 +111,7 @@ def test_a_containerd_that_serves_no_kubelet_is_a_note():
     assert found.severity == "info"
 
 
-def test_podman_build_before_5_5_reads_one_directory_by_default_and_a_list_that_podman_run_ignores():
+def test_podman_build_before_5_5_reads_a_list_of_directories_that_podman_run_ignores():
     (found,) = problems([runtime("podman", "podman version 5.4.2", [])], ("/var/run/cdi",), REAL)
     assert found[:4] == (
         "info", "podman version 5.4.2", "podman build --device before 5.5 reads only /etc/cdi",
@@ -156,7 +156,7 @@ def test_podman_6_reads_one_main_file_and_drop_ins_by_their_names_alone():
     ("docker", "highest"),
     [("25.0.3", "0.6.0"), ("25.0.17", "0.8.0"), ("26.1.0", "0.7.0"), ("26.1.5", "0.7.0"), ("28.1.0", "1.0.0")],
 )
-def test_what_releases_of_docker_read_is_as_measured(docker, highest):
+def test_each_docker_release_reads_the_spec_version_that_was_measured(docker, highest):
     assert reads("dockerd", tuple(map(int, docker.split(".")))) == highest
 
 
@@ -182,7 +182,7 @@ def test_links_in_dev_char_matter_to_an_old_runc_or_an_old_systemd(runc, systemd
 
 
 @pytest.mark.root
-def test_podman_that_reads_only_etc_cdi(host):
+def test_podman_that_reads_only_etc_cdi_is_reported(host):
     host.program("podman", "podman version 5.5.1")
     line = f"[engine] cdi_spec_dirs = {BOTH}"
     assert host.one_fault() == (
@@ -193,7 +193,7 @@ def test_podman_that_reads_only_etc_cdi(host):
 
 
 @pytest.mark.root
-def test_a_runtime_that_is_too_old_for_the_version_of_the_spec(host):
+def test_a_runtime_that_is_too_old_for_the_version_of_the_spec_is_reported(host):
     host.program("podman", "podman version 4.3.1")
     host.become(drm_mode="0660", drm_gid=44)
     assert host.run("oneshot").returncode == 0
@@ -242,7 +242,7 @@ def test_an_old_unused_containerd_is_reported_once_as_a_note(host):
 
 
 @pytest.mark.root
-def test_k3s_is_judged_by_its_own_containerd_and_the_distributions_beside_it_only_if_a_kubelet_asks_it(host):
+def test_k3s_is_checked_by_its_own_containerd_and_another_only_where_a_kubelet_uses_it(host):
     host.program("containerd", "containerd github.com/containerd/containerd v1.7.28 abc")
     host.path("/var/lib/kubelet").mkdir()
     own = "/var/lib/rancher/k3s/agent/etc/containerd"
@@ -272,7 +272,7 @@ def test_podman_6_is_checked_by_the_files_that_it_reads(host):
 
 
 @pytest.mark.root
-def test_containerd_and_the_files_that_it_imports(host):
+def test_containerd_is_checked_by_its_configuration_and_the_files_that_it_imports(host):
     host.program("containerd", "containerd github.com/containerd/containerd v1.7.28 abc")
     host.path("/var/lib/kubelet").mkdir()
     assert host.one_fault()[2].startswith("has CDI turned off; in /etc/containerd/config.toml: ")
@@ -284,7 +284,7 @@ def test_containerd_and_the_files_that_it_imports(host):
 
 
 @pytest.mark.root
-def test_docker_and_crio_by_their_files(host):
+def test_docker_and_crio_are_checked_by_their_configuration_files(host):
     host.program("dockerd", "Docker version 29.1.0, build abc")
     host.program("crio", "crio version 1.33.0")
     host.clean_line()
@@ -305,7 +305,7 @@ def test_a_configuration_that_is_broken_is_reported(host):
 
 
 @pytest.mark.root
-def test_nodes_without_links_in_dev_char_and_an_old_runc(host):
+def test_nodes_without_links_in_dev_char_are_reported_with_an_old_runc(host):
     host.program("runc", "runc version 1.1.4")
     host.shell("rm -rf /dev/char")
     status, (graphics, driver, _) = host.said()

@@ -41,7 +41,7 @@ def test_a_clean_host_gets_one_line(host, changes):
     assert ("no CDI spec" in line) is (changes.get("gpus") == [])
 
 
-def test_a_gpu_that_only_drives_a_display_is_not_missed(host):
+def test_a_gpu_that_only_drives_a_display_is_not_reported_as_missing(host):
     host.become(gpus=[*GPUS, {"name": "NVIDIA DGX Display"}])
     host.publish()
     host.shell("sed -i 's/^Model:.*/Model: NVIDIA DGX Display/' /proc/driver/nvidia/gpus/0000:03:00.0/information")
@@ -65,7 +65,7 @@ def test_a_uvm_node_that_is_still_missing_is_found(host):
     assert said.startswith("is missing, here and in the spec; CUDA does not start without it; nvidia-modprobe -c 0 -u")
 
 
-def test_a_control_node_that_went(host):
+def test_a_removed_control_node_is_found(host):
     host.path("/dev/nvidiactl").unlink()
     severity, place, said = host.one_fault()
     assert (severity, place) == ("fatal", "/dev/nvidiactl")
@@ -90,7 +90,7 @@ def test_uvm_tools_missing_in_the_spec_is_found(host):
     assert said.startswith("is missing, here and in the spec; profilers and debuggers want it; nvidia-modprobe")
 
 
-def test_a_major_that_drifted(host):
+def test_a_changed_major_number_is_found(host):
     host.become(uvm_major=509)
     status, lines = host.said()
     assert status == 1
@@ -100,13 +100,13 @@ def test_a_major_that_drifted(host):
     assert lines[1].startswith("fatal     /dev/nvidia-uvm-tools: is 509:1, and the spec says 510:1")
 
 
-def test_a_major_that_another_driver_has_now(host):
+def test_a_major_number_that_another_driver_has_now_is_found(host):
     host.become(uvm_major=511, caps_major=510)
     facts = {finding["place"]: finding["fact"] for finding in host.findings()}
     assert facts["/dev/nvidia-uvm"] == "is 511:0, and the spec says 510:0: containers get nvidia-caps's device"
 
 
-def test_a_node_that_outlived_its_driver_with_the_spec_agreeing(host):
+def test_a_node_with_an_outdated_major_is_found_though_the_spec_has_the_same_numbers(host):
     host.edit("/proc/devices", ("510 nvidia-uvm", "509 nvidia-uvm"), ("511 nvidia-caps", "510 nvidia-caps"))
     severity, place, said = host.one_fault()
     assert (severity, place) == ("fatal", "/dev/nvidia-uvm (and 1 more)")
@@ -135,7 +135,7 @@ def test_mig_nodes_that_were_missing_are_found(host):
     host.clean_line()
 
 
-def test_a_mig_device_that_has_only_its_gpu(host):
+def test_a_mig_device_without_its_capability_nodes_is_found(host):
     host.become(gpus=[{"mig": [[1, 0]]}, {}])
     host.publish()
     spec = host.spec()
@@ -148,14 +148,14 @@ def test_a_mig_device_that_has_only_its_gpu(host):
     assert lines[0].startswith("fatal     nvidia.com/gpu=0:0 (and 1 more): has /dev/nvidia0, which is cut into MIG ")
 
 
-def test_drm_nodes_that_were_renumbered(host):
+def test_renumbered_drm_nodes_are_found(host):
     host.become(gpus=[{"drm": [3, 130]}, {"drm": [2, 129]}])
     severity, place, said = host.one_fault()
     assert (severity, place.partition(";")[0]) == ("fatal", "/dev/dri/card1 (and 1 more")
     assert said == f"is missing: containers with it do not start; {AGAIN}"
 
 
-def test_drm_nodes_that_changed_places_with_those_of_another_gpu(host):
+def test_drm_nodes_that_two_gpus_swapped_are_found(host):
     host.become(gpus=[{"drm": [2, 129]}, {"drm": [1, 128]}])
     faults = {finding["place"]: finding for finding in host.findings()}
     fault = faults["nvidia.com/gpu=0"]
@@ -163,7 +163,7 @@ def test_drm_nodes_that_changed_places_with_those_of_another_gpu(host):
     assert fault["fact"].startswith("has card1, renderD128 of 0000:02:00.0, and its GPU is 0000:01:00.0")
 
 
-def test_graphics_files_that_the_generator_missed(host):
+def test_graphics_files_that_the_generator_missed_are_found(host):
     host.become(remove=["/etc/vulkan/icd.d/*", "/usr/share/vulkan/icd.d/*"])
     host.publish()
     host.become()
@@ -172,7 +172,7 @@ def test_graphics_files_that_the_generator_missed(host):
     )  # fmt: skip
 
 
-def test_graphics_libraries_that_the_generator_missed(host):
+def test_graphics_libraries_that_the_generator_missed_are_found(host):
     host.become(remove=[f"{MULTIARCH}/libnvidia-{name}.so.*" for name in ("eglcore", "glcore")])
     host.publish()
     host.become()
@@ -181,7 +181,7 @@ def test_graphics_libraries_that_the_generator_missed(host):
     assert said.startswith("leaves out libnvidia-eglcore.so.580.95.05, libnvidia-glcore.so.580.95.05: graphics falls")
 
 
-def test_a_spec_without_libcuda(host):
+def test_a_spec_without_libcuda_is_found(host):
     spec = host.spec()
     mounts = spec["containerEdits"]["mounts"]
     mounts[:] = [mount for mount in mounts if "libcuda.so" not in mount["hostPath"]]
@@ -194,7 +194,7 @@ def test_a_spec_without_libcuda(host):
     )
 
 
-def test_a_device_that_is_empty(host):
+def test_an_empty_device_is_found(host):
     spec = host.spec()
     next(device for device in spec["devices"] if device["name"] == "all")["containerEdits"] = {}
     host.write(SPEC, spec)
@@ -213,7 +213,7 @@ def test_a_device_named_all_that_lacks_nodes_is_found(host):
     )  # fmt: skip
 
 
-def test_no_spec_at_all(host):
+def test_a_host_with_gpus_and_without_a_spec_is_found(host):
     host.path(SPEC).unlink()
     assert host.one_fault() == (
         "fatal",
@@ -223,14 +223,14 @@ def test_no_spec_at_all(host):
     )
 
 
-def test_a_gpu_that_came_later(host):
+def test_a_gpu_added_after_the_spec_was_made_is_found(host):
     host.become(gpus=[*GPUS, {}])
     severity, place, said = host.one_fault()
     assert (severity, place) == ("degraded", "GPU 0000:03:00.0")
     assert said.startswith(f"is bound to the nvidia driver (/dev/nvidia2) and in no spec; {AGAIN}")
 
 
-def test_a_gpu_that_came_later_and_sleeps_is_reported_without_waking_it(host):
+def test_a_sleeping_gpu_added_after_the_spec_was_made_is_found_without_waking_it(host):
     host.become(gpus=[*GPUS, {"runtime_status": "suspended"}])
     assert host.one_fault()[1:] == ("GPU 0000:03:00.0", f"one of them is in no spec: 0 of 1 are; {AGAIN}")
 
@@ -244,7 +244,7 @@ def test_a_removed_socket_is_reported(host):
     assert said == f"is missing: containers with it do not start; {AGAIN}"
 
 
-def test_a_socket_that_came_later(host):
+def test_a_socket_that_appeared_after_the_spec_was_made_is_found(host):
     host.become(sockets=["/run/nvidia-persistenced/socket"])
     assert host.one_fault() == (
         "degraded",
@@ -253,7 +253,7 @@ def test_a_socket_that_came_later(host):
     )
 
 
-def test_a_directory_where_a_socket_was(host):
+def test_a_directory_in_place_of_a_socket_is_found(host):
     host.become(sockets=["/run/nvidia-persistenced/socket"])
     host.publish()
     host.shell("rm /run/nvidia-persistenced/socket; mkdir /run/nvidia-persistenced/socket")
@@ -263,7 +263,7 @@ def test_a_directory_where_a_socket_was(host):
     host.shell("rmdir /run/nvidia-persistenced/socket")
 
 
-def test_a_driver_that_was_exchanged(host):
+def test_a_spec_for_another_driver_version_is_found(host):
     host.become(driver="590.48.01")
     status, lines = host.said()
     assert status == 1
@@ -273,7 +273,7 @@ def test_a_driver_that_was_exchanged(host):
     assert lines[1].endswith(f"files of driver 580.95.05, and the loaded module is 590.48.01; {AGAIN}")
 
 
-def test_libraries_that_were_exchanged_under_the_loaded_module(host):
+def test_libraries_that_were_upgraded_under_the_loaded_module_are_found(host):
     host.become(driver="590.48.01", module_version="580.95.05")
     status, lines = host.said()
     assert status == 1
@@ -291,21 +291,21 @@ def test_a_hook_program_that_was_removed_is_fatal(host):
     assert said.startswith("cannot be executed, so containers do not start; install nvidia-container-toolkit-base")
 
 
-def test_a_group_that_the_spec_does_not_give(host):
+def test_a_device_group_that_the_spec_does_not_add_is_found(host):
     host.become(drm_mode="0660", drm_gid=44)
     host.publish()
     host.become(drm_mode="0660", drm_gid=45)
     assert {finding["fact"] for finding in host.findings()} == {"is for group 45, and the spec gives 44"}
 
 
-def test_a_level_shows_what_is_as_severe_and_only_then_the_status_is_1(host):
+def test_only_findings_of_the_given_level_are_shown_and_make_the_status_1(host):
     host.become(sockets=["/run/nvidia-persistenced/socket"])
     assert host.said("--level", "fatal")[0] == 0
     assert host.said("--level", "fatal")[1][0].endswith("(1 note: --level info)")
     assert host.said("--level", "degraded")[0] == 1
 
 
-def test_files_are_judged_each_on_its_own(host):
+def test_each_named_file_is_checked_on_its_own(host):
     host.shell("cp /run/cdi/nvidia.yaml /run/a.yaml; cp /run/cdi/nvidia.yaml /run/b.yaml")
     assert host.clean_line("/run/a.yaml", "/run/b.yaml").endswith("in /run/a.yaml, /run/b.yaml")
     assert host.run("check", "/run/a.yaml", "/run/none.yaml").returncode == 2
@@ -329,7 +329,7 @@ def test_the_json_has_every_finding_and_the_status(host):
     }
 
 
-def test_no_device_of_nvidias_is_opened_and_nvml_is_left_alone(host):
+def test_check_opens_neither_nvidia_devices_nor_nvml(host):
     before = host.machine.nvml_opens()
     trace = ["strace", "-f", "-qq", "-e", "trace=open,openat,openat2", "-o", "/run/trace"]
     done = host.machine.run([*trace, sys.executable, "-m", "cdi_refreshd", "check"])
@@ -358,6 +358,6 @@ def test_any_user_may_run_check(host):
     assert "chmod 0644" in done.stdout
 
 
-def test_the_case_of_the_tests_is_clean_to_begin_with(host):
+def test_the_unchanged_machine_has_no_findings(host):
     assert CASE["gpus"] == GPUS
     assert host.findings() == []

@@ -68,7 +68,7 @@ def calls_of_a_pass(daemon, log):
     return sorted(names - MEMORY - ENDS - NEVER_FAILS)
 
 
-def test_the_spec_is_the_old_or_the_new_one_and_the_daemon_is_right_when_the_fault_is_over(machine, start, log):
+def test_an_error_at_any_system_call_leaves_a_complete_spec_and_the_daemon_recovers(machine, start, log):
     daemon = start()
     daemon.until_devices("0", "1")
     daemon.until_quiet()

@@ -24,7 +24,7 @@ def until_state(daemon, state):
     daemon.until(lambda: daemon.state()["state"] == state, f"was never {state}")
 
 
-def test_a_file_where_the_directory_should_be_is_named_and_outlived(machine, daemon):
+def test_a_file_in_place_of_the_spec_directory_is_reported_and_recovered_from(machine, daemon):
     directory = machine.path("/run/cdi")
     directory.rename(directory.with_name("cdi.old"))
     directory.write_text("")
@@ -59,7 +59,7 @@ def test_a_full_disk_keeps_the_old_spec_until_there_is_room(machine, daemon):
     daemon.until(lambda: "major: 509" in daemon.text())
 
 
-def test_a_directory_that_became_a_link_is_published_through(machine, daemon):
+def test_a_spec_is_published_through_a_directory_that_became_a_link(machine, daemon):
     directory = machine.path("/run/cdi")
     directory.rename(machine.path("/run/elsewhere"))
     directory.symlink_to("/run/elsewhere")
@@ -75,7 +75,7 @@ def test_one_gpu_that_does_not_answer_is_left_out_and_named(machine, daemon):
     assert "GPU 1" in daemon.state()["reason"]
 
 
-def test_libraries_upgraded_before_the_module_are_a_state_with_both_versions(machine, daemon):
+def test_libraries_upgraded_before_the_module_are_reported_with_both_versions(machine, daemon):
     machine.become({**CASE, "module_version": "580.95.05", "driver": "590.48.01"})
     until_state(daemon, "driver-mismatch")
     reason = daemon.state()["reason"]
@@ -98,7 +98,7 @@ def test_a_driver_that_is_unloaded_during_a_probe_withdraws_the_spec(machine, da
 
 
 @pytest.mark.parametrize("line", ["fail nvmlDeviceGetCount_v2 999", "fail nvmlDeviceGetHandleByIndex_v2 15"])
-def test_a_library_that_fails_for_all_or_for_one_call_only_withdraws_nothing(machine, daemon, line):
+def test_a_failing_call_of_nvml_withdraws_nothing(machine, daemon, line):
     before = machine.path(SPEC).read_bytes()
     machine.become({**OTHER, "nvml": [line]})
     until_state(daemon, "failed")
@@ -143,7 +143,7 @@ os.fork = refuse
 """
 
 
-def test_a_host_without_room_for_a_child_is_reported_so_once_and_nothing_is_lost(machine, start):
+def test_a_child_that_cannot_be_forked_is_reported_once_and_the_spec_stays(machine, start):
     daemon = start(config=QUICK, env=patched(machine, NO_FORK))
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -170,7 +170,7 @@ Child.kill = spare
 """
 
 
-def test_a_child_that_cannot_be_killed_holds_up_no_reload_and_loses_no_spec(machine, start):
+def test_a_child_that_cannot_be_killed_delays_no_reload_and_the_spec_stays(machine, start):
     daemon = start(config=QUICK.replace("5s", "1s"), env=patched(machine, UNKILLABLE))
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -210,7 +210,7 @@ pyudev.Context = refuse
 """
 
 
-def test_uevents_that_cannot_be_had_at_first_are_asked_for_again(machine, start):
+def test_a_failed_subscription_to_uevents_is_tried_again(machine, start):
     machine.path("/run/no-udev").touch()
     daemon = start(env=patched(machine, NO_UDEV))
     daemon.until_devices("0", "1")

@@ -42,7 +42,7 @@ sys.exit(bool(bad))
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["not held", "held"])
-def test_no_reader_sees_anything_stale_or_half(machine, start, held):
+def test_beside_oneshot_no_reader_sees_a_stale_or_incomplete_spec(machine, start, held):
     machine.become({**CASE, "uvm_major": 520})
     daemon = start()
     daemon.until_devices("0", "1")

@@ -26,7 +26,7 @@ def triggers(daemon):
     [({**CASE, "nodes": ["ctl", "caps"]}, "degraded"), ({**CASE, "no_module": True}, "waiting-driver")],
     ids=["degraded", "waiting"],
 )
-def test_a_state_that_events_should_end_is_probed_again_by_time(machine, start, case, state):
+def test_a_state_that_waits_for_an_event_is_also_probed_again_after_a_time(machine, start, case, state):
     machine.become(case)
     daemon = start(config="[daemon]\nready-wait = 0\nsweep = 1s\n[host]\ndevice-nodes = no\n")
     daemon.until(lambda: machine.path(STATE).exists() and f"sweep: still {state}" in triggers(daemon))
@@ -88,7 +88,7 @@ RECHECK_SOON = "from cdi_refreshd.daemon import passes\npasses.WITHDRAWN_RECHECK
 
 
 @pytest.mark.parametrize("mistaken", [{"gpus": []}, {"no_module": True}], ids=["no-gpu", "waiting-driver"])
-def test_a_spec_that_was_withdrawn_by_mistake_is_back_without_an_event(machine, start, mistaken):
+def test_a_spec_that_was_withdrawn_by_mistake_is_published_again_without_an_event(machine, start, mistaken):
     """The hardware may have seemed gone for a moment only, and no event reports that it is back."""
     everything = {**CASE, "extra_nodes": NODES}
     machine.become(everything)

@@ -14,7 +14,7 @@ def device_changes(daemon):
     return [line.partition("devices: ")[2] for line in daemon.journal().splitlines() if "devices: " in line]
 
 
-def test_a_probe_that_failed_took_no_device_away(machine, start):
+def test_a_failed_probe_reports_no_device_as_removed(machine, start):
     daemon = start()
     daemon.until_devices("0", "1")
     machine.become(CASE | {"nvml": ["fail nvmlInit_v2 999"]})

@@ -21,7 +21,7 @@ def ready(start, **options):
     return daemon
 
 
-def test_it_is_ready_once_the_spec_stands(start):
+def test_the_daemon_is_ready_once_the_spec_stands(start):
     daemon = start()
     daemon.until_notified("READY=1")
     assert daemon.devices() == {"0", "1"}
@@ -38,7 +38,7 @@ def test_a_gpu_that_loses_its_node_leaves_the_spec_and_comes_back_with_it(machin
     assert "devices: - 1 (GPU-" in daemon.journal()
 
 
-def test_the_hook_program_may_go_come_and_be_exchanged(machine, start):
+def test_a_hook_program_that_is_removed_installed_or_replaced_is_noticed(machine, start):
     daemon = ready(start)
     machine.become({**CASE, "path_bins": []})
     daemon.until(lambda: LINK in daemon.text() and "hookName" not in daemon.text())
@@ -52,7 +52,7 @@ def test_the_hook_program_may_go_come_and_be_exchanged(machine, start):
     daemon.until(lambda: "hookName" not in daemon.text())
 
 
-def test_a_hook_program_that_a_link_leads_to_may_be_exchanged_where_it_lies(machine, start):
+def test_a_hook_program_that_is_replaced_behind_a_symbolic_link_is_noticed(machine, start):
     """As the toolkit of a GPU operator is installed, or that of Debian's alternatives."""
     real = "/usr/local/nvidia/toolkit/nvidia-cdi-hook"
     machine.become(
@@ -75,7 +75,7 @@ def test_a_hook_program_that_a_link_leads_to_may_be_exchanged_where_it_lies(mach
     daemon.until(lambda: LINK in daemon.text() and "hookName" not in daemon.text())
 
 
-def test_mig_devices_come_change_and_go(machine, start):
+def test_mig_devices_that_are_added_changed_or_removed_change_the_spec(machine, start):
     daemon = ready(start, config="[daemon]\nmig-poll = 100ms\n")
     machine.become({**CASE, "gpus": [{"mig": [[1, 0], [2, 0]]}, {}]})
     daemon.until_devices("0:0", "0:1", "1")
@@ -134,7 +134,7 @@ def test_a_control_node_that_comes_late_enters_the_spec(machine, start):
     daemon.until(lambda: daemon.state()["state"] == "ready")
 
 
-def test_a_node_whose_major_changes_is_written_again(machine, start):
+def test_a_node_whose_major_changes_is_updated_in_the_spec(machine, start):
     daemon = ready(start)
     machine.become({**CASE, "uvm_major": 509})
     daemon.until(lambda: "major: 509" in daemon.text())
@@ -177,14 +177,14 @@ def test_the_spec_stays_when_the_daemon_stops_and_when_it_starts_again(machine, 
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_the_last_gpu_takes_the_spec_with_it(machine, start):
+def test_the_spec_is_withdrawn_with_the_last_gpu(machine, start):
     daemon = ready(start)
     machine.become({**UP, "gpus": []})
     daemon.until(lambda: not machine.path(SPEC).exists())
     daemon.until(lambda: daemon.state()["state"] == "no-gpu")
 
 
-def test_without_hardware_it_is_ready_at_once_and_says_one_line(start, machine):
+def test_without_hardware_the_daemon_is_ready_at_once_and_logs_one_line(start, machine):
     machine.become({"gpus": [], "files": False})
     daemon = start(config="[daemon]\nready-wait = 1h\n")
     daemon.until_notified("READY=1")

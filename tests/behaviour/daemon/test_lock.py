@@ -24,7 +24,7 @@ def test_no_other_user_can_lock_what_the_daemon_locks(start, machine):
     assert "Permission denied" in done.stderr
 
 
-def test_a_lock_that_an_earlier_release_left_open_to_others_is_replaced_though_one_of_them_holds_it(start, machine):
+def test_a_world_readable_lock_of_an_earlier_release_is_replaced_though_another_user_holds_it(start, machine):
     place = machine.path(LOCK)
     place.parent.mkdir(parents=True)
     place.touch(0o644)

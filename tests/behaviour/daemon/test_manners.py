@@ -34,7 +34,7 @@ def descriptors(pid):
     return found
 
 
-def test_it_holds_no_device_and_maps_no_library_of_the_driver(start):
+def test_the_daemon_holds_no_device_open_and_maps_no_library_of_the_driver(start):
     daemon = ready(start)
     assert not [path for path in descriptors(daemon.process.pid) if "/dev/nvidia" in path]
     assert "nvidia" not in Path(f"/proc/{daemon.process.pid}/maps").read_text()
@@ -51,7 +51,7 @@ def test_descriptors_and_children_do_not_pile_up(start):
     assert daemon.children() == []
 
 
-def test_reload_is_announced_with_the_time_and_done_when_the_pass_is(start):
+def test_a_reload_is_announced_with_its_time_and_ends_when_its_pass_ends(start):
     daemon = ready(start)
     heard = len(daemon.hear())
     daemon.configure("[generate]\nclass = accel\n")
@@ -63,7 +63,7 @@ def test_reload_is_announced_with_the_time_and_done_when_the_pass_is(start):
     assert "kind: nvidia.com/accel" in daemon.machine.path(SPEC).read_text()
 
 
-def test_a_request_during_a_probe_gets_the_next_one(machine, start):
+def test_a_reload_during_a_probe_is_served_by_the_next_probe(machine, start):
     daemon = ready(start)
     machine.become({**CASE, "nvml": ["hang nvmlInit_v2 1"]})
     daemon.until_quiet()
@@ -103,7 +103,7 @@ def test_a_changed_configuration_file_is_taken_up_without_being_asked(start):
     daemon.until(lambda: "kind: example.com/gpu" in daemon.text())
 
 
-def test_the_one_file_is_followed_whatever_its_name_is(machine, start):
+def test_a_configuration_file_named_by_the_environment_is_watched_whatever_its_name(machine, start):
     named = machine.path("/etc/our settings.ini")
     named.write_text("[generate]\nvendor = example.com\n")
     daemon = start(env={"CDI_REFRESHD_CONFIG": "/etc/our settings.ini"})
@@ -113,7 +113,7 @@ def test_the_one_file_is_followed_whatever_its_name_is(machine, start):
     daemon.until(lambda: "kind: example.org/gpu" in daemon.text())
 
 
-def test_a_file_that_an_editor_writes_in_two_steps_is_read_when_it_is_there_again(machine, start):
+def test_a_configuration_file_that_an_editor_replaces_in_two_steps_is_read_when_it_is_back(machine, start):
     # The settle time is what the daemon grants the editor, so it is long enough for a busy machine.
     elsewhere = "[daemon]\nsettle = 1s\nsettle-at-most = 10s\n[output]\nspec-dir = /run/mine\n"
     daemon = start(config=elsewhere)
@@ -130,13 +130,13 @@ def test_a_file_that_an_editor_writes_in_two_steps_is_read_when_it_is_there_agai
     assert machine.path(SPEC).read_text() == "somebody else's", "for a moment, the default was in force"
 
 
-def test_the_watchdog_hears_from_the_loop(start):
+def test_the_loop_pings_the_watchdog(start):
     daemon = ready(start, watchdog_s=0.2)
     heard = len(daemon.hear())
     daemon.until(lambda: daemon.hear()[heard:].count("WATCHDOG=1") >= 3)
 
 
-def test_the_watchdog_goes_on_while_a_child_hangs_and_the_child_is_reported(machine, start):
+def test_watchdog_pings_go_on_while_a_child_hangs_and_the_child_is_reported(machine, start):
     machine.become({**CASE, "nvml": ["hang nvmlInit_v2 600"]})
     daemon = start(watchdog_s=0.2, config="[daemon]\nprobe-timeout = 1s\nready-wait = 0\n")
     daemon.until_notified("STATUS=failed: probe: the child")
@@ -147,7 +147,7 @@ def test_the_watchdog_goes_on_while_a_child_hangs_and_the_child_is_reported(mach
 
 
 @pytest.mark.parametrize("line", ["crash nvmlInit_v2", "fail nvmlInit_v2 999", "flood nvmlInit_v2"])
-def test_a_bad_day_of_the_library_keeps_the_last_good_spec(machine, start, line):
+def test_a_failure_of_nvml_keeps_the_last_good_spec(machine, start, line):
     daemon = ready(start, config="[daemon]\nprobe-timeout = 5s\n")
     before = machine.path(SPEC).read_bytes()
     machine.become({**CASE, "nvml": [line]})
@@ -158,7 +158,7 @@ def test_a_bad_day_of_the_library_keeps_the_last_good_spec(machine, start, line)
     daemon.until(lambda: daemon.state()["state"] == "ready")
 
 
-def test_repeated_failures_are_counted_and_not_repeated(machine, start):
+def test_repeated_failures_are_counted_and_logged_once(machine, start):
     machine.become({**CASE, "nvml": ["fail nvmlInit_v2 999"]})
     daemon = start(config="[daemon]\nready-wait = 0\nretry-at-most = 1s\n")
     daemon.until_passes(4)
@@ -166,7 +166,7 @@ def test_repeated_failures_are_counted_and_not_repeated(machine, start):
     assert daemon.journal().count("NVML failed") == 1
 
 
-def test_readiness_waits_for_a_driver_where_there_is_hardware_but_not_for_ever(machine, start):
+def test_readiness_waits_for_a_driver_where_there_is_hardware_but_not_forever(machine, start):
     machine.become({**CASE, "no_module": True})
     daemon = start(config="[daemon]\nready-wait = 1s\n")
     daemon.until_notified("STATUS=waiting-driver")
@@ -182,12 +182,12 @@ def test_readiness_waits_for_no_driver_where_every_gpu_has_another(machine, star
     assert "boot goes on" not in daemon.journal()
 
 
-def test_a_boot_that_may_wait_long_is_granted_the_time(start):
+def test_a_long_ready_wait_extends_the_start_timeout_of_systemd(start):
     daemon = ready(start, config="[daemon]\nready-wait = 10min\n")
     assert "EXTEND_TIMEOUT_USEC=630000000" in daemon.notified
 
 
-def test_the_state_shows_that_the_daemon_has_ended(start):
+def test_the_state_file_shows_that_the_daemon_has_stopped(start):
     daemon = ready(start)
     assert daemon.state()["stopped"] == ""
     daemon.stop()
@@ -195,14 +195,14 @@ def test_the_state_shows_that_the_daemon_has_ended(start):
     assert daemon.state()["state"] == "ready"
 
 
-def test_a_spec_that_the_configuration_moves_does_not_stay_behind(start):
+def test_the_old_spec_is_removed_when_the_configuration_moves_the_output(start):
     daemon = ready(start)
     daemon.configure("[output]\nformat = json\n")
     daemon.until(lambda: daemon.machine.path("/var/run/cdi/nvidia.json").exists())
     daemon.until(lambda: not daemon.machine.path(SPEC).exists())
 
 
-def test_a_forgotten_spec_is_named_at_start_with_a_hint(machine, start):
+def test_a_leftover_spec_in_etc_cdi_is_reported_at_start_with_a_hint(machine, start):
     machine.path("/etc/cdi").mkdir(exist_ok=True)
     old = "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n- name: '0'\n  containerEdits: {env: [A=b]}\n"
     machine.path("/etc/cdi/nvidia.yaml").write_text(old)
@@ -213,7 +213,7 @@ def test_a_forgotten_spec_is_named_at_start_with_a_hint(machine, start):
     assert "cdi-refreshd adopt" in line
 
 
-def test_a_file_that_takes_every_device_away_is_a_state_as_long_as_it_stands(machine, start):
+def test_the_state_is_degraded_as_long_as_another_spec_conflicts_with_ours(machine, start):
     daemon = ready(start)
     other = machine.path("/var/run/cdi/nvidia-container-toolkit.yaml")
     other.write_text(machine.path(SPEC).read_text())
@@ -316,7 +316,7 @@ def test_a_hold_does_not_outlive_the_daemon(machine, start):
 
 
 @pytest.mark.parametrize("word", ["0", "3601", "-1", "long"])
-def test_a_hold_of_no_sensible_length_is_refused(machine, start, word):
+def test_a_hold_with_an_invalid_duration_is_refused(machine, start, word):
     ready(start)
     asked = machine.run([*PROGRAM, "hold", word])
     assert asked.returncode == 2

@@ -49,7 +49,7 @@ def state_of(machine):
     return [name.removeprefix(prefix)[:-2] for name, value in series if name.startswith(prefix) and value]
 
 
-def test_metrics_follow_the_host_and_go_with_the_daemon(machine, begin):
+def test_metrics_follow_the_host_and_are_removed_when_the_daemon_stops(machine, begin):
     daemon = begin()
     found = metrics(machine)
     assert state_of(machine) == ["ready"]
@@ -66,21 +66,21 @@ def test_metrics_follow_the_host_and_go_with_the_daemon(machine, begin):
     assert not machine.path(HEALTH).exists()
 
 
-def test_no_uuid_is_in_them_unless_the_configuration_asks_for_it(machine, begin):
+def test_metrics_contain_no_uuid_unless_the_configuration_asks_for_it(machine, begin):
     daemon = begin()
     assert "GPU-" not in machine.path(TEXTFILE).read_text()
     daemon.configure(f"{CONFIG}uuids = yes\n")
     daemon.until(lambda: "GPU-" in machine.path(TEXTFILE).read_text())
 
 
-def test_promtool_accepts_the_file(machine, begin):
+def test_promtool_accepts_the_metrics_file(machine, begin):
     begin()
     with machine.path(TEXTFILE).open() as file:
         done = subprocess.run([program("promtool"), "check", "metrics"], check=False, stdin=file, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_a_directory_that_is_not_there_is_reported_and_costs_nothing_else(machine, start):
+def test_a_missing_directory_of_the_metrics_is_reported_and_has_no_other_effect(machine, start):
     daemon = start(config="[metrics]\ntextfile = /none/x.prom\n")
     daemon.until_devices("0", "1")
     daemon.until(lambda: "ReadWritePaths" in daemon.journal())
@@ -106,7 +106,7 @@ def heartbeats(daemon, number):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_place_that_cannot_be_written_is_reported_once_its_recovery_too_and_the_spec_goes_on(machine, begin, fault):
+def test_failing_and_recovering_metrics_are_each_reported_once_and_passes_go_on(machine, begin, fault):
     breaks, mends = FAULTS[fault]
     # Root without the capability to write everywhere, as in the unit.
     without = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
@@ -125,7 +125,7 @@ def test_a_place_that_cannot_be_written_is_reported_once_its_recovery_too_and_th
     assert state_of(machine) == ["degraded"]
 
 
-def test_a_link_in_its_place_is_replaced_and_never_written_through(machine, begin):
+def test_a_link_in_place_of_the_metrics_file_is_replaced_and_not_followed(machine, begin):
     daemon = begin(env=patched(machine, FAST))
     machine.path("/etc/precious").write_text("x")
     machine.run(["ln", "-sf", "/etc/precious", TEXTFILE], check=True)
@@ -152,7 +152,7 @@ def plugin(machine):
     return done.returncode, done.stdout.split()[0]
 
 
-def test_the_health_file_is_what_the_plugin_and_status_check_say(machine, begin):
+def test_the_health_plugin_and_status_check_report_the_state_of_the_health_file(machine, begin):
     daemon = begin("")
     assert plugin(machine) == (0, "Ready")
     assert machine.run([*PROGRAM, "status", "--check"]).stdout.startswith("Ready 2 GPUs")

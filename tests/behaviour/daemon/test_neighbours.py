@@ -35,7 +35,7 @@ def put(place, what):
 
 @pytest.mark.parametrize("what", ["FIFO", "link", "depth"])
 @pytest.mark.parametrize("file", FILES)
-def test_files_in_the_place_of_ours_block_nothing_where_a_gpu_sleeps(machine, start, file, what):
+def test_foreign_files_in_place_of_ours_block_no_command_while_a_gpu_sleeps(machine, start, file, what):
     machine.become(ASLEEP)
     assert oneshot(machine).returncode == 0
     put(machine.path(file), what)
@@ -57,7 +57,7 @@ RUNTIMES = {
 
 
 @pytest.mark.parametrize("how", RUNTIMES)
-def test_a_container_runtime_that_does_not_end_is_nothing_to_wait_for(machine, start, how):
+def test_no_pass_waits_for_a_container_runtime_that_hangs(machine, start, how):
     place = machine.path("/usr/local/bin/dockerd")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(f"#!/bin/sh\n{RUNTIMES[how]}\n")
@@ -69,7 +69,7 @@ def test_a_container_runtime_that_does_not_end_is_nothing_to_wait_for(machine, s
     assert oneshot(machine).returncode == 0
 
 
-def test_a_container_runtime_is_asked_once_and_again_when_it_was_exchanged(machine, start):
+def test_a_container_runtime_is_asked_once_and_again_after_it_was_replaced(machine, start):
     place = machine.path("/usr/local/bin/podman")
     place.parent.mkdir(parents=True, exist_ok=True)
     program = "#!/bin/sh\necho asked >> /run/asked\necho podman version 5.{}.0\n"
@@ -88,7 +88,7 @@ def test_a_container_runtime_is_asked_once_and_again_when_it_was_exchanged(machi
     daemon.until(lambda: asked.read_text() == "asked\nasked\n")
 
 
-def test_nvml_that_forks_away_with_all_that_it_has_open_ends_no_probe_and_is_reported_once(machine, start):
+def test_a_process_that_nvml_leaves_behind_delays_no_probe_and_is_reported_once(machine, start):
     before = sleepers(machine)
     machine.become({**CASE, "nvml": ["worst /dev/nvml-worst"]})
     assert "left a process behind, which has been killed" in oneshot(machine).stderr

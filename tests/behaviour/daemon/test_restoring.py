@@ -38,7 +38,7 @@ def published(machine, start):
     ],
     ids=["cut", "tampered", "emptied", "deleted", "renamed", "closed", "wiped"],
 )
-def test_a_lost_spec_is_back_though_no_probe_ends(published, damage, event):
+def test_a_lost_spec_is_restored_though_no_probe_ends(published, damage, event):
     daemon, spec, before = published
     damage(spec)
     daemon.until(lambda: spec.exists() and spec.read_bytes() == before and spec.stat().st_mode & 0o777 == 0o644)
@@ -63,7 +63,7 @@ def test_a_spec_that_goes_together_with_the_gpus_is_not_restored(published):
 
 
 @pytest.mark.parametrize("damage", [lambda spec: spec.unlink(), lambda spec: spec.write_text("no spec")])
-def test_a_spec_that_is_lost_while_a_probe_hangs_is_back(published, damage):
+def test_a_spec_that_is_lost_while_a_probe_hangs_is_restored(published, damage):
     daemon, spec, before = published
     daemon.signal(signal.SIGHUP)
     daemon.until(daemon.children)
@@ -85,7 +85,7 @@ os.rename = rename_and_lose
 """The spec is deleted right after the daemon's rename."""
 
 
-def test_a_spec_that_is_deleted_again_right_after_its_restoring_is_back_while_a_probe_hangs(machine, start):
+def test_a_spec_deleted_right_after_it_was_restored_is_restored_again_while_a_probe_hangs(machine, start):
     daemon, _ = hanging(machine, start, env=patched(machine, LOST_AGAIN))
     spec = machine.path(SPEC)
     before = spec.read_bytes()
@@ -95,7 +95,7 @@ def test_a_spec_that_is_deleted_again_right_after_its_restoring_is_back_while_a_
     daemon.until(lambda: not lose_it.exists() and spec.exists() and spec.read_bytes() == before)
 
 
-def test_a_newer_document_of_a_oneshot_is_not_written_over_before_a_probe_has_seen_why(machine, start):
+def test_a_newer_spec_from_oneshot_is_not_overwritten_before_a_probe_has_decided(machine, start):
     """It comes by a rename, and the writer's descriptor is closed after that: this is no damage."""
     daemon, _ = hanging(machine, start)
     spec = machine.path(SPEC)
@@ -111,7 +111,7 @@ def test_a_newer_document_of_a_oneshot_is_not_written_over_before_a_probe_has_se
         assert spec.read_bytes() == newer
 
 
-def test_the_published_spec_outlives_failed_probes_though_the_machine_changed_too(machine, start):
+def test_the_published_spec_is_restored_while_probes_fail_though_the_machine_changed_too(machine, start):
     daemon = start(config="[daemon]\nretry-first = 50ms\nretry-at-most = 1s\n")
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -149,7 +149,7 @@ def test_a_foreign_document_is_kept_while_probes_fail_and_is_not_a_reason_to_pro
     assert spec.read_bytes() == other
 
 
-def test_each_time_is_counted_and_followed_by_a_probe(machine, start):
+def test_each_restore_is_counted_and_followed_by_a_probe(machine, start):
     daemon = start()
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -162,7 +162,7 @@ def test_each_time_is_counted_and_followed_by_a_probe(machine, start):
     assert (counters["restored"], counters["passes"]) == (3, passes + 3)
 
 
-def test_a_daemon_that_is_asked_too_often_probes_and_is_not_kept_busy(machine, start):
+def test_a_spec_that_is_damaged_again_and_again_is_probed_and_not_restored_each_time(machine, start):
     daemon = start()
     daemon.until_devices("0", "1")
     daemon.until_quiet()
@@ -179,7 +179,7 @@ def test_a_daemon_that_is_asked_too_often_probes_and_is_not_kept_busy(machine, s
     assert counters["restored"] < 25
 
 
-def test_a_write_during_the_restoring_is_noticed(machine, start):
+def test_a_write_during_a_restore_is_noticed(machine, start):
     """Right after the rename: the file there then must not be taken for what was published."""
     daemon = start()
     daemon.until_devices("0", "1")
@@ -200,7 +200,7 @@ NEVER_AS_WRITTEN = "from cdi_refreshd.host import atomic_file\natomic_file.holds
 """As on a file system without modes."""
 
 
-def test_where_nothing_is_ever_as_it_was_written_no_probe_follows_from_that(machine, start):
+def test_a_spec_that_never_reads_back_as_it_was_written_causes_no_further_probe(machine, start):
     daemon = start(env=patched(machine, NEVER_AS_WRITTEN))
     daemon.until_devices("0", "1")
     ends_at = time.monotonic() + 1

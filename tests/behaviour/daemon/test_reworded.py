@@ -9,27 +9,27 @@ from tests.behaviour.daemon.running import Running, patched
 from tests.behaviour.daemon.test_following import (  # noqa: F401 - collected again
     test_a_control_node_that_comes_late_enters_the_spec,
     test_a_damaged_spec_is_restored,
-    test_a_node_whose_major_changes_is_written_again,
+    test_a_node_whose_major_changes_is_updated_in_the_spec,
     test_a_socket_that_comes_late_enters_the_spec_and_leaves_with_its_daemon,
     test_libraries_installed_after_the_module_make_a_spec_without_a_request,
-    test_mig_devices_come_change_and_go,
+    test_mig_devices_that_are_added_changed_or_removed_change_the_spec,
     test_our_own_publishing_is_not_a_reason_to_probe_again,
-    test_the_last_gpu_takes_the_spec_with_it,
+    test_the_spec_is_withdrawn_with_the_last_gpu,
     test_the_spec_stays_when_the_daemon_stops_and_when_it_starts_again,
     test_without_a_change_nothing_is_probed,
 )
 from tests.behaviour.daemon.test_manners import (  # noqa: F401
     test_a_changed_configuration_file_is_taken_up_without_being_asked,
-    test_a_spec_that_the_configuration_moves_does_not_stay_behind,
+    test_a_configuration_file_named_by_the_environment_is_watched_whatever_its_name,
     test_no_probe_begins_while_the_daemon_is_held,
-    test_the_one_file_is_followed_whatever_its_name_is,
+    test_the_old_spec_is_removed_when_the_configuration_moves_the_output,
 )
 from tests.behaviour.daemon.test_restoring import (  # noqa: F401
     published,
-    test_a_newer_document_of_a_oneshot_is_not_written_over_before_a_probe_has_seen_why,
-    test_a_spec_that_is_deleted_again_right_after_its_restoring_is_back_while_a_probe_hangs,
-    test_a_spec_that_is_lost_while_a_probe_hangs_is_back,
-    test_each_time_is_counted_and_followed_by_a_probe,
+    test_a_newer_spec_from_oneshot_is_not_overwritten_before_a_probe_has_decided,
+    test_a_spec_deleted_right_after_it_was_restored_is_restored_again_while_a_probe_hangs,
+    test_a_spec_that_is_lost_while_a_probe_hangs_is_restored,
+    test_each_restore_is_counted_and_followed_by_a_probe,
 )
 
 pytestmark = pytest.mark.root
@@ -67,7 +67,7 @@ def start(machine):
         daemon.close()
 
 
-def test_the_words_are_other_ones(machine, start):
+def test_events_and_findings_are_worded_otherwise_in_this_module(machine, start):
     machine.become({**machine.case, "nodes": ["ctl", "caps"]})
     daemon = start(config="[host]\ndevice-nodes = no\n")
     daemon.until_devices("0", "1")

@@ -74,7 +74,7 @@ def test_a_dry_run_prints_every_step_and_does_none(machine):
     assert not machine.path("/dev/char").exists()
 
 
-def test_missing_nodes_are_made_as_the_driver_wants_them_and_a_second_time_none(machine):
+def test_missing_nodes_are_made_as_the_driver_would_and_a_second_run_makes_none(machine):
     first = host_nodes(machine)
     assert first.returncode == 0, first.stderr
     assert nodes(machine) == NODES
@@ -99,7 +99,7 @@ def test_the_drivers_parameters_decide_mode_and_owner(machine):
     assert (stat.S_IMODE(seen.st_mode), seen.st_uid, seen.st_gid) == (0o400, 0, 0)
 
 
-def test_where_the_administrator_keeps_the_nodes_none_is_made(machine):
+def test_no_node_is_made_where_the_administrator_manages_them(machine):
     machine.become(BARE | {"add": {"/proc/driver/nvidia/params": "ModifyDeviceFiles: 0\n"}})
     host_nodes(machine)
     assert not {"/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm"} & set(nodes(machine))
@@ -166,7 +166,7 @@ def test_a_gpu_that_the_driver_does_not_list_gets_no_node(machine):
     assert "/dev/nvidia1" not in nodes(machine)
 
 
-def test_a_gpu_that_sleeps_is_not_asked(machine):
+def test_no_node_is_made_for_a_sleeping_gpu(machine):
     machine.become({"gpus": [{"node": False, "runtime_status": "suspended"}, {"node": False}], "nodes": []})
     host_nodes(machine)
     assert "/dev/nvidia0" not in nodes(machine)
@@ -187,7 +187,7 @@ def test_oneshot_leaves_nodes_to_nvidia_modprobe_unless_configured_or_impossible
     assert nodes(machine) == NODES
 
 
-def test_configured_it_publishes_what_it_made(machine):
+def test_oneshot_publishes_the_nodes_that_it_made_as_configured(machine):
     configure(machine, YES)
     done = oneshot(machine)
     assert done.returncode == 0, done.stderr
@@ -195,7 +195,7 @@ def test_configured_it_publishes_what_it_made(machine):
     assert nodes(machine) == NODES
 
 
-def test_links_can_be_refused(machine):
+def test_links_can_be_disabled(machine):
     configure(machine, YES + "dev-char-links = no\n")
     oneshot(machine)
     assert nodes(machine) == NODES
@@ -225,7 +225,7 @@ def test_the_daemon_makes_a_gpus_node_and_does_not_make_it_again_after_removal()
             daemon.close()
 
 
-def test_what_was_made_is_reported_as_made_and_not_as_missing(machine):
+def test_a_node_that_was_made_is_reported_as_made_and_not_as_missing(machine):
     machine.path("/dev/nvidia-uvm").unlink(missing_ok=True)
     planned = host_nodes(machine, "--dry-run").stdout
     done = host_nodes(machine)

@@ -64,7 +64,7 @@ MACHINES = {
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_a_bundle_boots_and_makes_an_equal_spec(host, name):
+def test_a_machine_booted_from_a_bundle_makes_an_equal_spec(host, name):
     made, words = MACHINES[name]
     host.become(made)
     first = host.oneshot(*words)
@@ -76,7 +76,7 @@ def test_a_bundle_boots_and_makes_an_equal_spec(host, name):
         assert machine.path(PUBLISHED).read_text() == document["spec"]["made"]
 
 
-def test_a_machine_of_wsl_boots_from_its_bundle(host, tmp_path):
+def test_a_wsl_machine_boots_from_its_bundle(host, tmp_path):
     names = ("libcuda.so.1.1", "libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1", "nvidia-smi")
     host.become(case(files=False, extra_nodes={"dxg": [10, 127]}, add={f"{STORE}/{name}": "x" for name in names}))
     host.path("/usr/lib/wsl/lib").mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def test_a_machine_of_wsl_boots_from_its_bundle(host, tmp_path):
 
 
 @pytest.mark.parametrize("release", ["1.14.6", "1.17.8"])
-def test_the_hook_program_of_a_bundle_answers_as_it_did_there(host, release):
+def test_the_hook_program_of_a_bundle_answers_as_on_its_host(host, release):
     host.become(case(OURS))
     hook_programs.install(host.machine, release)
     try:
@@ -116,7 +116,7 @@ def test_the_hook_program_of_a_bundle_answers_as_it_did_there(host, release):
         (case(), "no-gpu"),
     ],
 )
-def test_what_kept_a_spec_from_being_made_keeps_it_from_being_made_there(host, made, state):
+def test_a_machine_booted_from_a_bundle_without_a_spec_is_in_the_same_state(host, made, state):
     host.become(made)
     document = bundle(host)
     assert (document["verdict"]["state"], document["spec"]["made"]) == (state, None)
@@ -124,7 +124,7 @@ def test_what_kept_a_spec_from_being_made_keeps_it_from_being_made_there(host, m
         assert state_of(machine.run([*PROGRAM, "oneshot"])) == state
 
 
-def test_a_library_that_is_cut_short_is_so_in_the_bundle_and_a_cache_that_is_missing_is_missing(host):
+def test_a_truncated_library_and_a_missing_loader_cache_are_so_in_the_bundle_too(host):
     host.become(case(OURS))
     place = host.path(f"{MULTIARCH}/libcuda.so.{VERSION}")
     content = place.read_bytes()
@@ -142,7 +142,7 @@ def test_a_library_that_is_cut_short_is_so_in_the_bundle_and_a_cache_that_is_mis
         assert f"/libcuda.so.{VERSION}: is cut short: " in said
 
 
-def test_a_bundle_boots_by_hand(host, tmp_path):
+def test_the_command_of_the_contributing_guide_boots_a_bundle(host, tmp_path):
     host.become(case(OURS))
     host.run("bundle", "/run/report.json", check=True)
     (tmp_path / "report.json").write_bytes(host.path("/run/report.json").read_bytes())
@@ -165,7 +165,7 @@ def test_nothing_in_a_bundle_identifies_the_machine(host):
     assert f"GPU UUID: \t {uuid}" in document["procfs"]["/proc/driver/nvidia/gpus/0000:01:00.0/information"]
 
 
-def test_a_bundle_has_what_a_report_needs(host):
+def test_a_bundle_has_versions_verdict_configuration_and_file_metadata(host):
     host.become(case(OURS, nodes=["ctl", "caps"]))
     host.oneshot()
     document = bundle(host)
@@ -197,7 +197,7 @@ def test_a_broken_configuration_is_in_the_bundle(host):
 
 
 @pytest.mark.parametrize("option", ["--output", "--format"])
-def test_a_bundle_takes_no_option_of_the_spec_that_it_does_not_write(host, option):
+def test_bundle_refuses_options_for_the_output_of_a_spec(host, option):
     done = host.run("bundle", option, "/run/report.json")
     assert (done.returncode, done.stdout) == (2, "")
 

@@ -26,7 +26,7 @@ def published(host):
 
 
 @pytest.mark.parametrize("stem", ["libcuda", "libnvidia-ptxjitcompiler", "libnvidia-nvvm"])
-def test_an_upgrade_half_done_is_a_mismatch_whichever_file_came_first(published, stem):
+def test_an_unfinished_upgrade_is_a_mismatch_whichever_file_came_first(published, stem):
     old = published.path(f"{LIB}/{stem}.so.{VERSION}")
     old.rename(old.with_name(f"{stem}.so.{NEW}"))
     done = published.oneshot()
@@ -35,7 +35,7 @@ def test_an_upgrade_half_done_is_a_mismatch_whichever_file_came_first(published,
     assert published.published() is None  # it named a file that is gone
 
 
-def test_on_mismatch_decides_over_the_spec_of_an_upgrade_half_done(published):
+def test_on_mismatch_decides_about_the_spec_during_an_unfinished_upgrade(published):
     published.path("/etc/cdi-refreshd").mkdir(exist_ok=True)
     published.path("/etc/cdi-refreshd/cdi-refreshd.conf").write_text("[output]\non-mismatch = keep\n")
     try:
@@ -72,7 +72,7 @@ def test_management_mode_names_a_libcuda_that_is_missing(published):
     assert f"libcuda.so.{VERSION}: is missing; looked in " in lines(done)[0]
 
 
-def test_libraries_that_only_a_lost_cache_would_name_are_not_called_uninstalled(host):
+def test_a_missing_loader_cache_is_reported_where_it_may_hide_the_libraries(host):
     host.become(case(GPU, layout="cache"))
     host.path("/etc/ld.so.cache").unlink()
     try:
@@ -100,7 +100,7 @@ def test_32_bit_libraries_are_mounted_on_request(host):
         host.shell(f"rm -r {folder}")
 
 
-def test_firmware_has_its_microcode_beside_it(host):
+def test_microcode_files_beside_the_firmware_are_mounted_too(host):
     folder = f"/usr/lib/firmware/nvidia/{VERSION}"
     host.become(HERE | {"add": {f"{folder}/ucodes_ga10x.bin": "u", f"{folder}/other.bin": "x"}})
     found = sorted(os.path.basename(path) for path in host.generate().mounts() if "/firmware/" in path)
@@ -108,7 +108,7 @@ def test_firmware_has_its_microcode_beside_it(host):
 
 
 @pytest.mark.parametrize("reported", ["/run/nvidia/driver/opt/firmware", "/opt/firmware/", "/opt/firmware"])
-def test_a_firmware_directory_below_the_driver_root_already_is_used_unchanged(host, reported):
+def test_a_firmware_directory_that_is_already_below_the_driver_root_is_used_unchanged(host, reported):
     root = "/run/nvidia/driver"
     image = f"{root}/opt/firmware/nvidia/{VERSION}/gsp_ga10x.bin"
     parameter = "/sys/module/firmware_class/parameters/path"
@@ -119,7 +119,7 @@ def test_a_firmware_directory_below_the_driver_root_already_is_used_unchanged(ho
 OPT = case(GPU, remove=["/usr/bin/nvidia-*"])
 
 
-def test_programs_in_opt_bin_are_given_to_containers_where_they_find_them(host):
+def test_programs_in_opt_bin_are_mounted_where_containers_find_them(host):
     host.become(OPT | {"path_bins": [*OPT["path_bins"], "/opt/bin/nvidia-smi"]})
     assert host.generate().mounts()["/usr/bin/nvidia-smi"] == "/opt/bin/nvidia-smi"
     assert state_of(host.oneshot()) == "ready"

@@ -71,13 +71,13 @@ def machine():
 @pytest.mark.root
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the expected specs name its library directories")
 @pytest.mark.parametrize("name", MACHINES)
-def test_a_machine_has_the_spec_that_was_read_and_found_right(machine, name):
+def test_each_machine_gets_its_reviewed_spec(machine, name):
     made, words = MACHINES[name]
     machine.become(made)
     assert generated(machine, words) == (FOLDER / f"{name}.yaml").read_text()
 
 
-def test_every_expected_spec_is_of_a_machine():
+def test_every_expected_spec_belongs_to_a_machine():
     assert {path.stem for path in FOLDER.iterdir()} == set(MACHINES)
 
 

@@ -58,7 +58,7 @@ def test_lost_hooks_are_reported_once_with_the_state(host):
     host.path(CDI_HOOK).unlink()
 
 
-def test_the_program_is_asked_again_when_it_was_exchanged_and_else_not(host):
+def test_the_hook_program_is_asked_again_only_after_it_was_replaced(host):
     host.become(MACHINES["nvml"])
     install(host.machine, "1.17.8")
     host.oneshot()

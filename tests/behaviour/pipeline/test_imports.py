@@ -47,7 +47,7 @@ def may(name, allowed):
 
 
 @pytest.mark.parametrize("call", [*OURS, "oneshot --wait 30"])
-def test_nothing_is_imported_that_is_not_needed(host, call):
+def test_no_command_imports_a_module_that_it_does_not_need(host, call):
     what = call.split()[0]
     host.become(case(GPU))
     host.oneshot()

@@ -66,7 +66,7 @@ def test_a_node_that_is_not_a_character_device_is_reported_by_its_type(host, com
         host.shell("rm /dev/nvidia1")
 
 
-def test_each_of_several_is_named_in_a_line_of_its_own(host):
+def test_each_of_several_left_out_gpus_is_reported_in_a_line_of_its_own(host):
     host.become(THREE | {"nvml": ["fail nvmlDeviceGetUUID 15 1", "fail nvmlDeviceGetName 15 2"]})
     first, second = lines(host.oneshot())
     assert "GPU 1: does not answer" in first
@@ -87,7 +87,7 @@ def test_where_every_gpu_fails_the_last_good_spec_stays(host):
     assert host.identity() == before
 
 
-def test_a_left_out_gpu_that_is_asked_for_says_why(host):
+def test_requesting_a_left_out_gpu_reports_why_it_was_left_out(host):
     host.become(THREE | {"gpus": [GPU, {"node": False}]})
     for word in ("1", UUID.format(1)):
         assert host.refused("--device-id", word)[0].startswith(f"--device-id {word}: /dev/nvidia1 is missing")
@@ -112,7 +112,7 @@ def test_a_mig_device_without_its_capability_nodes_is_left_out(host):
 
 
 @pytest.mark.parametrize("instance", ["GPU instance", "compute instance"])
-def test_both_access_nodes_are_needed(host, instance):
+def test_a_mig_device_needs_both_of_its_access_nodes(host, instance):
     host.become(case(GPU, MIG))
     node = host.path(
         "/dev/nvidia-caps/nvidia-cap147" if instance == "GPU instance" else "/dev/nvidia-caps/nvidia-cap148"
@@ -194,7 +194,7 @@ def test_mig_mode_without_instances_alone_is_ready_without_a_spec(host):
     ("node", "state"),
     [("nvidiactl", "degraded"), ("nvidia-uvm", "degraded"), ("nvidia-uvm-tools", "ready"), ("nvidia-modeset", "ready")],
 )
-def test_a_missing_control_node_is_reported_by_its_weight(host, node, state):
+def test_a_missing_control_node_is_reported_with_its_severity(host, node, state):
     kinds = {"nvidiactl": "ctl", "nvidia-uvm": "uvm", "nvidia-uvm-tools": "uvm-tools", "nvidia-modeset": "modeset"}
     host.become(case(GPU, nodes=[kind for name, kind in kinds.items() if name != node]))
     done = host.oneshot()
@@ -204,7 +204,7 @@ def test_a_missing_control_node_is_reported_by_its_weight(host, node, state):
     assert f"/dev/{node}" not in [n["path"] for n in host.published()["containerEdits"]["deviceNodes"]]
 
 
-def test_a_control_node_whose_module_is_loaded_is_missed_whatever_its_severity(host):
+def test_an_optional_control_node_is_reported_missing_where_its_module_is_loaded(host):
     host.become(case(GPU, nodes=["ctl", "uvm", "uvm-tools"], add={"/sys/module/nvidia_modeset/x": ""}))
     assert (
         "/dev/nvidia-modeset: is missing; Vulkan and EGL need it; nvidia-modprobe makes it" in lines(host.oneshot())[0]
@@ -241,7 +241,7 @@ def test_where_nvml_lists_nothing_the_bound_gpus_are_named_and_the_spec_stays(ho
 
 
 @pytest.mark.parametrize(("driver", "status"), [(None, 5), ("vfio-pci", 0), ("nouveau", 0)])
-def test_a_gpu_without_any_driver_is_named_and_one_with_another_driver_is_there_on_purpose(host, driver, status):
+def test_a_gpu_without_a_driver_is_reported_and_one_with_another_driver_is_not(host, driver, status):
     host.become(case(GPU, unbound=[{"bdf": "0000:41:00.0", "driver": driver}]))
     done = host.oneshot("--strict")
     assert done.returncode == status
@@ -263,7 +263,7 @@ def test_a_gpu_that_does_not_answer_is_named_once(host):
     assert [line.partition(" does")[0] for line in lines(host.oneshot())[1:]] == ["GPU 2:"]
 
 
-def test_slices_that_only_the_driver_lists_do_not_count_as_absent(host):
+def test_mig_devices_that_only_the_driver_lists_fail_the_pass_and_the_spec_stays(host):
     host.become(case(MIG))
     host.oneshot()
     before = host.identity()

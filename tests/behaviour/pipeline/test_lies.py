@@ -69,7 +69,7 @@ def test_contradictions_about_most_devices_fail_the_pass_and_the_spec_stays(host
     assert host.identity() == before
 
 
-def test_two_gpus_that_claim_one_node_are_both_left_out_where_the_kernel_does_not_say_whose_it_is(host):
+def test_two_gpus_that_claim_one_node_are_both_left_out_where_the_kernel_names_no_owner(host):
     host.become(case(GPU, {}, {}, {}, {}, nvml=["number nvmlDeviceGetMinorNumber 0 1"]))
     host.shell("mount -t tmpfs masked /proc/driver/nvidia/gpus")
     try:
@@ -82,7 +82,7 @@ def test_two_gpus_that_claim_one_node_are_both_left_out_where_the_kernel_does_no
 
 
 @pytest.mark.parametrize("word", ["*", "../../../etc", r"\377\377", "", "580.95.*", "5" * 70])
-def test_an_invalid_driver_version_counts_as_missing(host, word):
+def test_an_invalid_driver_version_is_treated_as_missing(host, word):
     host.become(case(GPU))
     host.oneshot()
     before = host.identity()

@@ -55,7 +55,7 @@ USAGE = [
 
 
 @pytest.mark.parametrize(("words", "said"), USAGE, ids=[" ".join(words)[:40] for words, _ in USAGE])
-def test_a_mistake_on_the_command_line_is_one_line_and_status_2(host, words, said):
+def test_a_usage_error_is_one_line_and_status_2(host, words, said):
     for subcommand in ("generate", "oneshot"):
         done = host.run(subcommand, *words)
         assert (done.returncode, done.stdout) == (2, "")
@@ -114,7 +114,7 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize(("text", "status", "said"), CONFIGS)
-def test_the_toolkits_configuration_gives_the_root_or_is_passed_over(host, text, status, said):
+def test_the_toolkits_configuration_gives_the_driver_root_or_is_ignored(host, text, status, said):
     host.become(HERE | {"add": {"/etc/nvidia-container-runtime/config.toml": text}})
     done = host.run("generate")
     assert done.returncode == status
@@ -132,7 +132,7 @@ def test_an_option_or_a_variable_beats_the_configuration(host):
 
 
 @pytest.mark.parametrize("variable", ["NVIDIA_CTK_CONFIG", "NVIDIA_CTK_CONFIG_FILE_PATH", None])
-def test_a_configuration_that_is_named_is_the_one(host, variable):
+def test_a_named_toolkit_configuration_replaces_the_default_one(host, variable):
     host.become(HERE | {"add": {"/run/other.toml": CONFIGS[0][0]}})
     words, environment = ([], {variable: "/run/other.toml"}) if variable else (["--config", "/run/other.toml"], {})
     assert "/nowhere is not a directory" in host.refused(*words, env=environment)[0]
@@ -229,7 +229,7 @@ def test_minors_that_mig_minors_lacks_come_from_the_capability_directory(host, m
     assert host.generate("--device-name-strategy", "index").nodes("1:0") == MIG
 
 
-def test_bad_lines_of_mig_minors_are_reported_in_one(host, minors):
+def test_bad_lines_of_mig_minors_are_reported_in_one_line(host, minors):
     with_minors(host, "gpu1/gi1/access 147\ngpu1/gi1/ci0/access 148\nnonsense\nmore\n")
     done = host.run("generate", "--debug")
     assert lines(done) == [f"{MINORS}: has 2 lines that are no capability, such as 'nonsense'"]
@@ -279,7 +279,7 @@ def test_a_damaged_library_cache_does_no_harm_where_it_is_not_needed(host):
     ],
     ids=["empty", "script", "cut", "header"],
 )
-def test_a_library_that_is_none_is_mounted_without_links_and_named(host, content, fact):
+def test_a_file_that_is_not_a_library_of_this_host_is_mounted_without_links_and_reported(host, content, fact):
     odd = f"{LIB}/libodd.so.580.95.05"
     host.become(HERE | {"add": {odd: content}})
     (said,) = (line for line in lines(host.run("generate")) if "libodd" in line)
@@ -327,7 +327,7 @@ def test_a_name_that_no_spec_can_hold_is_left_out_and_reported(host):
     ids=["file", "directory", "read-only", "full", "dangling"],
 )
 @pytest.mark.parametrize("subcommand", ["generate", "oneshot"])
-def test_an_output_where_no_spec_can_be_is_reported_and_is_a_failure(host, prepare, path, said, subcommand):
+def test_an_output_path_that_cannot_be_written_is_reported_and_is_a_failure(host, prepare, path, said, subcommand):
     inside = 'eval "$0" && exec "$@"'
     command = ["unshare", "--mount", "sh", "-ec", inside, prepare, *PROGRAM, subcommand, "--output", path]
     done = host.machine.run(command)
@@ -356,7 +356,7 @@ def test_a_reader_that_closes_the_pipe_is_not_an_error(host):
     assert done.stderr == ""
 
 
-def test_a_mistake_of_the_oneshot_is_reported_with_its_state(host):
+def test_a_usage_error_of_oneshot_is_reported_with_its_state(host):
     done = host.oneshot("--device-id", "7")
     assert (done.returncode, state_of(done)) == (2, "failed")
     assert lines(done)[0].endswith(f"{PUBLISHED}: left as it was")

@@ -127,7 +127,7 @@ def test_a_channel_that_is_not_there_is_reported(host):
     assert said == f"/dev/{CHANNELS}/channel2: there is no such channel; nvidia-modprobe -i makes it"
 
 
-def test_csv_mode_describes_what_the_lists_name_and_the_machine_has(host):
+def test_csv_mode_describes_the_listed_files_that_the_machine_has(host):
     host.become(TEGRA)
     done = host.run("generate")
     assert done.returncode == 0, done.stderr
@@ -203,7 +203,7 @@ def test_every_part_of_an_entry_may_have_wildcards(host):
     assert "../lib/libc.so::/opt/y/sym/l" in words
 
 
-def test_an_entry_that_matches_nothing_is_worth_knowing(host):
+def test_a_csv_entry_that_matches_nothing_is_reported_at_debug_level(host):
     host.become(TEGRA)
     said = host.run("generate", "--debug").stderr
     for entry in ("/dev/nvidia1", f"{TEGRA_LIB}/gone.so"):
@@ -267,19 +267,19 @@ def test_an_integrated_gpu_and_a_discrete_one_are_two_devices(host):
     assert "/dev/nvidia2" not in spec.nodes("1")
 
 
-def test_they_are_one_device_where_that_is_wanted(host):
+def test_an_integrated_gpu_and_a_discrete_one_are_one_device_on_request(host):
     host.become(BESIDE)
     assert host.generate("--feature-flag", "disable-multiple-csv-devices").names() == ["0", "all"]
 
 
-def test_a_third_gpu_makes_them_one_device_and_that_is_reported(host):
+def test_a_third_gpu_beside_an_integrated_one_makes_one_device_and_is_reported(host):
     host.become(BESIDE | {"gpus": [*BESIDE["gpus"], {"minor": 1}]})
     done = host.run("generate")
     assert done.returncode == 0
     assert lines(done) == ["NVML: has integrated GPUs [0] of 3, where 0 of 2 is known: all is one device"]
 
 
-def test_a_discrete_one_that_lost_its_node_is_left_out(host):
+def test_a_discrete_gpu_without_its_node_is_left_out_beside_an_integrated_one(host):
     host.become(BESIDE | {"gpus": [THOR, {"minor": 5, "node": False}]})
     done = host.run("generate", "--device-name-strategy", "index")
     assert done.returncode == 0
@@ -332,24 +332,24 @@ def test_wsl_mounts_the_driver_store_that_has_cuda(wsl, words):
     assert spec["containerEdits"]["env"] == VOID
 
 
-def test_the_oneshot_of_a_wsl_is_ready_without_any_pci_function(wsl):
+def test_oneshot_is_ready_on_wsl_without_any_pci_function(wsl):
     assert state_of(wsl.oneshot(env=LOADER)) == "ready"
     assert wsl.published().nodes("all") == ["/dev/dxg"]
 
 
 @pytest.mark.parametrize("words", [[], ["--mode", "wsl"]], ids=["auto", "wsl"])
-def test_wsls_library_is_found_in_its_own_place_though_the_loader_does_not_know_it(wsl, words):
+def test_wsls_library_is_found_in_its_directory_though_the_loader_does_not_know_it(wsl, words):
     assert wsl.generate(*words) == wsl.generate(*words, env=LOADER)
 
 
-def test_a_linux_driver_inside_wsl_leads_nowhere_else(wsl):
+def test_a_linux_driver_inside_wsl_does_not_change_the_spec(wsl):
     there = wsl.generate()
     wsl.become(wsl.machine.case | {"files": True})
     assert wsl.generate() == there
 
 
 @pytest.mark.parametrize("driver", [False, True], ids=["clean", "with a Linux driver"])
-def test_a_wsl_without_its_library_is_called_a_wsl_and_the_library_named(host, driver):
+def test_wsl_without_its_library_is_recognised_and_the_library_reported(host, driver):
     host.become(with_nodes("dxg", files=driver))
     done = host.oneshot()
     assert (done.returncode, state_of(done)) == (1, "failed")
@@ -364,7 +364,7 @@ def test_missing_files_of_the_windows_driver_are_named(wsl, name):
     assert f"{STORE}/{name}: is missing, and this is WSL" in lines(done)[0]
 
 
-def test_a_store_that_the_library_does_not_name_is_found_where_stores_are(wsl, tmp_path):
+def test_a_driver_store_that_the_library_does_not_name_is_found_in_the_directory_of_stores(wsl, tmp_path):
     there = wsl.generate()
     with open(build(tmp_path / "libdxcore.so", store=STORE), "rb") as file:  # the first adapter has none
         wsl.path(DXCORE).write_bytes(file.read())
@@ -404,7 +404,7 @@ def test_auto_is_csv_for_integrated_gpus_and_for_a_tegra_without_nvml(host, made
     assert host.generate().names() == devices
 
 
-def test_auto_without_anything_is_nvml_and_says_what_is_missing(host):
+def test_auto_without_a_driver_is_nvml_mode_and_reports_the_missing_library(host):
     host.become(case(files=False))
     (said,) = host.refused(status=3)
     assert said.startswith("libnvidia-ml.so.1 cannot be opened")

@@ -34,7 +34,7 @@ def planted(host):
         (f"mkfifo {MPS}", "is no socket"),
     ],
 )
-def test_a_socket_that_is_not_roots_is_left_out_without_a_finding(host, planted, command, why):
+def test_a_link_a_file_or_another_users_socket_is_left_out_without_a_finding(host, planted, command, why):
     host.oneshot()
     before = host.identity()
     planted(command)
@@ -46,20 +46,20 @@ def test_a_socket_that_is_not_roots_is_left_out_without_a_finding(host, planted,
 
 
 @pytest.mark.parametrize("command", ["true", f"mkdir {MPS}", f"{USER} mkdir {MPS} && chown root {MPS}"])
-def test_where_there_is_no_socket_there_is_nothing_to_tell(host, planted, command):
+def test_nothing_is_reported_without_a_socket(host, planted, command):
     planted(command)
     assert MPS not in host.run("generate", "--debug").stderr
     assert MPS not in host.generate().mounts()
 
 
-def test_a_socket_of_roots_is_mounted(host, planted):
+def test_a_socket_that_root_owns_is_mounted(host, planted):
     planted(SOCKET)
     assert state_of(host.oneshot()) == "ready"
     assert MPS in host.published().mounts()
     assert host.run("check").returncode == 0
 
 
-def test_check_names_a_mount_whose_source_has_become_a_users(host, planted):
+def test_check_reports_a_mount_whose_source_now_belongs_to_another_user(host, planted):
     planted(SOCKET)
     host.oneshot()
     planted(f"{USER} ln -s /etc/shadow {MPS}")

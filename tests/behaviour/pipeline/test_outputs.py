@@ -34,7 +34,9 @@ FLAG = ["--feature-flag", "enable-coherent-annotations"]
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["generate", "oneshot"])
-def test_the_ending_decides_the_form_and_directories_are_made(host, command, words, path, form, warning):
+def test_the_file_extension_decides_the_format_and_missing_directories_are_made(
+    host, command, words, path, form, warning
+):
     host.become(case(GPU))
     host.shell("rm -rf /run/o /run/o.d")
     environment = {"PYTHONPATH": str(host.top)}
@@ -77,7 +79,7 @@ def test_coherent_gpus_have_files_of_their_own(host):
     assert "annotations" not in host.path(PUBLISHED).read_text()
 
 
-def test_to_standard_output_they_are_one_after_the_other(host):
+def test_several_specs_are_printed_one_after_the_other(host):
     host.become(COHERENT)
     documents = list(yaml.safe_load_all(host.run("generate", *FLAG, check=True).stdout))
     assert [document["kind"] for document in documents] == [
@@ -87,7 +89,7 @@ def test_to_standard_output_they_are_one_after_the_other(host):
     ]
 
 
-def test_diff_prints_which_of_their_files_would_be_removed(host):
+def test_diff_prints_which_coherent_specs_would_be_removed(host):
     host.become(COHERENT)
     host.oneshot(*FLAG)
     gone = "/var/run/cdi/nvidia.{}.yaml goes: its GPUs are no longer separated"
@@ -123,7 +125,7 @@ def test_coherent_specs_are_removed_when_they_are_no_longer_wanted(host, form, c
 
 
 @pytest.mark.parametrize("text", ["kind: vendor.com/gpu\n", "cdiVersion: 0.6.0\nkind: a.b/c\ndevices: []\n", "{", ""])
-def test_a_file_of_that_name_that_is_not_ours_stays(host, text):
+def test_a_foreign_file_with_the_name_of_a_coherent_spec_stays(host, text):
     host.become(case(GPU))
     host.shell("mkdir -p /run/cdi")
     other = host.path("/run/cdi/nvidia.coherent.yaml")
@@ -132,7 +134,7 @@ def test_a_file_of_that_name_that_is_not_ours_stays(host, text):
     assert other.read_text() == text
 
 
-def test_a_published_spec_is_what_the_validator_takes(host):
+def test_validate_accepts_a_published_spec(host):
     for made in (case(GPU, {"mig": [[1, 0]]}), COHERENT):
         host.become(made)
         host.oneshot(*FLAG)

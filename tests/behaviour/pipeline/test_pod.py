@@ -32,7 +32,7 @@ def published(machine_case, configuration):
 
 @pytest.mark.root
 @pytest.mark.parametrize("root", ["/", "/run/nvidia/driver"])
-def test_a_pod_publishes_to_the_byte_what_the_host_would(root):
+def test_a_pod_publishes_byte_for_byte_the_spec_that_the_host_would(root):
     inside = f"/host{root}".rstrip("/")
     pod = published(case(*GPUS, driver_root=inside, path_bins=[f"/host{HOOK}"]), POD.format(root))
     own = published(case(*GPUS, driver_root=root), f"[generate]\ndriver-root = {root}\ndev-root = /\n")
@@ -58,7 +58,7 @@ def test_a_hook_program_outside_of_the_nodes_path_is_named_by_its_path_there():
 
 
 @pytest.mark.root
-def test_links_that_only_the_host_can_follow_are_mounted_by_where_they_lead():
+def test_links_that_only_the_host_can_follow_are_mounted_by_their_targets():
     layout = {"layout": "debian-alternatives", "driver_root": "/host", "path_bins": [f"/host{HOOK}"]}
     text = published(case(*GPUS, **layout), POD.format("/"))
     assert b"/host" not in text
@@ -87,7 +87,7 @@ def test_in_a_pod_a_spec_is_kept_while_its_paths_below_the_prefix_exist(pod):
 
 
 @pytest.mark.root
-def test_a_gpu_that_never_came_up_is_a_finding_and_a_state_for_every_command():
+def test_every_command_reports_that_fewer_gpus_are_there_than_expected():
     with booted(case(*GPUS)) as machine:
         host = Host(machine)
         configured(host, "[host]\nexpected-gpus = 3\n")
@@ -154,6 +154,6 @@ def test_oneshot_and_check_count_the_same_gpus(changes, there):
     [{"extra_nodes": {"dxg": [10, 127]}}, {"add": {"/etc/nv_tegra_release": "# R36\n"}}],
     ids=["WSL", "Tegra"],
 )
-def test_where_the_gpu_is_not_on_the_bus_nothing_is_compared(changes):
+def test_gpus_that_are_not_on_the_pci_bus_are_not_compared_with_the_expected_number(changes):
     with booted(case(**changes)) as machine:
         assert expecting(Host(machine), 1) == ([], [])

@@ -53,7 +53,7 @@ def test_a_second_probe_gives_the_same_bytes(host):
     assert printed(host) == printed(host)
 
 
-def test_a_slash_at_the_end_of_a_root_has_no_say(host):
+def test_a_slash_at_the_end_of_a_root_changes_nothing(host):
     host.become(case(GPU, driver_root=DRIVER_ROOT, dev_root=DRIVER_ROOT))
     plain = printed(host, "--driver-root", DRIVER_ROOT)
     assert printed(host, "--driver-root", f"{DRIVER_ROOT}/", "--dev-root", f"/{DRIVER_ROOT}//") == plain
@@ -74,7 +74,7 @@ def test_the_word_cdi_before_the_command_changes_nothing(host):
     assert host.machine.run([*PROGRAM, "cdi", "generate"], check=True).stdout == printed(host)
 
 
-def test_every_alias_of_an_option_is_the_option(host):
+def test_every_alias_of_an_option_has_the_effect_of_the_option(host):
     host.become(case(GPU, {}))
     for alias in ("--device-ids", "--device", "--devices"):
         assert printed(host, alias, "0") == printed(host, "--device-id", "0")
@@ -85,7 +85,7 @@ def test_every_alias_of_an_option_is_the_option(host):
 
 
 @pytest.mark.parametrize("flag", ["disable-nvsandboxutils", "disable-nvsandbox-utils"])
-def test_flags_for_what_is_never_used_change_nothing(host, flag):
+def test_flags_that_disable_unused_features_change_nothing(host, flag):
     host.become(case(GPU))
     assert printed(host, "--feature-flag", flag) == printed(host)
 
@@ -117,14 +117,14 @@ def test_a_driver_root_with_absolute_links_gives_paths_that_the_host_can_follow(
     host.shell("rm -rf /run/cdi")
 
 
-def test_a_driver_root_that_is_a_link_is_a_root(host):
+def test_a_driver_root_may_be_a_symbolic_link(host):
     host.become(case(GPU, driver_root=DRIVER_ROOT, dev_root=DRIVER_ROOT, links={"/run/linked": DRIVER_ROOT}))
     assert printed(host, "--driver-root=/run/linked") == printed(host, f"--driver-root={DRIVER_ROOT}").replace(
         DRIVER_ROOT, "/run/linked"
     )
 
 
-def test_by_path_links_have_no_root_in_a_container(host):
+def test_by_path_links_in_a_container_do_not_contain_the_driver_root(host):
     host.become(case(GPU, dev_root=DRIVER_ROOT))
     spec = host.generate("--dev-root", DRIVER_ROOT)
     assert spec.hook("create-symlinks", "0") == [
@@ -146,7 +146,7 @@ def test_by_path_links_have_no_root_in_a_container(host):
         (f"{VERSION}.bak", None, VERSION),
     ],
 )
-def test_the_loaded_modules_version_counts_or_else_the_highest(host, other, module, chosen):
+def test_the_loaded_modules_version_is_used_or_else_the_highest_installed(host, other, module, chosen):
     add = {f"{LIB}/{name}.so.{other}": "" for name in ("libcuda", "libnvidia-ml")}
     loaded = {"module_version": module, "version_file": True} if module else {}
     host.become(case(add=add, extra_nodes={"nvidia0": [195, 0]}, nvml=["fail nvmlInit_v2 999"], **loaded))

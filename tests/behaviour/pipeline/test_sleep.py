@@ -27,7 +27,7 @@ def woken(host, *words):
     return host.machine.nvml_opens() > before
 
 
-def test_it_sleeps_on_where_nothing_changed(asleep):
+def test_a_sleeping_gpu_is_not_woken_where_nothing_changed(asleep):
     before = asleep.identity()
     done = asleep.oneshot("--strict")
     assert done.returncode == 0
@@ -38,13 +38,13 @@ def test_it_sleeps_on_where_nothing_changed(asleep):
     assert not woken(asleep)
 
 
-def test_an_awake_gpu_that_may_sleep_is_asked(asleep):
+def test_an_awake_gpu_that_may_sleep_is_probed(asleep):
     asleep.become(case(ASLEEP | {"runtime_status": "active"}))
     assert woken(asleep)
 
 
 @pytest.mark.parametrize("ours", [{"drm": [1, 128]}, ASLEEP | {"runtime_status": "active"}], ids=["on", "auto"])
-def test_an_awake_gpu_is_asked_whatever_other_drivers_gpus_do(host, ours):
+def test_an_awake_gpu_is_probed_whatever_gpus_of_other_drivers_do(host, ours):
     """One that waits for its virtual machine is asleep for weeks."""
     host.become(case(ours, unbound=[{"bdf": "0000:09:00.0", "driver": "vfio-pci", "runtime_status": "suspended"}]))
     assert state_of(host.oneshot()) == "ready"
@@ -60,7 +60,7 @@ def test_a_sleeping_gpu_is_woken_if_another_has_a_new_driver(host):
     assert woken(host)
 
 
-def test_a_gpu_that_never_sleeps_leaves_nothing_to_remember(host):
+def test_no_pass_is_remembered_where_no_gpu_sleeps(host):
     host.become(case({"drm": [1, 128]}))
     host.oneshot()
     assert not host.path("/run/cdi-refreshd/last-pass.json").exists()
@@ -87,12 +87,12 @@ def test_a_gpu_that_never_sleeps_leaves_nothing_to_remember(host):
     ],
     ids=str,
 )
-def test_it_is_woken_where_something_changed(asleep, changed):
+def test_a_sleeping_gpu_is_woken_where_something_changed(asleep, changed):
     asleep.become(changed)
     assert woken(asleep)
 
 
-def test_it_is_woken_where_a_by_path_link_came_late(host):
+def test_a_sleeping_gpu_is_woken_where_a_by_path_link_came_late(host):
     link = host.path("/dev/dri/by-path/pci-0000:01:00.0-card")
     host.become(HERE)
     link.unlink()
@@ -101,7 +101,7 @@ def test_it_is_woken_where_a_by_path_link_came_late(host):
     assert woken(host)
 
 
-def test_it_is_woken_for_other_options(asleep):
+def test_a_sleeping_gpu_is_woken_for_other_options(asleep):
     assert woken(asleep, "--device-name-strategy", "uuid")
     assert not woken(asleep, "--device-name-strategy", "uuid")
     assert woken(asleep, "--mode", "management")
@@ -109,7 +109,7 @@ def test_it_is_woken_for_other_options(asleep):
 
 
 @pytest.mark.parametrize("command", [f"echo >> {PUBLISHED}", f"rm {PUBLISHED}", f"echo x > {PUBLISHED}"])
-def test_it_is_woken_where_the_spec_is_not_what_was_published(asleep, command):
+def test_a_sleeping_gpu_is_woken_where_the_published_spec_was_changed(asleep, command):
     before = asleep.identity()[2]
     asleep.shell(command)
     assert woken(asleep)
@@ -117,12 +117,12 @@ def test_it_is_woken_where_the_spec_is_not_what_was_published(asleep, command):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "[1,2,3]", '["","","","",""]', "null", "\0"])
-def test_a_damaged_memory_is_none(asleep, text):
+def test_a_damaged_last_pass_file_is_ignored(asleep, text):
     asleep.path("/run/cdi-refreshd/last-pass.json").write_text(text)
     assert woken(asleep)
 
 
-def test_a_mode_that_asks_no_gpu_probes_each_time(asleep):
+def test_a_mode_that_opens_no_gpu_probes_each_time(asleep):
     asleep.become(HERE | {"extra_nodes": {"gdrdrv": [200, 0]}})
     assert state_of(asleep.oneshot("--mode", "gdrcopy")) == "ready"
     asleep.become(HERE | {"extra_nodes": {"gdrdrv": [201, 0]}})
@@ -130,7 +130,7 @@ def test_a_mode_that_asks_no_gpu_probes_each_time(asleep):
     assert asleep.published().edits("all")["deviceNodes"][0]["major"] == 201
 
 
-def test_what_was_degraded_stays_so_while_it_sleeps(host):
+def test_a_degraded_state_stays_degraded_while_the_gpu_sleeps(host):
     host.become(case(ASLEEP, nodes=["ctl", "modeset", "uvm-tools"]))
     assert host.oneshot("--strict").returncode == 5
     done = host.oneshot("--strict")
@@ -151,7 +151,7 @@ def test_a_spec_that_could_not_be_written_is_tried_again(asleep):
     assert asleep.published().edits("0")["deviceNodes"][0]["gid"] == 44
 
 
-def test_the_hook_may_be_named_and_its_coming_is_seen(host):
+def test_a_hook_program_named_by_an_option_is_noticed_when_it_is_installed(host):
     host.become(HERE)
     assert state_of(host.oneshot("--nvidia-cdi-hook-path", "/opt/hook")) == "degraded"
     host.become(case(ASLEEP, path_bins=[HOOK, "/opt/hook"]))

@@ -50,14 +50,14 @@ def test_messages_do_not_get_into_the_spec_where_standard_error_is_closed(host):
 
 
 @pytest.mark.parametrize("to", ["2> /dev/full", "2>&-", "<&- >&- 2>&-"])
-def test_a_spec_is_published_though_nobody_gets_its_messages(host, to):
+def test_a_spec_is_published_though_its_messages_cannot_be_written(host, to):
     host.become(case(GPU))
     host.shell("rm -f /run/cdi/nvidia.yaml")
     assert redirected(host, to, "oneshot", "--config", "/nowhere").returncode == 0
     assert host.published().names()[0] == "0"
 
 
-def test_a_closed_standard_output_is_reported_by_what_prints_there(host):
+def test_a_closed_standard_output_is_reported_by_commands_that_print_there(host):
     host.become(case(GPU))
     done = redirected(host, ">&-", "generate")
     assert (done.returncode, lines(done)) == (1, ["standard output: cannot be written: Bad file descriptor"])
@@ -69,12 +69,12 @@ def test_a_file_never_gets_the_number_of_a_closed_stream(host):
     assert host.path("/run/o.yaml").read_text() == host.run("generate").stdout
 
 
-def test_a_descriptor_that_is_not_to_be_had_is_one_line(host):
+def test_the_lack_of_a_free_descriptor_is_reported_in_one_line(host):
     done = host.machine.run(["prlimit", "--nofile=5", *PROGRAM, "generate"])
     assert (done.returncode, lines(done)) == (1, ["generate: Too many open files"])
 
 
-def test_ctrl_c_ends_it_while_nobody_reads_what_it_prints(host):
+def test_ctrl_c_ends_a_command_whose_output_nobody_reads(host):
     host.become(case(GPU))
     reader, writer = os.pipe()
     os.write(writer, bytes(fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)))

@@ -54,7 +54,7 @@ def test_a_spec_with_a_conflict_is_not_a_success(host, published):
     assert host.oneshot().returncode == 0
 
 
-def test_what_check_calls_fatal_is_not_a_success(host):
+def test_oneshot_exits_with_5_where_check_has_a_fatal_finding(host):
     host.become(case(GPU, nodes=["ctl", "modeset"]))
     done = host.oneshot()
     fatal = host.machine.run([*PROGRAM, "check", "--level", "fatal"]).returncode
@@ -62,7 +62,7 @@ def test_what_check_calls_fatal_is_not_a_success(host):
 
 
 @pytest.mark.parametrize("unbound", [[], [AUDIO]], ids=["none", "audio"])
-def test_without_a_gpu_the_old_spec_goes_and_nothing_is_wrong(host, published, unbound):
+def test_without_a_gpu_the_old_spec_is_withdrawn_and_the_exit_status_is_0(host, published, unbound):
     host.become(case(unbound=unbound))
     done = host.oneshot("--strict")
     assert done.returncode == 0
@@ -87,7 +87,7 @@ def test_without_a_gpu_the_old_spec_goes_and_nothing_is_wrong(host, published, u
     ],
     ids=["no module", "vfio", "nouveau"],
 )
-def test_without_a_driver_the_spec_goes_and_nvml_stays_closed(host, published, changed, why):
+def test_without_a_driver_the_spec_is_withdrawn_and_nvml_is_not_opened(host, published, changed, why):
     opens = host.machine.nvml_opens()
     host.become(changed)
     done = host.oneshot()
@@ -110,14 +110,14 @@ def test_generate_tries_nvml_in_any_case(host):
     assert host.machine.nvml_opens() == 1
 
 
-def test_nvml_that_says_not_loaded_keeps_the_spec(host, published):
+def test_nvml_that_reports_no_driver_keeps_the_spec(host, published):
     host.become(case(GPU, nvml=["fail nvmlInit_v2 9"]))
     done = host.oneshot()
     assert (done.returncode, state_of(done)) == (3, "waiting-driver")
     assert host.identity() == published
 
 
-def test_without_the_library_the_spec_stays_while_its_files_do(host, published):
+def test_without_the_library_the_spec_stays_while_its_files_exist(host, published):
     link, away = host.path(LIBRARY), host.path(LIBRARY + ".away")
     link.rename(away)  # not a path in the spec
     try:
@@ -133,7 +133,7 @@ def test_without_the_library_the_spec_stays_while_its_files_do(host, published):
         host.machine.ldconfig()
 
 
-def test_without_the_libraries_the_spec_goes(host, published):
+def test_without_the_libraries_the_spec_is_withdrawn(host, published):
     host.become(case(GPU, files=False))
     done = host.oneshot()
     assert (done.returncode, state_of(done)) == (3, "waiting-userspace")
@@ -165,14 +165,14 @@ def test_libraries_of_another_version_withdraw_a_spec_that_names_the_old_ones(ho
     assert host.published() is None
 
 
-def test_one_missing_path_is_enough(host, published):
+def test_one_missing_path_withdraws_the_spec_on_a_mismatch(host, published):
     (mounted,) = [path for path in host.published().mounts().values() if path.endswith("/nvidia-smi")]
     host.become(case(GPU, module_version="570.1", remove=[mounted]))
     assert f"named {mounted}, which is gone" in lines(host.oneshot())[1]
     assert host.published() is None
 
 
-def test_a_damaged_spec_does_not_outlive_a_mismatch(host, published):
+def test_a_damaged_spec_is_withdrawn_on_a_mismatch(host, published):
     host.path(PUBLISHED).write_text("kind: [")
     host.become(case(GPU, module_version="570.1"))
     done = host.oneshot()
@@ -231,14 +231,14 @@ def without_sysfs(host, subcommand):
     return host.machine.run(command)
 
 
-def test_without_sysfs_nothing_is_decided(host, published):
+def test_without_sysfs_oneshot_fails_and_the_spec_stays(host, published):
     done = without_sysfs(host, "oneshot")
     assert (done.returncode, state_of(done)) == (1, "failed")
     assert "/sys is not readable, so nothing can be said about GPUs; mount it" in lines(done)[0]
     assert host.identity() == published
 
 
-def test_without_sysfs_generate_says_what_is_left_out(host):
+def test_without_sysfs_generate_reports_that_drm_nodes_are_left_out(host):
     host.become(case(GPU))
     done = without_sysfs(host, "generate")
     assert done.returncode == 0
@@ -254,7 +254,7 @@ def test_a_wait_that_is_not_a_number_is_refused(host, seconds):
     assert lines(done) == [f"--wait: '{seconds}' is not a number of seconds; write 60, for a minute"]
 
 
-def test_a_wait_ends_at_its_deadline_with_the_state_of_then(host):
+def test_a_wait_ends_at_its_deadline_with_the_last_state(host):
     host.become(case(GPU, nvml=["fail nvmlInit_v2 9"]))
     done = host.oneshot("--wait", "2")
     assert (done.returncode, state_of(done)) == (3, "waiting-driver")
@@ -291,7 +291,7 @@ def until(happened, process):
         assert time.monotonic() < ends_at
 
 
-def test_a_wait_does_not_wait_for_what_will_not_come(host):
+def test_a_wait_ends_at_once_without_a_gpu_and_at_a_usage_error(host):
     assert host.oneshot("--wait", "600").returncode == 0  # no GPU
     host.become(case(GPU))
     assert host.oneshot("--wait", "600", "--device-id", "7").returncode == 2

@@ -41,7 +41,7 @@ def test_no_error_at_any_call_of_the_search_for_gpus_counts_as_absence(host, mac
         ("openat", "/usr/lib/x86_64-linux-gnu/libcuda.so.580.95.05", "EIO"),
     ],
 )
-def test_what_cannot_be_read_once_fails_the_pass_and_the_spec_stays(host, call, path, error):
+def test_a_read_error_fails_the_pass_and_the_spec_stays(host, call, path, error):
     host.become(case(GPU, MIG))
     host.oneshot()
     before = host.identity()

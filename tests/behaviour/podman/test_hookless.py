@@ -117,7 +117,7 @@ def counted(said):
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("family", rootfs.PACKAGES)
-def test_a_container_finds_cuda_and_only_by_the_mounts_of_links(host, table, family, runtime, who):
+def test_a_container_finds_cuda_and_only_because_links_are_mounted(host, table, family, runtime, who):
     backend = f"{GBM[family]}/gbm/nvidia-drm_gbm.so"
     # NVIDIA's libraries need glibc: a container with musl only has to start, and to have the files.
     words = [*([] if family == "musl" else BY_NAME), backend]
@@ -176,7 +176,7 @@ def merge_lib64(place):
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("family", GLIBC)
-def test_an_image_may_have_one_directory_by_two_of_our_names(host, family, runtime):
+def test_an_image_whose_lib64_links_to_another_library_directory_loads_every_library(host, family, runtime):
     merge_lib64(host.rootfs(family))
     said = host.run(OURS, runtime, "read-only", BY_NAME)
     assert [line.split()[:2] for line in said] == [["loaded", name] for name in BY_NAME]
@@ -184,7 +184,7 @@ def test_an_image_may_have_one_directory_by_two_of_our_names(host, family, runti
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("family", GLIBC)
-def test_a_libcuda_that_an_images_own_loader_cache_names_is_what_its_programs_get(host, family, runtime):
+def test_programs_load_the_libcuda_that_the_images_own_loader_cache_names(host, family, runtime):
     """The manual says so, and how to find it."""
     place = host.rootfs(family)
     (place / "opt/old").mkdir(parents=True)
@@ -197,7 +197,7 @@ def test_a_libcuda_that_an_images_own_loader_cache_names_is_what_its_programs_ge
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_no_program_is_executed_at_the_start_but_the_containers(host, runtime):
+def test_no_program_but_the_containers_own_is_executed_when_it_starts(host, runtime):
     host.rootfs("debian")
     strace = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=execve", "-e", "signal=none", "-o", "/run/trace"]
     done = podman(host.machine, runtime, f"{OURS}=0", "/run/rootfs", [rootfs.PROGRAM, *FIRST], prefix=strace)

@@ -143,7 +143,7 @@ def test_podman_names_a_device_that_is_not_defined(host):
     assert host.unknown("7")
 
 
-def test_a_gpu_that_went_is_unknown_to_podman_after_the_next_pass():
+def test_podman_does_not_know_a_removed_gpu_after_the_next_pass():
     with booted(CASE) as machine:
         host = Host(machine)
         host.started("1", "true")

@@ -100,7 +100,7 @@ def on_netlink(case, source, buffer_bytes):
     return json.loads(done.stdout)
 
 
-def test_a_burst_that_is_not_read_meanwhile_is_reported_completely_or_as_an_overflow():
+def test_a_burst_that_is_not_read_in_time_is_reported_completely_or_as_an_overflow():
     found = on_netlink("burst", "udev", udev.BUFFER_BYTES)
     assert found["overflows"] == (0 if found["reported"] == 10_000 else 1)
     if os.geteuid() == 0:  # others may not have the large buffer
@@ -108,7 +108,7 @@ def test_a_burst_that_is_not_read_meanwhile_is_reported_completely_or_as_an_over
 
 
 @pytest.mark.parametrize("source", ["udev", "kernel"])
-def test_an_overflow_is_reported_and_counted_and_what_comes_after_it_is_heard(source):
+def test_an_overflow_is_reported_and_counted_and_later_events_still_arrive(source):
     found = on_netlink("overflow", source, 4096)
     assert found["reported"] == [["overflow: events are lost, so everything is probed again", True, False]] * 2
     assert found["overflows"] == 2
@@ -117,7 +117,7 @@ def test_an_overflow_is_reported_and_counted_and_what_comes_after_it_is_heard(so
         assert found["after"] == ["pci add ffff:00:00.0"]
 
 
-def test_other_subsystems_are_kept_out_by_the_kernel():
+def test_the_kernel_filters_out_events_of_other_subsystems():
     assert on_netlink("noise", "udev", 4096) == {"readable": False, "reported": 0, "overflows": 0, "faults": []}
 
 
@@ -138,7 +138,7 @@ def test_kernel_events_overflow_in_the_same_way():
 # Without any
 
 
-def test_where_no_uevents_can_be_had_it_says_so_and_tries_again(monkeypatch):
+def test_unavailable_uevents_are_reported_and_tried_again(monkeypatch):
     def refused(*_):
         raise OSError("forbidden here")
 

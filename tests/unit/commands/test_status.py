@@ -75,7 +75,7 @@ def test_check_without_a_daemon_is_unknown_and_so_is_a_damaged_file(daemon, file
 
 
 @pytest.mark.parametrize(("state", "age_s", "expected"), [("failed", 0, 0), ("ready", 301, 1), ("ready", -60, 1)])
-def test_alive_goes_by_the_heartbeat_and_never_by_the_state(daemon, state, age_s, expected):
+def test_alive_depends_on_the_heartbeat_and_never_on_the_state(daemon, state, age_s, expected):
     said(state, age_s)
     assert status.run(["--alive"]) == expected
 
@@ -93,7 +93,7 @@ def test_a_lock_file_without_a_lock_is_not_a_daemon(files, capsys):
     assert json.loads(capsys.readouterr().out)["running"] is False
 
 
-def test_asking_never_takes_the_lock_from_a_daemon_that_starts(files):
+def test_status_never_takes_the_lock_from_a_daemon_that_starts(files):
     first = state_file.lock()
     assert state_file.is_running(None)
     os.close(first)
@@ -101,7 +101,7 @@ def test_asking_never_takes_the_lock_from_a_daemon_that_starts(files):
     os.close(state_file.lock())
 
 
-def test_watch_prints_what_has_changed_and_nothing_else(daemon, capsys):
+def test_watch_prints_only_changes(daemon, capsys):
     steps = iter(["same", "changed"])
 
     def pause():

@@ -19,7 +19,7 @@ def no_toolkit(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
 
 
-def test_without_files_all_is_at_its_default(roots):
+def test_without_files_every_setting_has_its_default(roots):
     loaded = config.load(roots=roots)
     assert loaded.files == () and loaded.findings == ()
     assert loaded.settings.choices.driver_root == loaded.settings.choices.dev_root == "/"
@@ -35,7 +35,7 @@ def test_only_the_first_main_file_counts(roots, write):
     assert (loaded.settings.choices.mode, loaded.settings.choices.vendor) == ("nvml", "nvidia.com")
 
 
-def test_drop_ins_of_all_places_come_after_it_by_name(roots, write):
+def test_drop_ins_of_all_directories_are_read_after_the_main_file_in_order_of_name(roots, write):
     main = write(0, "", MODE("nvml"))
     a, b, c = write(2, "10-a.conf", MODE("csv")), write(1, "20-b.conf", MODE("wsl")), write(0, "15-c.conf", MODE("gds"))
     loaded = config.load(roots=roots)
@@ -48,7 +48,7 @@ def test_drop_ins_work_without_a_main_file(roots, write):
     assert config.load(roots=roots).settings.choices.mode == "csv"
 
 
-def test_a_drop_in_replaces_those_of_its_name_in_later_places(roots, write):
+def test_a_drop_in_replaces_those_of_its_name_in_later_directories(roots, write):
     write(2, "a.conf", MODE("csv") + "vendor = example.com")
     write(1, "a.conf", MODE("wsl"))
     choices = config.load(roots=roots).settings.choices
@@ -57,7 +57,7 @@ def test_a_drop_in_replaces_those_of_its_name_in_later_places(roots, write):
 
 @pytest.mark.parametrize("name", ["", "a.conf"])
 @pytest.mark.parametrize("mask", ["empty", "link"])
-def test_an_empty_file_or_a_link_to_dev_null_masks(roots, write, name, mask):
+def test_an_empty_file_or_a_link_to_dev_null_masks_files_of_its_name(roots, write, name, mask):
     write(2, name, MODE("csv"))
     path = write(0, name, "")
     if mask == "link":
@@ -73,7 +73,7 @@ def test_leftovers_of_editors_and_packages_are_not_configuration(roots, write, n
     assert not config.is_configuration(path)
 
 
-def test_a_named_file_is_the_only_one(roots, write, tmp_path, monkeypatch):
+def test_a_named_file_is_the_only_one_that_is_read(roots, write, tmp_path, monkeypatch):
     write(0, "", MODE("nvml"))
     write(0, "a.conf", MODE("csv"))
     one, two = tmp_path / "one", tmp_path / "two"
@@ -135,7 +135,7 @@ def test_a_file_in_place_of_the_drop_ins_directory_is_reported(roots):
         (b"#" * (1 << 21), "", "has more than 1048576 bytes"),
     ],
 )
-def test_junk_is_reported_with_its_place(roots, write, content, line, reported):
+def test_text_that_is_not_configuration_is_reported_with_its_place(roots, write, content, line, reported):
     path = write(0, "", content)
     with pytest.raises(BrokenConfiguration) as caught:
         config.load(roots=roots)
@@ -148,7 +148,7 @@ def test_the_byte_order_mark_of_an_editor_is_ignored(roots, write):
     assert config.load(roots=roots).settings.choices.mode == "csv"
 
 
-def test_the_directories_to_watch_and_what_in_them_counts(roots, write, tmp_path):
+def test_configuration_directories_are_watched_for_configuration_files_only(roots, write, tmp_path):
     found = config.directories(roots=roots)
     assert set(found) == {*roots, *(f"{root}/cdi-refreshd.conf.d" for root in roots)}
     for path in (write(0, "", ""), write(1, "a.conf", ""), f"{roots[2]}/cdi-refreshd.conf.d"):
@@ -180,7 +180,9 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("key", "field", "words", "variable"), FIELDS, ids=[field[0] for field in FIELDS])
-def test_default_file_environment_command_line_in_this_order(roots, write, monkeypatch, key, field, words, variable):
+def test_the_command_line_overrides_environment_file_and_default_in_this_order(
+    roots, write, monkeypatch, key, field, words, variable
+):
     def value(*argv):
         found = getattr(chosen(roots, *argv), field)
         return found[0] if isinstance(found, tuple) else found
@@ -216,7 +218,7 @@ def test_the_device_root_follows_the_driver_root_that_takes_precedence(roots, wr
     assert (loaded.settings.choices.dev_root, loaded.origins["dev-root"]) == ("/a", "driver-root")
 
 
-def test_the_toolkit_s_driver_root_counts_where_no_file_of_ours_says_one(roots, write, monkeypatch, tmp_path):
+def test_the_toolkits_driver_root_is_used_where_our_configuration_gives_none(roots, write, monkeypatch, tmp_path):
     toolkit = tmp_path / "toolkit.toml"
     toolkit.write_text('[nvidia-container-cli]\nroot = "/run/nvidia/driver"\n')
     monkeypatch.setattr(options, "TOOLKIT_CONFIG", str(toolkit))
@@ -226,7 +228,7 @@ def test_the_toolkit_s_driver_root_counts_where_no_file_of_ours_says_one(roots, 
     assert chosen(roots).driver_root == "/"
 
 
-def test_the_output_of_the_environment_goes_before_that_of_the_files(roots, write, monkeypatch):
+def test_the_output_path_of_the_environment_overrides_that_of_the_files(roots, write, monkeypatch):
     write(0, "", "[output]\nspec-dir = /a\nformat = json\n")
     assert config.load(roots=roots).settings.output == "/a/nvidia.json"
     monkeypatch.setenv("NVIDIA_CTK_CDI_OUTPUT_FILE_PATH", "/b/x")
@@ -273,7 +275,7 @@ def asked(monkeypatch):
     return ask
 
 
-def test_oneshot_takes_choices_and_path_from_the_configuration(run, asked, write):
+def test_oneshot_takes_options_and_path_from_the_configuration(run, asked, write):
     write(0, "", "[generate]\nmode = csv\n[output]\nspec-dir = /a\nfile-name = b.json\n")
     request, path, form = asked(run)
     assert (request.choices.mode, path, form) == ("csv", "/a/b.json", "json")
@@ -291,14 +293,14 @@ def test_oneshot_reports_which_keys_it_ignores(run, asked, write, capsys):
 
 
 @pytest.mark.parametrize("command", ["oneshot", "config"])
-def test_a_broken_configuration_ends_with_78_and_one_line_that_names_the_place(run, write, command):
+def test_a_broken_configuration_exits_with_78_and_one_line_that_names_the_place(run, write, command):
     path = write(0, "", "[daemon]\nsweep = never\n")
     status, out, err = run(command)
     assert (status, out) == (78, "")
     assert err.startswith(f"cdi-refreshd: {path}:2: sweep: 'never' is not a span of time") and err.count("\n") == 1
 
 
-def test_a_wrong_option_still_ends_with_2(run, write):
+def test_a_wrong_option_still_exits_with_2(run, write):
     write(0, "", MODE("csv"))
     assert run("oneshot", "--mode", "nvlm")[0] == 2
 
@@ -314,7 +316,7 @@ def test_generate_does_not_read_the_configuration(tmp_path):
     assert done.returncode == 78 and f"{broken}:1" in done.stderr
 
 
-def test_config_prints_what_can_be_read_back_and_where_each_value_came_from(run, roots, write, tmp_path):
+def test_the_output_of_config_can_be_read_back_and_names_the_origin_of_each_value(run, roots, write, tmp_path):
     path = write(0, "", "[generate]\ndriver-root = /opt/a#b\nfeature-flag = no-device-numbers\n[daemon]\nsweep = 90\n")
     status, out, err = run("config")
     assert (status, err) == (0, "")

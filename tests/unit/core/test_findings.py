@@ -12,15 +12,15 @@ def test_the_same_fact_about_several_places_is_one_line():
 
 
 @pytest.mark.parametrize(("findings", "expected"), [([*LOST, OTHER], LOST), ([OTHER, *LOST], [OTHER])])
-def test_a_line_comes_with_the_findings_that_it_reports(findings, expected):
+def test_a_line_is_stored_with_the_findings_that_it_reports(findings, expected):
     assert alike(findings) == tuple(expected)
 
 
-def test_a_device_that_is_left_out_is_reported_as_such_by_each_form_of_its_finding():
+def test_every_form_of_the_finding_about_a_left_out_device_says_that_it_is_left_out():
     assert str(LOST[0]) == "GPU 1: is lost, so it is left out; see dmesg"
     assert reported(LOST[0])["fact"] == "is lost, so it is left out"
     assert str(LOST[0]._replace(left_out=())) == "GPU 1: is lost; see dmesg"
 
 
-def test_documents_have_the_same_keys_of_a_finding_as_before():
+def test_a_finding_in_a_document_has_severity_place_fact_and_hint():
     assert list(reported(LOST[0])) == ["severity", "place", "fact", "hint"]

@@ -42,7 +42,7 @@ def heartbeat(tmp_path):
     return float(line.split()[1])
 
 
-def test_everything_is_written_for_all_to_read_and_nothing_else_is_left(made, tmp_path):
+def test_exported_files_are_readable_by_all_and_no_temporary_is_left(made, tmp_path):
     umask = os.umask(0o077)
     try:
         made.write(READY, HEALTHY)
@@ -55,7 +55,7 @@ def test_everything_is_written_for_all_to_read_and_nothing_else_is_left(made, tm
     assert "cdi-refreshd.state=ready\n" in (tmp_path / "labels").read_text()
 
 
-def test_a_heartbeat_moves_the_time_in_the_metrics_and_that_of_the_health_file_and_no_label(made, tmp_path, clock):
+def test_a_heartbeat_updates_the_times_of_metrics_and_health_file_and_no_label(made, tmp_path, clock):
     made.write(READY, HEALTHY)
     os.utime(tmp_path / "health", (1, 1))
     labels = (tmp_path / "labels").stat().st_ino
@@ -69,7 +69,7 @@ def test_a_heartbeat_moves_the_time_in_the_metrics_and_that_of_the_health_file_a
 
 
 @pytest.mark.parametrize("step_s", [3600, -3600])
-def test_a_clock_that_is_set_moves_no_heartbeat_and_the_next_one_has_the_new_time(
+def test_setting_the_clock_moves_no_heartbeat_and_the_next_one_has_the_new_time(
     made, tmp_path, clock, monkeypatch, step_s
 ):
     made.write(READY, HEALTHY)
@@ -91,7 +91,7 @@ def test_a_heartbeat_restores_files_that_were_removed(made, tmp_path):
     assert (tmp_path / "x.prom").exists()
 
 
-def test_a_clean_stop_takes_all_of_it_away(made, tmp_path):
+def test_a_clean_stop_removes_every_exported_file(made, tmp_path):
     made.write(READY, HEALTHY)
     made.remove()
     assert list(tmp_path.iterdir()) == []
@@ -108,7 +108,7 @@ def test_files_that_the_configuration_drops_are_removed_and_moved_ones_follow(ma
     assert {path.name for path in tmp_path.iterdir()} == {"health", "y.prom"}
 
 
-def test_what_cannot_be_written_is_reported_once_and_again_after_it_could(made, tmp_path):
+def test_a_failed_export_is_reported_once_and_again_only_after_a_success(made, tmp_path):
     made.configure(Settings(textfile=str(tmp_path / "none/x.prom")))
     made.write(READY, HEALTHY)
     made.beat()
@@ -123,7 +123,7 @@ def test_what_cannot_be_written_is_reported_once_and_again_after_it_could(made, 
     assert len(made.faults) == 2
 
 
-def test_a_planted_temporary_is_replaced_and_never_written_through(tmp_path):
+def test_a_planted_link_in_place_of_the_temporary_is_replaced_and_not_followed(tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / ".x.prom.tmp").symlink_to(victim)

@@ -80,7 +80,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(("change", "standing"), CHANGES.values(), ids=CHANGES)
-def test_the_published_file_is_known_by_what_was_written(published, file, change, standing):
+def test_any_change_of_the_published_file_is_noticed(published, file, change, standing):
     assert published.is_as_published()
     change(file)
     assert published.standing(str(file)) is standing
@@ -130,7 +130,7 @@ def test_a_change_right_after_our_rename_is_not_taken_for_ours(published, file, 
     assert not published.is_echo(Event(Source.INOTIFY, Kind.SPEC, Action.PUT_IN_PLACE, str(file)))
 
 
-def test_each_of_several_files_counts(published, file):
+def test_the_loss_of_any_of_several_published_files_is_noticed(published, file):
     second = file.with_name("nvidia.coherent.yaml")
     publish(published, file, second)
     second.unlink()
@@ -144,7 +144,7 @@ def test_a_failed_probe_does_not_make_a_foreign_file_ours(published, file):
     assert not published.is_as_published()
 
 
-def test_a_file_of_an_earlier_life_is_known_from_the_first_failed_probe_on_and_cannot_be_restored(file):
+def test_a_file_of_an_earlier_run_is_known_after_a_failed_probe_and_cannot_be_restored(file):
     published = PublishedSpec(is_spec)
     published.configure(Scope(Settings(output=str(file)), ()))
     file.parent.mkdir()
@@ -156,7 +156,7 @@ def test_a_file_of_an_earlier_life_is_known_from_the_first_failed_probe_on_and_c
     assert published.lost() is None
 
 
-def test_after_a_withdrawal_only_a_file_that_is_there_again_is_a_reason(published, file):
+def test_after_a_withdrawal_only_a_file_that_appears_again_is_a_reason_to_probe(published, file):
     published.due_at(1000)
     file.unlink()
     published.take(Outcome(GONE, str(file), False, True))
@@ -167,7 +167,7 @@ def test_after_a_withdrawal_only_a_file_that_is_there_again_is_a_reason(publishe
     assert said(published, 1600) == [f"sweep: {file} is not what was published"]
 
 
-def test_a_spec_that_moved_is_left_only_when_there_is_another(published, file, tmp_path):
+def test_the_spec_at_the_old_path_is_withdrawn_only_when_there_is_one_at_the_new_path(published, file, tmp_path):
     published.configure(Scope(Settings(output=str(tmp_path / "elsewhere" / "nvidia.yaml")), ()))
     withdrawn = []
 

@@ -10,7 +10,7 @@ from cdi_refreshd.host.journal import Journal
 from cdi_refreshd.host.sd_notify import ServiceManager
 
 
-def test_a_ping_comes_at_half_the_time_that_systemd_grants(monkeypatch):
+def test_a_ping_is_sent_at_half_of_the_watchdog_timeout_of_systemd(monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "30000000")
     service = Service(config.Loaded(Settings(), {}, (), ()), None, Journal())
     now = time.monotonic()
@@ -18,13 +18,13 @@ def test_a_ping_comes_at_half_the_time_that_systemd_grants(monkeypatch):
     assert service.ping_at_s == now + 15
 
 
-def test_there_is_no_ping_for_another_process(monkeypatch):
+def test_no_ping_is_sent_where_the_watchdog_is_for_another_process(monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "30000000")
     monkeypatch.setenv("WATCHDOG_PID", "1")
     assert ServiceManager().ping_every_s == 0
 
 
-def test_a_heartbeat_that_is_due_before_the_next_ping_comes_with_this_one(monkeypatch):
+def test_a_heartbeat_that_is_due_before_the_next_ping_is_written_with_this_one(monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "120000000")
     service = Service(config.Loaded(Settings(), {}, (), ()), None, Journal())
     service.exports = Exports(lambda _: None, lambda _: None)

@@ -39,7 +39,7 @@ def said(sweep, now=1300):
     return [sentence(event) for event in sweep.poll(now)]
 
 
-def test_a_machine_that_is_as_it_was_has_no_reason_to_probe(spec):
+def test_an_unchanged_machine_is_no_reason_to_probe(spec):
     assert said(set_up(spec)) == []
 
 
@@ -65,7 +65,7 @@ DIFFERENCES = {
 
 
 @pytest.mark.parametrize(("words", "change"), DIFFERENCES.items(), ids=DIFFERENCES)
-def test_what_differs_is_reported_with_its_path(spec, tmp_path, words, change):
+def test_every_difference_from_the_spec_is_reported_with_its_path(spec, tmp_path, words, change):
     sweep = set_up(spec)
     change(tmp_path)
     assert said(sweep) == [f"sweep: {tmp_path}/{words.format(tmp_path, tmp_path)}"]
@@ -79,7 +79,7 @@ def test_a_node_that_has_other_numbers_than_the_spec_says_is_reported(spec):
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes device nodes")
-def test_a_node_is_watched_by_what_it_was_where_the_spec_gives_no_numbers(spec, tmp_path):
+def test_a_node_without_numbers_in_the_spec_is_compared_with_its_earlier_numbers(spec, tmp_path):
     path = tmp_path / "nvidia0"
     os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(195, 0))
     edits = ContainerEdits(device_nodes=(DeviceNode("/dev/nvidia0", host_path=str(path)),))
@@ -92,7 +92,7 @@ def test_a_node_is_watched_by_what_it_was_where_the_spec_gives_no_numbers(spec, 
     assert said(sweep, 1900) == [f"sweep: {path} is device 195:1 now, and was 195:0"]
 
 
-def test_a_failed_probe_leaves_what_is_known_and_a_withdrawal_forgets_it(spec, tmp_path):
+def test_after_a_failed_probe_the_sweep_goes_on_and_after_a_withdrawal_it_ends(spec, tmp_path):
     sweep = set_up(spec)
     (tmp_path / "hook").unlink()
     sweep.pass_ends(None, True)
@@ -108,7 +108,7 @@ def test_without_a_published_spec_there_are_no_wakeups():
     assert sweep.poll(1e9) == []
 
 
-def test_it_is_due_by_the_interval_and_its_jitter(spec):
+def test_the_sweep_is_due_after_its_interval_and_jitter(spec):
     for chance, expected in ((0.0, 1270), (0.5, 1300), (1.0, 1330)):
         sweep = Sweep(Interval(300, jitter=0.1, chance=lambda chance=chance: chance))
         sweep.pass_ends(spec, True)
@@ -118,7 +118,7 @@ def test_it_is_due_by_the_interval_and_its_jitter(spec):
         assert sweep.due_at(expected + 1) == pytest.approx(2 * expected + 1 - 1000)
 
 
-def test_a_pass_does_not_put_the_sweep_off(spec):
+def test_a_pass_does_not_postpone_the_sweep(spec):
     """Else a machine with an event every four minutes would never be swept."""
     sweep = set_up(spec)
     sweep.pass_ends(spec, True)

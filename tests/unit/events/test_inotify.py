@@ -49,7 +49,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_what_happens_to_a_spec_is_reported_with_its_path(watched, spec, change):
+def test_every_change_of_a_spec_is_reported_with_its_path(watched, spec, change):
     watched.spec_dir(spec.parent)
     change(spec)
     assert any(words.startswith(f"{spec} ") for words in watched.events())
@@ -110,7 +110,7 @@ def program(watched, tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(CHANGES.keys() - {"truncated by its path"}))
-def test_what_happens_to_the_file_that_a_watched_link_leads_to_is_reported(watched, program, name):
+def test_every_change_of_a_watched_links_target_is_reported(watched, program, name):
     CHANGES[name](program)
     assert any(words.startswith(f"{program} ") for words in watched.events())
 
@@ -137,7 +137,7 @@ def test_a_file_that_becomes_a_link_is_followed(watched, program):
     assert {words.split(" ")[0] for words in watched.events()} == {str(other)}
 
 
-def test_the_directory_of_a_links_end_may_come_later(watched, program):
+def test_the_directory_of_a_links_target_may_be_made_later(watched, program):
     shutil.rmtree(program.parent)
     assert watched.events()
     program.parent.mkdir()
@@ -146,7 +146,7 @@ def test_the_directory_of_a_links_end_may_come_later(watched, program):
 
 
 @pytest.mark.parametrize("target", ["hook", "other", "/", "..", "."])
-def test_a_link_that_leads_nowhere_ends_nothing(watched, tmp_path, target):
+def test_a_dangling_or_circular_link_does_not_end_the_watch(watched, tmp_path, target):
     (tmp_path / "hook").symlink_to(target)
     (tmp_path / "other").symlink_to("hook")
     watched.watch(Watch(str(tmp_path), ("hook",), Kind.HOOK))
@@ -220,7 +220,7 @@ def test_a_directory_whose_parents_are_wiped_too_is_found_again(watched, spec, t
     assert watched.events() == [f"{spec} is there (spec)"]
 
 
-def test_a_removed_directory_that_is_a_working_directory_is_still_found_missing(watched, cdi):
+def test_a_removed_directory_that_a_process_holds_open_is_still_found_missing(watched, cdi):
     """The kernel reports a deleted directory only when its last user closes it."""
     watched.spec_dir(cdi)
     held = os.open(cdi, os.O_RDONLY)
@@ -229,7 +229,7 @@ def test_a_removed_directory_that_is_a_working_directory_is_still_found_missing(
     os.close(held)
 
 
-def test_a_directory_that_is_moved_away_and_replaced_is_another(watched, spec):
+def test_a_directory_that_is_moved_away_and_replaced_is_noticed(watched, spec):
     watched.spec_dir(spec.parent)
     spec.parent.rename(spec.parent.with_name("old"))
     spec.parent.mkdir()
@@ -271,7 +271,7 @@ def test_circular_links_count_as_a_missing_directory(watched, tmp_path):
     assert watched.events() == [f"{tmp_path}/a/cdi/nvidia.yaml is there (spec)"]
 
 
-def test_a_file_where_the_directory_should_be_is_waited_out(watched, tmp_path):
+def test_a_directory_that_takes_the_place_of_a_file_is_watched(watched, tmp_path):
     (tmp_path / "cdi").write_text("in the way")
     watched.spec_dir(tmp_path / "cdi")
     (tmp_path / "cdi").unlink()
@@ -279,7 +279,7 @@ def test_a_file_where_the_directory_should_be_is_waited_out(watched, tmp_path):
     assert watched.events() == [f"{tmp_path}/cdi/nvidia.yaml is there (spec)"]
 
 
-def test_two_watches_of_one_directory_each_report_their_own(watched, tmp_path):
+def test_two_watches_of_one_directory_each_report_their_own_events(watched, tmp_path):
     watched.watch(
         Watch(str(tmp_path), ("nvidia0",), Kind.NODE, NONE), Watch(str(tmp_path), ("nvidia.conf",), Kind.CONFIGURATION)
     )
@@ -363,7 +363,7 @@ def in_a_namespace(kind, script):
     ("limit", "count", "reported"),
     [("watches", 2, "max_user_watches"), ("instances", 0, "max_user_instances")],
 )
-def test_a_limit_of_the_kernel_is_a_fault_that_names_the_hint_until_it_is_raised(tmp_path, limit, count, reported):
+def test_a_reached_inotify_limit_is_a_fault_with_a_hint_until_it_is_raised(tmp_path, limit, count, reported):
     (tmp_path / "cdi").mkdir()
     script = f"""
 from pathlib import Path
@@ -383,7 +383,7 @@ print(source.faults)
     assert reported in first and first.endswith(",) []") and second == "()"
 
 
-def test_an_overflow_is_reported_counted_and_survived(watched, spec):
+def test_events_after_an_overflow_still_arrive_and_the_overflow_is_reported_and_counted(watched, spec):
     watched.spec_dir(spec.parent)
     for _ in range(int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) // 2 + 1):
         opened_for_writing(spec)  # of equal events in a row the kernel keeps one
@@ -396,7 +396,7 @@ def test_an_overflow_is_reported_counted_and_survived(watched, spec):
     assert f"{spec} created (spec)" in watched.events()
 
 
-def test_a_flood_of_foreign_names_wakes_us_seldom_and_hides_nothing(tmp_path):
+def test_many_files_with_unwatched_names_wake_the_daemon_rarely_and_hide_no_event(tmp_path):
     source = DirectoryWatches()
     source.watch((Watch(str(tmp_path), ("nvidia-mps",), Kind.SOCKET, NONE),))
     woken = 0

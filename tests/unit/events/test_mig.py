@@ -44,7 +44,7 @@ def test_an_instance_that_is_made_changed_or_destroyed_is_reported_once(top):
     assert said(poll, 120) == ["mig: -gpu0/mig/gi1 -gpu0/mig/gi1/ci1"]
 
 
-def test_many_findings_at_once_are_one_line(top):
+def test_many_changes_at_once_are_one_short_line(top):
     poll = MigPoll(5, str(top))
     poll.pass_begins(0)
     mig = able(top)
@@ -65,14 +65,14 @@ def test_nothing_is_listed_before_it_is_due(top):
     assert poll.due_at(105) == 110
 
 
-def test_a_machine_without_mig_is_asked_once_a_minute(top):
+def test_a_machine_without_mig_is_polled_once_a_minute(top):
     poll = MigPoll(5, str(top))
     assert said(poll, 100) == []
     assert poll.due_at(100) == 100 + IDLE_S
     assert MigPoll(5, str(top / "nowhere")).poll(0) == []
 
 
-def test_a_gpu_that_can_do_mig_is_listed_often_from_the_next_pass_on(top):
+def test_a_gpu_that_supports_mig_is_polled_often_from_the_next_pass_on(top):
     poll = MigPoll(5, str(top))
     poll.pass_begins(100)
     mig = able(top)
@@ -82,7 +82,7 @@ def test_a_gpu_that_can_do_mig_is_listed_often_from_the_next_pass_on(top):
     assert said(poll, 106) == ["mig: +gpu0/mig/gi3 +gpu0/mig/gi3/ci0"]
 
 
-def test_what_a_pass_has_seen_is_not_an_event_after_it(top):
+def test_an_instance_that_a_pass_has_seen_is_not_an_event_after_it(top):
     mig = able(top)
     poll = MigPoll(5, str(top))
     poll.pass_begins(100)
@@ -91,7 +91,7 @@ def test_what_a_pass_has_seen_is_not_an_event_after_it(top):
     assert said(poll, 106) == []
 
 
-def test_a_driver_that_goes_takes_its_instances_along(top):
+def test_the_instances_of_an_unloaded_driver_are_reported_as_removed(top):
     instance(able(top), 1)
     poll = MigPoll(5, str(top))
     poll.pass_begins(0)
@@ -100,7 +100,7 @@ def test_a_driver_that_goes_takes_its_instances_along(top):
     assert poll.due_at(5) == 5 + IDLE_S
 
 
-def test_it_is_due_at_once_at_first_and_never_in_the_past(top):
+def test_the_first_poll_is_due_at_once_and_no_later_one_in_the_past(top):
     poll = MigPoll(5, str(top))
     assert poll.due_at(7) == 7
     assert poll.due_at(1e9) < math.inf

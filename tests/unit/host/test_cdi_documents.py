@@ -73,12 +73,12 @@ def test_a_document_with_a_thousand_mistakes_is_reported_in_a_few_lines(tmp_path
         ("---\n[\n", 5),
     ],
 )
-def test_what_stands_behind_the_first_document_is_reported_by_its_line(behind, line):
+def test_text_after_the_first_document_is_reported_with_its_line(behind, line):
     text = "\ufeffa: 1\nb: 'ü'\nc: 3\n" + behind
     assert yaml_file.document(text.encode(), "x") == ({"a": 1, "b": "ü", "c": 3}, line)
 
 
-def test_garbage_behind_json_is_reported_by_its_line():
+def test_text_after_json_is_reported_with_its_line():
     assert yaml_file.document(b'{"a": 1}\n garbage', "x").unread_line == 2
     assert yaml_file.document(b'{"a": 1} garbage', "x").unread_line == 1
     assert yaml_file.document(b'{"a": 1}\n', "x").unread_line == 0

@@ -74,7 +74,7 @@ def test_a_fault_arrives_as_it_was_raised():
     assert not isinstance(fault.value, UsageFault)
 
 
-def test_a_usage_fault_stays_one():
+def test_a_usage_fault_arrives_as_a_usage_fault():
     def work():
         raise UsageFault("--mode", "there is no such thing")
 
@@ -180,7 +180,7 @@ def test_junk_before_the_answer_is_reported():
     assert "answered nonsense" in fault_of(work)
 
 
-def test_what_it_prints_goes_nowhere(capfd):
+def test_a_child_reads_empty_input_and_its_output_is_discarded(capfd):
     def work():
         for descriptor in (1, 2):
             os.write(descriptor, b"junk")
@@ -200,7 +200,7 @@ def test_a_child_that_answers_too_much_is_stopped(monkeypatch):
     assert "answered more than 1 MiB" in fault_of(work)
 
 
-def test_one_whose_whole_answer_is_too_much_is_not_said_to_survive_its_kill(monkeypatch):
+def test_a_child_whose_answer_is_too_long_is_not_reported_as_surviving_its_kill(monkeypatch):
     monkeypatch.setattr(child, "ANSWER_AT_MOST_BYTES", 4)
 
     def work():
@@ -210,12 +210,12 @@ def test_one_whose_whole_answer_is_too_much_is_not_said_to_survive_its_kill(monk
     assert "does not die" not in fault_of(work)
 
 
-def test_it_has_a_session_of_its_own():
+def test_a_child_has_a_session_of_its_own():
     sessions = answer(lambda: b"%d %d" % (os.getsid(0), os.getpid())).split()
     assert sessions[0] == sessions[1] != b"%d" % os.getsid(0)
 
 
-def test_it_keeps_no_descriptor_but_the_one_for_its_answer(tmp_path):
+def test_a_child_keeps_no_descriptor_but_the_one_for_its_answer(tmp_path):
     with open(tmp_path / "inherited", "w") as file:
         os.set_inheritable(file.fileno(), True)
         names = answer(lambda: " ".join(os.listdir("/proc/self/fd")).encode()).split()
@@ -235,7 +235,7 @@ def test_a_child_that_cannot_be_forked_leaves_no_descriptor(monkeypatch):
         Child(hang)
 
 
-def test_it_is_stopped_by_signals_that_its_parent_handles():
+def test_a_child_is_stopped_by_signals_that_its_parent_handles():
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         assert "died by SIGTERM" in fault_of(lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -244,7 +244,7 @@ def test_it_is_stopped_by_signals_that_its_parent_handles():
             signal.signal(number, handler)
 
 
-def test_what_it_started_is_killed_with_it():
+def test_processes_that_a_child_started_are_killed_with_it():
     reader, writer = os.pipe()
 
     def work():
@@ -266,14 +266,14 @@ def test_what_it_started_is_killed_with_it():
 
 
 @given(st.sampled_from([b"answer", b"fault", b"usage", b""]), st.integers(-1, 12) | st.none(), st.binary(max_size=12))
-def test_whatever_it_answers_is_a_result_or_a_fault(kind, size, rest):
+def test_any_bytes_from_a_child_are_a_result_a_fault_or_refused(kind, size, rest):
     head = kind if size is None else b"%s %d" % (kind, size)
     understood = child._understood(head + b"\n" + rest)
     assert understood is None or isinstance(understood, (bytes, Fault))
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3), st.lists, max_leaves=9))
-def test_a_fault_that_is_none_is_none(words):
+def test_a_fault_with_other_than_three_texts_is_refused(words):
     text = json.dumps(words).encode()
     understood = child._understood(b"fault %d\n%s" % (len(text), text))
     three = isinstance(words, list) and len(words) == 3 and all(isinstance(word, str) for word in words)
@@ -299,7 +299,7 @@ def leave_behind(answered, setsid=True):
     return work
 
 
-def test_an_answer_is_complete_though_another_process_keeps_the_pipe_which_is_killed_and_reported():
+def test_a_process_that_keeps_the_pipe_open_delays_no_answer_and_is_killed_and_reported():
     conversation = Child(leave_behind(True))
     grandchild = int(conversation.answer(LONG_S))
     assert conversation.end() == 1
@@ -307,7 +307,7 @@ def test_an_answer_is_complete_though_another_process_keeps_the_pipe_which_is_ki
     assert gone(grandchild)
 
 
-def test_an_answer_is_complete_though_holders_of_the_pipe_cannot_be_found(monkeypatch):
+def test_an_answer_is_complete_though_the_processes_that_hold_the_pipe_cannot_be_found(monkeypatch):
     listed = os.listdir
 
     def refuse(path):
@@ -323,7 +323,7 @@ def test_an_answer_is_complete_though_holders_of_the_pipe_cannot_be_found(monkey
     assert gone(grandchild)
 
 
-def test_one_of_its_process_group_that_lives_on_is_killed_and_counts_however_fast_it_dies(monkeypatch):
+def test_a_process_of_the_childs_group_that_outlives_it_is_killed_and_counted(monkeypatch):
     killpg = os.killpg
     conversation = Child(leave_behind(True, setsid=False))
     grandchild = int(conversation.answer(LONG_S))
@@ -363,7 +363,7 @@ def test_poll_reports_the_whole_answer_and_the_childs_end():
     conversation.close()
 
 
-def test_a_child_that_leaves_no_process_behind_has_left_none():
+def test_a_child_that_leaves_no_process_behind_is_reported_with_0_of_them():
     conversation = Child(lambda: b"ok")
     assert conversation.answer(LONG_S) == b"ok"
     assert conversation.end() == 0
@@ -405,7 +405,7 @@ def test_a_child_that_is_killed_early_is_reported_with_the_reason():
         conversation.result()
 
 
-def test_it_dies_with_its_parent():
+def test_a_child_dies_with_its_parent():
     program = """if True:
         import os, time
         from cdi_refreshd.host.child import Child

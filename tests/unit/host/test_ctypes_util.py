@@ -18,7 +18,7 @@ def run(code):
     return done.stdout.split()
 
 
-def test_udev_is_asked_without_a_program_that_finds_libudev():
+def test_pyudev_is_imported_without_a_program_that_searches_for_libudev():
     code = """
 from cdi_refreshd.events import udev
 udev.pyudev.Context()
@@ -28,7 +28,7 @@ print(*started, "ctypes.util" in sys.modules)
 
 
 @pytest.mark.parametrize("first", ["events.udev", "host.nvml"])
-def test_whichever_comes_first_the_other_works_too(first):
+def test_pyudev_and_pynvml_work_in_either_order_of_import(first):
     code = f"""
 import cdi_refreshd.{first}
 from cdi_refreshd.events import udev
@@ -39,7 +39,7 @@ print(nvml.pynvml.NVML_SUCCESS, *started, "ctypes.util" in sys.modules)
     assert run(code) == ["0", "False"]
 
 
-def test_the_real_module_stays_where_it_is_loaded_already():
+def test_an_already_loaded_ctypes_util_stays_unchanged():
     code = """
 import ctypes.util
 from cdi_refreshd.events import udev

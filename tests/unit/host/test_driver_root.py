@@ -75,13 +75,13 @@ def test_a_root_with_the_same_prefix_is_another_root(root):
 
 
 @pytest.mark.parametrize(("target", "leads_astray"), [("real", False), ("/usr/bin/real", True)])
-def test_what_the_host_would_not_find_is_reported_by_its_real_path(root, target, leads_astray):
+def test_a_link_that_the_host_would_follow_elsewhere_is_reported_with_its_real_path(root, target, leads_astray):
     path = link(root, "usr/bin/a", target)
     assert Tree(str(root)).astray(path) == (str(root / "usr/bin/real") if leads_astray else "")
     assert Tree("/").astray(path) == ""
 
 
-def test_only_what_matches_and_is_there_is_found_in_order(root):
+def test_only_existing_files_that_match_are_found_and_in_order(root):
     folder = root / "usr/lib"
     folder.mkdir()
     for name in ("libcuda.so.2.0", "libcuda.so.1.1", "libcuda.so.1", "xlibcuda.so.1.1", "libcudart.so.1.1"):
@@ -102,7 +102,7 @@ def test_a_name_that_no_spec_can_hold_is_left_out_and_reported(root, name):
     assert str(tree.findings[0]).isprintable()
 
 
-def test_a_link_to_such_a_name_is_left_out_and_reported(root):
+def test_a_link_to_a_name_that_no_spec_can_hold_is_left_out_and_reported(root):
     with open(os.path.join(os.fsencode(root), b"odd\xff"), "w"):
         pass
     tree = Tree(str(root))
@@ -135,6 +135,6 @@ def test_a_file_that_is_not_a_library_has_no_image(root):
     assert [tree.library(str(root / name)).image for name in ("usr/bin/real", "missing", "usr", "fifo")] == [None] * 4
 
 
-def test_a_library_that_cannot_be_read_says_why(root):
+def test_a_library_that_cannot_be_read_has_a_flaw_with_the_reason(root):
     found = Tree(str(root)).library(str(root / "libgone.so"))
     assert found.flaw("x86_64") == "cannot be read: No such file or directory"

@@ -79,13 +79,13 @@ def test_a_journald_that_reads_nothing_blocks_nothing_and_its_stream_is_not_used
     assert capfd.readouterr().err == ""
 
 
-def test_it_is_waited_for_once_and_not_for_each_line(journald, ours, deadline):
+def test_a_journald_that_reads_nothing_is_waited_for_once_and_not_for_each_line(journald, ours, deadline):
     write(ours, *map(str, range(MANY)))
     ours._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bytes(16))  # from now on a wait has no end
     write(ours, "more")
 
 
-def test_what_is_written_once_it_reads_again_arrives(journald, ours, deadline):
+def test_lines_that_are_written_after_journald_reads_again_arrive(journald, ours, deadline):
     write(ours, *map(str, range(MANY)))
     messages(journald)
     write(ours, *map(str, range(MANY)))
@@ -94,7 +94,7 @@ def test_what_is_written_once_it_reads_again_arrives(journald, ours, deadline):
 
 
 @pytest.mark.parametrize("removed", [False, True], ids=["it is there, and refuses", "it is gone"])
-def test_while_journald_restarts_stderr_is_the_second_way(journald, ours, capfd, removed):
+def test_lines_go_to_stderr_while_journald_restarts(journald, ours, capfd, removed):
     journald.close()
     if removed:
         os.unlink(journal.SOCKET)
@@ -102,13 +102,13 @@ def test_while_journald_restarts_stderr_is_the_second_way(journald, ours, capfd,
     assert capfd.readouterr().err == "<6>two lines\n"
 
 
-def test_lesser_lines_are_dropped(journald, ours):
+def test_lines_below_the_log_level_are_dropped(journald, ours):
     ours.priority_at_most = INFO - 1
     write(ours, "nobody's business")
     assert messages(journald) == []
 
 
-def test_outside_of_the_journal_a_line_has_its_levels_name(capfd):
+def test_outside_of_the_journal_a_line_begins_with_the_name_of_its_level(capfd):
     Journal(form="plain").write(Line(WARNING, "two\nlines"))
     assert capfd.readouterr().err == "warning: two lines\n"
 
@@ -129,7 +129,7 @@ def test_as_json_a_line_is_one_object_with_its_fields(capfd):
     }
 
 
-def test_on_request_it_writes_to_journald_whatever_stderr_is(journald, monkeypatch, capfd):
+def test_on_request_lines_go_to_journald_whatever_stderr_is(journald, monkeypatch, capfd):
     monkeypatch.delenv("JOURNAL_STREAM")
     made = Journal(form="journal")
     made.write(Line(INFO, "hello"))

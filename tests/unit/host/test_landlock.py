@@ -44,7 +44,7 @@ def write(path, flags=os.O_WRONLY | os.O_CREAT):
     return lambda: os.close(os.open(path, flags, 0o600))
 
 
-def test_it_changes_what_is_below_and_nothing_else(tmp_path):
+def test_a_restricted_process_writes_only_below_the_given_directories(tmp_path):
     mine, other = tmp_path / "mine", tmp_path / "other"
     mine.mkdir()
     other.mkdir()
@@ -68,14 +68,14 @@ def test_it_changes_what_is_below_and_nothing_else(tmp_path):
     assert os.listdir(other) == ["there"]
 
 
-def test_a_file_is_not_cut_short_by_its_name(tmp_path):
+def test_a_restricted_process_cannot_truncate_a_file_by_its_path(tmp_path):
     (tmp_path / "there").write_text("whole")
     if VERSION < 3:
         pytest.skip("NOT CHECKED: this kernel's Landlock knows nothing of it")
     assert restricted([], lambda: os.truncate(tmp_path / "there", 0)) == ["EACCES"]
 
 
-def test_what_it_starts_is_bound_by_it_too(tmp_path):
+def test_a_program_that_a_restricted_process_starts_is_restricted_too(tmp_path):
     def start():
         status = os.spawnv(os.P_WAIT, "/bin/sh", ["sh", "-c", f": > {tmp_path}/new"])
         if status:
@@ -84,12 +84,12 @@ def test_what_it_starts_is_bound_by_it_too(tmp_path):
     assert restricted([], start) == ["EACCES"]
 
 
-def test_devices_that_are_left_to_it_are_written_to():
+def test_a_restricted_process_can_write_to_the_given_devices():
     assert restricted(["/dev"], write("/dev/null", os.O_RDWR)) == [""]
     assert restricted([], write("/dev/null", os.O_RDWR)) == ["EACCES"]
 
 
-def test_it_signals_only_its_own_processes():
+def test_a_restricted_process_signals_only_processes_that_it_started():
     if VERSION < SCOPES_SINCE:
         pytest.skip("NOT CHECKED: this kernel's Landlock knows nothing of it")
 
@@ -121,7 +121,7 @@ def test_the_probe_cannot_write_below_run_in_the_units(tmp_path, monkeypatch, pr
     assert path.exists() is privileges
 
 
-def test_what_the_probe_may_change_has_nothing_of_run():
+def test_the_probe_may_write_neither_below_run_nor_below_etc():
     assert not [
         path for path in runner.WRITES_BELOW if path in "/run/" or path.startswith(("/run", "/var/run", "/etc"))
     ]

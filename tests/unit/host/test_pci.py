@@ -36,7 +36,7 @@ def test_display_functions_of_nvidia_are_reported_by_address(sysfs):
     ("vendor", "kind"),
     [("0x10de", "0x040300"), ("0x10de", "0x0c0330"), ("0x10de", "0x068000"), ("0x8086", "0x030000"), ("", "")],
 )
-def test_audio_usb_bridges_and_other_vendors_gpus_do_not_count(sysfs, vendor, kind):
+def test_audio_usb_bridges_and_gpus_of_other_vendors_are_ignored(sysfs, vendor, kind):
     sysfs("0000:65:00.1", vendor, kind)
     assert pci.functions(sysfs.path) == ()
 
@@ -52,7 +52,7 @@ def test_power_management_is_reported(sysfs, control, status, may_suspend, suspe
 
 
 @pytest.mark.parametrize("driver", ["vfio-pci", "nouveau", ""])
-def test_the_sleep_of_what_nvml_cannot_wake_does_not_count(sysfs, driver):
+def test_the_sleep_of_a_gpu_that_nvml_cannot_wake_is_ignored(sysfs, driver):
     """With vfio-pci every GPU sleeps that no virtual machine uses."""
     sysfs("0000:65:00.0", driver=driver, control="auto", status="suspended")
     assert pci.functions(sysfs.path) == (PciFunction("0000:65:00.0", driver),)

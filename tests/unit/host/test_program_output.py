@@ -19,7 +19,7 @@ def program(tmp_path):
     return write
 
 
-def test_each_question_gets_what_the_program_prints(program):
+def test_each_call_returns_the_standard_output_of_the_program(program):
     path = program('#!/bin/sh\necho "$0 said $*"; echo noise >&2\n')
     assert [answer.text for answer in ask(path, [("hook", "--help"), ("--version",)])] == [
         f"{path} said hook --help\n",
@@ -27,13 +27,13 @@ def test_each_question_gets_what_the_program_prints(program):
     ]
 
 
-def test_it_gets_nothing_of_our_environment(program, monkeypatch):
+def test_the_program_gets_nothing_of_our_environment(program, monkeypatch):
     monkeypatch.setenv("LD_PRELOAD_OF_OURS", "x")
     [answer] = ask(program("#!/usr/bin/env -S env\n"), [()])
     assert answer == Answer(True, "")
 
 
-def test_it_has_a_session_of_its_own_and_no_input(program):
+def test_the_program_has_a_session_of_its_own_and_no_input(program):
     [answer] = ask(program("#!/bin/sh\nread word < /dev/stdin || echo none; cut -d' ' -f1,6 /proc/$$/stat\n"), [()])
     said, numbers = answer.text.splitlines()
     assert said == "none"
@@ -41,7 +41,7 @@ def test_it_has_a_session_of_its_own_and_no_input(program):
     assert pid == session != str(os.getsid(0))
 
 
-def test_a_hanging_program_is_killed_with_all_that_it_started(program, tmp_path):
+def test_a_hanging_program_is_killed_with_the_processes_that_it_started(program, tmp_path):
     mark = tmp_path / "pid"
     path = program(f"#!/bin/sh\nsleep 1000 & echo $! > {mark}; echo COMMANDS; wait\n")
     [answer] = ask(path, [()], limit_s=2)
@@ -65,7 +65,7 @@ def test_a_program_that_cannot_be_executed_differs_from_one_without_output(progr
     assert answer == Answer(True, "")
 
 
-def test_an_exchanged_program_has_another_identity(program):
+def test_a_replaced_program_has_another_identity(program):
     path = program("#!/bin/sh\n")
     before = identity(path)
     assert before == identity(path)
@@ -75,6 +75,6 @@ def test_an_exchanged_program_has_another_identity(program):
 
 
 @pytest.mark.parametrize(("mode", "expected"), [(0o755, True), (0o775, False), (0o757, False)])
-def test_a_program_that_others_may_write_is_not_roots(program, mode, expected):
+def test_a_program_that_other_users_may_write_does_not_count_as_roots(program, mode, expected):
     assert is_roots(program("", mode)) == (expected and os.geteuid() == 0)
     assert not is_roots("/none")

@@ -74,7 +74,7 @@ def test_a_file_larger_than_the_readers_limit_is_refused(path):
     assert regular_file.read(path, 1000) == bytes(1000)
 
 
-def test_a_name_in_a_directory_that_is_open(path, tmp_path):
+def test_a_name_is_opened_relative_to_a_directory_descriptor(path, tmp_path):
     (tmp_path / "file").write_text("there")
     directory = os.open(tmp_path, os.O_PATH)
     try:

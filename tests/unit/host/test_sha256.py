@@ -8,7 +8,7 @@ from cdi_refreshd.host import sha256
 
 
 @pytest.mark.parametrize("content", [b"", b"cdiVersion", bytes(range(256)) * 500])
-def test_it_is_sha256(content):
+def test_the_digest_equals_that_of_hashlib(content):
     assert sha256.hexdigest(content) == hashlib.sha256(content).hexdigest()
 
 

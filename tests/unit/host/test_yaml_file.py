@@ -37,7 +37,7 @@ def fault(text):
 
 
 @given(specs)
-def test_what_was_written_reads_back_as_the_same_spec(spec):
+def test_a_written_spec_reads_back_as_the_same_spec(spec):
     assert decode(yaml_file.parse(to_yaml(spec), "x")) == (spec, [])
     # JSON has no way to write a key that is too long for a YAML parser.
     if all(len(key) < 1000 for record in (spec, *spec.devices) for key, _ in record.annotations):
@@ -152,7 +152,7 @@ def test_any_bytes_give_data_or_a_fault(data):
     ],
     ids=ascii,
 )
-def test_a_document_means_what_it_means_to_container_runtimes(text, value):
+def test_a_document_is_read_as_container_runtimes_read_it(text, value):
     assert parse(text) == value
 
 
@@ -187,7 +187,7 @@ def test_a_document_means_what_it_means_to_container_runtimes(text, value):
     ],
     ids=ascii,
 )
-def test_what_container_runtimes_do_not_read_is_refused_with_the_line(text, words):
+def test_a_document_that_container_runtimes_refuse_is_refused_with_the_line(text, words):
     assert words in fault(text)
 
 
@@ -197,7 +197,7 @@ def test_json_that_is_indented_with_tabs_is_read(parser):
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "".join(" " * n + "a:\n" for n in range(2000))], ids=len)
-def test_depth_is_refused_before_it_can_exhaust_the_stack(text):
+def test_deep_nesting_is_refused_before_it_can_exhaust_the_stack(text):
     assert fault(text)  # by our own check or by the parser, whichever comes first
 
 
@@ -223,7 +223,7 @@ def test_a_file_that_is_not_regular_is_neither_waited_for_nor_opened(tmp_path, m
         yaml_file.read("/dev/null")
 
 
-def test_a_file_that_turns_into_a_fifo_after_the_probe_does_not_hold_us_up(tmp_path, monkeypatch):
+def test_a_file_that_becomes_a_fifo_after_it_was_inspected_is_refused_without_waiting(tmp_path, monkeypatch):
     regular, fifo = tmp_path / "a.yaml", tmp_path / "b.yaml"
     regular.write_text("a: 1")
     os.mkfifo(fifo)
@@ -233,7 +233,7 @@ def test_a_file_that_turns_into_a_fifo_after_the_probe_does_not_hold_us_up(tmp_p
         yaml_file.read_bytes(str(fifo))
 
 
-def test_what_cannot_be_read_is_reported_with_its_hint(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_read_is_reported_with_the_reason(tmp_path, monkeypatch):
     os.symlink("nowhere", tmp_path / "a.yaml")
     os.symlink("b.yaml", tmp_path / "b.yaml")
     with pytest.raises(yaml_file.Unreadable, match="no such file; the symbolic link leads nowhere"):

@@ -30,12 +30,12 @@ def installed(tmp_path, monkeypatch):
     return Installed(tmp_path)
 
 
-def test_it_reports_its_version_and_its_hooks(installed):
+def test_the_hook_program_reports_its_version_and_its_hooks(installed):
     installed.put("1.17.8")
     assert installed.found() == HookProgram(str(installed.path), True, "1.17.8", RELEASES["1.17.8"])
 
 
-def test_it_is_asked_once_and_again_when_it_was_exchanged(installed):
+def test_the_hook_program_is_asked_once_and_again_after_it_was_replaced(installed):
     installed.put("1.17.8")
     assert installed.found() == installed.found()
     assert installed.questions() == 2
@@ -59,7 +59,7 @@ def test_printing_a_spec_leaves_no_files(installed, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '["0",[1,2,3],["",true,"",[]]]'])
-def test_a_damaged_state_is_as_good_as_none(installed, tmp_path, text):
+def test_a_damaged_state_file_is_ignored(installed, tmp_path, text):
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "hook-program.json").write_text(text)
     installed.put("1.17.8")

@@ -59,7 +59,7 @@ def essential(directory, version=V):
     return [f"{directory}/{stem}.so.{version}" for stem in sorted(ESSENTIAL)]
 
 
-def test_links_lead_to_a_directory_that_nothing_else_names(root):
+def test_a_library_directory_that_only_links_lead_to_is_found(root):
     """Debian's alternatives: the chosen driver has a directory of its own, such as tesla-535."""
     root.driver(f"{USUAL}/nvidia/tesla-535")
     os.makedirs(f"{root.top}/etc/alternatives")
@@ -74,7 +74,7 @@ def test_links_lead_to_a_directory_that_nothing_else_names(root):
     assert root.found().missing == ()
 
 
-def test_a_library_left_over_in_a_usual_directory_hides_nothing_of_the_driver(root):
+def test_a_leftover_library_in_a_usual_directory_hides_no_library_of_the_driver(root):
     root.driver(APART)
     root.library(f"{APART}/libnvidia-encode.so.{V}", "libnvidia-encode.so.1")
     root.library(f"{USUAL}/libnvidia-cfg.so.{V}", "libnvidia-cfg.so.1")
@@ -97,7 +97,7 @@ def test_libraries_of_another_version_beside_the_right_ones_are_ignored(root):
     assert root.paths() == essential(USUAL)
 
 
-def test_the_order_is_that_of_the_directories_whatever_the_cache_says(root):
+def test_libraries_are_in_the_order_of_the_directories_whatever_the_cache_says(root):
     root.driver(APART)
     root.library(f"{USUAL}/libnvidia-cfg.so.{V}", "libnvidia-cfg.so.1")
     names = [f"{APART}/{stem}.so.{number}" for stem, number in ESSENTIAL.items()]
@@ -116,14 +116,14 @@ def test_platform_libraries_are_taken_from_one_directory(root):
     assert [one.path for one in root.found().graphics_libraries] == [f"{root.top}{USUAL}/libnvidia-egl-gbm.so.1.1.2"]
 
 
-def test_search_paths_are_the_only_places(root):
+def test_given_search_paths_are_the_only_searched_directories(root):
     root.driver(USUAL)
     root.driver(APART)
     root.listed(f"{APART}/libcuda.so.1")
     assert root.paths(Choices(library_search_paths=(root.top + APART,))) == essential(APART)
 
 
-def test_nvml_of_the_modules_version_is_opened_though_another_one_comes_first(root):
+def test_the_nvml_library_of_the_modules_version_is_opened_though_another_comes_first(root):
     root.driver(USUAL, OTHER)
     root.driver(APART)
     root.listed(f"{APART}/libnvidia-ml.so.1")
@@ -133,14 +133,14 @@ def test_nvml_of_the_modules_version_is_opened_though_another_one_comes_first(ro
 
 
 @pytest.mark.parametrize("stem", ESSENTIAL)
-def test_an_essential_library_of_another_version_is_missed_and_that_version_reported(root, stem):
+def test_an_essential_library_of_another_version_is_missing_and_that_version_reported(root, stem):
     root.driver(USUAL)
     os.rename(f"{root.top}{USUAL}/{stem}.so.{V}", f"{root.top}{USUAL}/{stem}.so.{OTHER}")
     found = root.found()
     assert (found.missing, found.files_version) == ((f"{stem}.so.{V}",), OTHER)
 
 
-def test_a_driver_older_than_nvvm_does_without_it(root):
+def test_a_driver_older_than_nvvm_does_not_need_it(root):
     root.driver(USUAL, "470.1")
     os.unlink(f"{root.top}{USUAL}/libnvidia-nvvm.so.470.1")
     assert root.found(Choices(), "470.1").missing == ()
@@ -169,7 +169,7 @@ def test_32_bit_libraries_are_listed_beside_the_others_on_request(root):
     assert not any(one.flaw for one in root.found(NARROW).libraries)
 
 
-def test_libraries_of_32_bits_are_reported_by_their_class_and_not_by_their_directory(root):
+def test_32_bit_libraries_are_recognised_by_their_elf_class_and_not_by_their_directory(root):
     """Some distributions have 64-bit libraries in /usr/lib, and a search path may name any directory."""
     root.driver("/usr/lib")
     root.listed("/usr/lib/libcuda.so.1")
@@ -221,6 +221,6 @@ def test_a_soname_that_is_a_link_is_reported(tmp_path):
     assert inspected(Tree("/"), path, "580.99.02") == Library(path, "libcuda.so.1", True, False)
 
 
-def test_a_renamed_library_does_not_bring_the_version_back_that_it_was_built_as(tmp_path):
+def test_a_renamed_library_gets_no_link_for_the_version_that_it_was_built_as(tmp_path):
     path = library(tmp_path, "libnvidia-glcore.so.580.99.02", "libnvidia-glcore.so.580.95.05")
     assert not inspected(Tree("/"), path, "580.99.02").soname_is_link

@@ -43,7 +43,7 @@ SCALARS = [
 
 
 @pytest.mark.parametrize(("plain", "value", "text"), SCALARS)
-def test_a_plain_scalar_means_what_it_means_to_go(plain, value, text):
+def test_a_plain_scalar_is_read_as_gos_yaml_reads_it(plain, value, text):
     if value is not None:
         assert repr(resolve(plain)) == repr(value)
     assert text_of(resolve(plain)) == text

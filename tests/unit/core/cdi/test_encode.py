@@ -122,7 +122,7 @@ def test_a_file_name_with_stray_bytes_is_named_instead_of_written(write):
         write(node)
 
 
-def test_a_boot_pays_neither_for_pyyaml_nor_for_json():
+def test_encoding_a_spec_imports_neither_pyyaml_nor_json():
     heavy = "('yaml', 'json', 'dataclasses')"
     code = f"import sys, cdi_refreshd.core.cdi.encode; print(*(m for m in {heavy} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True)

@@ -25,7 +25,7 @@ SPEC = Spec("nvidia.com/gpu", (DEVICE,), EDITS)
 SPEC = SPEC._replace(cdi_version=minimum_version(SPEC))
 
 
-def test_what_a_pod_reads_has_the_prefix_before_each_path_of_the_host_and_no_other():
+def test_a_spec_read_in_a_pod_has_the_prefix_before_each_host_path_and_no_other():
     seen = inside(SPEC, "/host")
     edits = seen.container_edits
     assert [node.host_path for node in edits.device_nodes] == ["", "/host/run/nvidia/driver/dev/nvidia0"]
@@ -38,7 +38,7 @@ def test_what_a_pod_reads_has_the_prefix_before_each_path_of_the_host_and_no_oth
     assert seen.devices[0].annotations == DEVICE.annotations
 
 
-def test_what_it_publishes_is_the_spec_that_the_host_itself_would_make():
+def test_a_spec_published_from_a_pod_is_the_one_that_the_host_would_make():
     assert outside(inside(SPEC, "/host")._replace(cdi_version="1.1.0"), "/host") == SPEC
 
 
@@ -48,7 +48,7 @@ def test_without_a_prefix_nothing_changes():
 
 
 @pytest.mark.parametrize(("here", "there"), [("/host", "/"), ("/host/usr", "/usr"), ("/hostile/usr", "/hostile/usr")])
-def test_only_whole_components_are_a_prefix(here, there):
+def test_the_prefix_is_removed_only_as_whole_path_components(here, there):
     assert without_prefix(here, "/host") == there
 
 
@@ -56,7 +56,7 @@ UNCHANGED = ("name", "", "/dev", "/dev/dri/card1")
 
 
 @pytest.mark.parametrize(("there", "here"), [("/", "/host"), ("/usr", "/host/usr"), ("/device", "/host/device")])
-def test_where_the_hosts_path_is_here(there, here):
+def test_a_path_of_the_host_is_converted_to_one_below_the_prefix_and_back(there, here):
     assert with_prefix(there, "/host") == here
     assert without_prefix(here, "/host") == there
 

@@ -218,7 +218,7 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 @settings(max_examples=12)
 @given(document=documents(), data=st.data())
-def test_what_breaks_a_rule_is_refused_at_its_place(rule, document, data):
+def test_a_document_that_breaks_a_rule_is_refused_with_the_place(rule, document, data):
     change, values, place = RULES[rule]
     change(document, data.draw(values))
     spec, findings = decode_valid(document)
@@ -236,7 +236,7 @@ NEEDS = {
 
 
 @given(st.sampled_from(sorted(NEEDS)), st.sampled_from(KNOWN_VERSIONS), device_names)
-def test_a_version_must_be_that_of_the_newest_thing_in_the_document(needed, version, name):
+def test_a_version_must_not_be_older_than_the_newest_feature_in_the_document(needed, version, name):
     document = {
         "cdiVersion": version,
         "kind": "a.b/cc",
@@ -249,7 +249,7 @@ def test_a_version_must_be_that_of_the_newest_thing_in_the_document(needed, vers
 
 
 @given(documents(), st.integers(0, 2))
-def test_a_name_is_there_once(document, index):
+def test_a_device_name_that_occurs_twice_is_refused(document, index):
     twin = dict(document["devices"][min(index, len(document["devices"]) - 1)])
     document["devices"].append(twin)
     spec, findings = decode_valid(document)

@@ -48,7 +48,7 @@ def test_names_are_sorted_and_each_comes_with_its_file(machine, capsys):
     assert err == ""
 
 
-def test_the_later_directory_wins_and_what_only_the_earlier_has_stays(machine, capsys):
+def test_the_later_directory_wins_and_devices_of_only_the_earlier_one_stay(machine, capsys):
     low = machine.put(machine.low, "x.json", "0", "old")
     high = machine.put(machine.high, "y.json", "0")
     found, err = listed(machine, capsys)
@@ -57,7 +57,7 @@ def test_the_later_directory_wins_and_what_only_the_earlier_has_stays(machine, c
     assert states(machine, capsys) == {("0", low): "shadowed", ("0", high): "ok", ("old", low): "ok"}
 
 
-def test_two_files_of_one_directory_take_a_device_from_everybody(machine, capsys):
+def test_a_device_that_two_files_of_one_directory_define_is_unavailable(machine, capsys):
     a = machine.put(machine.high, "a.json", "0", "only")
     b = machine.put(machine.high, "b.yaml", "0")
     found, err = listed(machine, capsys)
@@ -67,7 +67,7 @@ def test_two_files_of_one_directory_take_a_device_from_everybody(machine, capsys
     assert states(machine, capsys) == {("0", a): "conflict", ("0", b): "conflict", ("only", a): "ok"}
 
 
-def test_a_conflict_below_hides_the_good_definition_above(machine, capsys):
+def test_a_conflict_in_an_earlier_directory_hides_the_good_definition_in_a_later_one(machine, capsys):
     a, b = machine.put(machine.low, "a.json", "0"), machine.put(machine.low, "b.json", "0")
     good = machine.put(machine.high, "c.json", "0")
     assert listed(machine, capsys)[0] == {}
@@ -82,7 +82,7 @@ def test_many_devices_of_the_same_two_files_are_one_line(machine, capsys):
     assert "and 6 more" in err
 
 
-def test_only_the_two_extensions_count_and_dot_files_do(machine, capsys):
+def test_only_files_with_the_two_extensions_are_read_and_those_with_a_leading_dot_too(machine, capsys):
     for number, name in enumerate(["a.yml", "a.YAML", "a.json.tmp", "a.yaml~", "yaml"]):
         machine.put(machine.low, name, f"no{number}")
     machine.put(machine.low, ".json", "dot")

@@ -92,7 +92,7 @@ def test_a_fault_is_named_with_its_place(data, place):
 
 
 @pytest.mark.parametrize("data", ACCEPTED, ids=str)
-def test_what_the_library_accepts_is_accepted(data):
+def test_a_document_that_the_reference_library_accepts_is_accepted(data):
     assert places(data) == []
 
 
@@ -133,7 +133,7 @@ def test_the_features_of_spec_level_edits_count_as_those_of_a_device_do():
     assert requirement(spec) == ("0.7.0", "containerEdits.additionalGids")
 
 
-def test_of_a_spec_that_is_too_old_the_needed_version_and_the_reason_are_reported():
+def test_a_version_that_is_too_old_is_reported_with_the_needed_one_and_the_reason():
     _, findings = decode_valid(document({"additionalGids": [5]}, version="0.5.0"))
     assert [str(finding) for finding in findings] == [
         "cdiVersion: 0.5.0 is too old; needs cdiVersion 0.7.0 or later: "

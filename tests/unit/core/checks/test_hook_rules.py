@@ -26,23 +26,23 @@ def found(common, *edits):
 
 
 @pytest.mark.parametrize(("one", "other"), [(linking(), MOUNTED), (MOUNTED, linking())])
-def test_a_link_where_a_mount_is_keeps_the_devices_containers_from_starting(one, other):
+def test_a_link_at_the_path_of_a_mount_is_a_finding_about_the_devices_that_have_both(one, other):
     [finding] = found(one, other, ContainerEdits(env=("A=B",)))
     assert (finding.rule, finding.finding.place, finding.devices) == ("link-on-mount", LINK, ("0",))
 
 
-def test_links_and_mounts_of_different_devices_do_not_meet():
+def test_links_and_mounts_of_different_devices_do_not_conflict():
     assert found(ContainerEdits(), linking(), MOUNTED) == []
 
 
 @pytest.mark.parametrize("edits", [linking("/opt/vendor/hook"), linking(what="update-ldcache")])
-def test_only_links_of_nvidias_program_are_links(edits):
+def test_only_links_made_by_nvidias_hook_program_are_examined(edits):
     assert found(MOUNTED, edits) == []
 
 
 @pytest.mark.parametrize("hooks", ["nvidia", "none"])
 @pytest.mark.parametrize("flags", [(), ("both-loader-directories",)])
-def test_our_own_specs_never_have_both(hooks, flags):
+def test_our_own_specs_never_have_a_link_at_the_path_of_a_mount(hooks, flags):
     seen = inventory(gpu(drm=True))._replace(hook=HookProgram(HOOK, True))
     made = build(seen, Choices(hooks=hooks, feature_flags=flags))
     assert list(links_on_mounts(subject("/etc/cdi/x.json", made), Host({}))) == []

@@ -53,20 +53,20 @@ def test_loaders_of_both_families_find_the_same_libraries_of_one_driver(mounts, 
     [f"libcuda.so.{OTHER}", f"libnvidia-ml.so.{VERSION}"],
     ids=["another driver's", "another library"],
 )
-def test_families_have_the_same_file_by_the_same_name(other):
+def test_a_library_name_that_is_another_file_in_each_loader_family_is_a_finding(other):
     mounts = [(LIBRARY, f"{DEBIAN}/libcuda.so.1"), (f"{DEBIAN}/{other}", f"{FEDORA}/libcuda.so.1")]
     assert rules_of(spec(*mounts)) == ["families-differ"]
 
 
 @pytest.mark.parametrize("directory", [DEBIAN, FEDORA])
-def test_our_own_spec_is_for_both_families(directory):
+def test_our_own_spec_works_for_both_loader_families(directory):
     mounts = [(LIBRARY, f"{directory}/libcuda.so.1")]
     assert rules_of(spec(*mounts)) == []
     assert rules_of(spec(*mounts), ours=True) == ["families-differ"]
     assert rules_of(spec(*BOTH), ours=True) == []
 
 
-def test_where_a_hook_helps_nothing_is_said():
+def test_a_spec_with_the_ldcache_hook_has_no_finding_about_loaders():
     hook = Hook("createContainer", "/usr/bin/nvidia-cdi-hook", ("nvidia-cdi-hook", "update-ldcache"))
     assert rules_of(spec((LIBRARY, LIBRARY), hooks=(hook,))) == []
 

@@ -10,7 +10,7 @@ TOP = pathlib.Path(__file__).parents[4]
 PACKAGE = TOP / "cdi_refreshd"
 
 
-def test_the_documentation_has_each_rule_with_its_severity_and_what_it_says():
+def test_the_documentation_has_each_rule_with_its_severity_and_text():
     text = (TOP / "docs/check-json.md").read_text()
     rows = re.findall(r"^\| `([a-z0-9-]+)` \| (\w+) \| (.+) \|$", text, re.MULTILINE)
     assert rows == [(name, rule.severity, rule.says) for name, rule in RULES.items()]

@@ -32,13 +32,13 @@ def written(found):
     return "".join(f"[{key.section}]\n{key.name} = {shown(found, key)}\n" for key in KEYS)
 
 
-def test_without_a_word_all_is_at_its_default():
+def test_without_any_key_every_setting_has_its_default():
     found, origins, findings = parsed()
     assert (found, findings) == (Settings(), [])
     assert origins == {key.name: "default" for key in KEYS}
 
 
-def test_the_last_word_counts_and_its_place_is_reported():
+def test_the_last_value_of_a_key_is_used_and_its_place_is_known():
     found, origins, _ = parsed("[generate]\nmode = csv\nvendor=example.com\n", "# first\n[generate]\n\n  mode=NVML  \n")
     assert (found.choices.mode, found.choices.vendor) == ("nvml", "example.com")
     assert (origins["mode"], origins["vendor"], origins["class"]) == ("/2.conf:4", "/1.conf:3", "default")
@@ -61,7 +61,7 @@ def test_a_path_that_would_end_in_a_backslash_is_refused():
         settings("[generate]\ndriver-root = /\\/")
 
 
-def test_a_first_word_replaces_the_default_of_a_list():
+def test_a_first_value_replaces_the_default_of_a_list():
     assert settings("[generate]\ndevice-name-strategy = uuid").choices.name_strategies == ("uuid",)
 
 
@@ -80,7 +80,7 @@ def test_lines_may_end_as_on_windows():
 
 
 @pytest.mark.parametrize("word", ["yes", "True", "ON", "1"])
-def test_no_all_device_means_what_the_option_means(word):
+def test_the_key_no_all_device_has_the_effect_of_the_option(word):
     assert not settings(f"[generate]\nno-all-device = {word}").choices.all_device
     assert settings("[generate]\nno-all-device = off").choices.all_device
 
@@ -101,7 +101,7 @@ def test_no_all_device_means_what_the_option_means(word):
         ("2 minutes", 120),
     ],
 )
-def test_spans_are_written_as_systemd_writes_them(word, value_s):
+def test_durations_are_written_as_systemd_writes_them(word, value_s):
     assert settings(f"[daemon]\nsweep = {word}").sweep_s == value_s
 
 
@@ -122,7 +122,7 @@ def test_keys_in_ms_count_milliseconds_unless_a_unit_says_else():
         ("spec-dir = /\nfile-name = x", "/x.yaml", "yaml"),
     ],
 )
-def test_directory_name_and_format_make_the_spec_s_path(text, path, form):
+def test_directory_name_and_format_make_the_path_of_the_spec(text, path, form):
     found = settings(f"[output]\n{text}")
     assert (found.output, found.format) == (path, form)
 
@@ -199,7 +199,7 @@ def test_a_wrong_value_is_reported_with_file_and_line_in_one_short_line(text, re
     assert line.isprintable() and len(line) < 400
 
 
-def test_every_key_refuses_a_word_that_cannot_be_printed():
+def test_every_key_refuses_a_value_with_a_null_byte():
     for key in KEYS:
         with pytest.raises(BrokenConfiguration, match=r"^/1\.conf:2: "):
             parsed(f"[{key.section}]\n{key.name} = /a\x00b")
@@ -270,7 +270,7 @@ def test_the_choices_have_the_names_of_the_options():
     assert {key.field: key.name for key in KEYS if key.section == "generate"} == flags
 
 
-def test_every_setting_has_a_key_and_every_key_a_name_of_its_own():
+def test_every_setting_has_a_key_and_every_key_a_unique_name():
     fields = {key.field for key in KEYS if key.section == "generate"}
     assert fields | {"prefix"} == set(Settings().choices._fields)  # prefix is in [host]
     others = {key.field for key in KEYS if key.section != "generate"}
@@ -303,12 +303,12 @@ def test_the_default_file_changes_nothing_with_or_without_its_comment_signs():
         ("[host]\nprefix = host", "is not an absolute path"),
     ],
 )
-def test_keys_for_fleets_refuse_mistakes(line, fact):
+def test_keys_of_the_host_and_metrics_sections_refuse_invalid_values(line, fact):
     with pytest.raises(BrokenConfiguration, match=fact):
         settings(line)
 
 
-def test_below_a_prefix_every_path_of_the_host_has_it_and_nothing_else_has():
+def test_every_path_of_the_host_has_the_prefix_but_dev_the_hook_program_and_ldconfig():
     text = "[host]\nprefix = /host/\n[generate]\ndriver-root = /\ndev-root = /\nnvidia-cdi-hook-path = my-hook\n"
     found = settings(f"{text}library-search-path = /opt/lib\nldconfig-path = /sbin/ldconfig\n")
     assert (found.choices.driver_root, found.choices.library_search_paths) == ("/", ("/opt/lib",))
@@ -321,5 +321,5 @@ def test_below_a_prefix_every_path_of_the_host_has_it_and_nothing_else_has():
     assert found._replace(prefix="").here == found.choices
 
 
-def test_the_root_is_not_a_prefix():
+def test_a_prefix_of_the_root_directory_is_no_prefix():
     assert settings("[host]\nprefix = /").prefix == ""

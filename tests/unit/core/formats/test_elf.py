@@ -58,13 +58,13 @@ def test_a_library_without_a_dynamic_segment_has_the_empty_soname():
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_make_it_raise(content):
+def test_arbitrary_bytes_raise_nothing(content):
     of(content)
     of(b"\x7fELF" + content)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(LIBRARY) - 1), st.integers(0, 255)), min_size=1, max_size=6))
-def test_no_damage_to_a_library_makes_it_raise(damage):
+def test_a_damaged_library_raises_nothing(damage):
     content = bytearray(LIBRARY)
     for place, value in damage:
         content[place] = value
@@ -73,11 +73,11 @@ def test_no_damage_to_a_library_makes_it_raise(damage):
 
 
 @given(st.binary(min_size=64, max_size=128), st.booleans(), st.booleans())
-def test_no_header_makes_it_raise(content, wide, little):
+def test_an_arbitrary_header_raises_nothing(content, wide, little):
     of(b"\x7fELF" + bytes([1 + wide, 2 - little]) + content)
 
 
-def test_a_complete_library_of_this_machine_has_no_flaw():
+def test_a_complete_library_for_this_architecture_has_no_flaw():
     assert flaw_of(X86) == ""
     assert flaw_of(shared_library("libmade.so.1", "aarch64"), "aarch64") == ""
 
@@ -105,7 +105,7 @@ def test_text_is_not_an_elf_file():
     assert flaw_of(b"GROUP ( libc.so.6 )") == "is not an ELF file"
 
 
-def test_a_library_of_another_machine_is_reported_by_its_header():
+def test_a_library_for_another_architecture_is_recognised_by_its_header():
     assert flaw_of(X86, "aarch64") == "is a 64-bit library for another processor than aarch64"
     assert flaw_of(shared_library("libmade.so.1", "i386")) == "is a 32-bit library for another processor than x86_64"
 

@@ -11,12 +11,12 @@ WORDS = st.text("ab.*", max_size=6)
 @given(st.text("ab.", max_size=6), WORDS)
 @example("aba", "ab*ba")
 @example("ab", "*a*b*")
-def test_stars_match_what_fnmatch_matches(name, pattern):
+def test_a_pattern_with_stars_matches_the_names_that_fnmatch_matches(name, pattern):
     assert matches(name, pattern) == fnmatch.fnmatchcase(name, pattern)
 
 
 @given(st.sets(st.text("ab.", max_size=4)), st.lists(WORDS, max_size=3))
-def test_sorted_names_are_found_as_one_by_one(names, patterns):
+def test_a_search_in_sorted_names_finds_the_names_that_fnmatch_finds(names, patterns):
     names = sorted(names)
     wanted = [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
     assert matching(names, tuple(patterns)) == wanted

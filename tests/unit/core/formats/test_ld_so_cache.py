@@ -41,19 +41,19 @@ def test_32_bit_libraries_are_listed_on_request():
 @pytest.mark.parametrize(
     "content", [b"", bytes(4096), b"ld.so-1.7.0\0", GOOD[:40], GOOD[:60], GOOD[:-1], b"#!/bin/sh\n"]
 )
-def test_what_is_no_whole_cache_is_a_value_error(content):
+def test_a_truncated_or_foreign_file_is_a_value_error(content):
     with pytest.raises(ValueError):
         libraries(content)
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", NEW_MAGIC, OLD_MAGIC, GOOD[:50], GOOD[:90]]))
-def test_no_bytes_make_it_raise_anything_but_a_value_error(content, head):
+def test_arbitrary_bytes_raise_nothing_but_a_value_error(content, head):
     with contextlib.suppress(ValueError):
         assert all(isinstance(path, str) for path in libraries(head + content))
 
 
 @given(st.lists(st.tuples(st.integers(20, len(GOOD) - 1), st.integers(0, 255)), max_size=4))
-def test_no_damage_makes_it_raise_anything_but_a_value_error(damage):
+def test_a_damaged_cache_raises_nothing_but_a_value_error(damage):
     content = bytearray(GOOD)
     for place, value in damage:
         content[place] = value

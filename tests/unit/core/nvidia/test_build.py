@@ -62,22 +62,22 @@ def test_each_strategy_has_its_names_for_gpus_and_mig_devices(strategies, expect
         ("GPU-1", "1"),
     ],
 )
-def test_a_device_may_be_asked_for_by_any_of_its_names(word, expected):
+def test_a_device_may_be_requested_by_any_of_its_names(word, expected):
     assert names(spec_of(CUT, device_ids=(word,), name_strategies=("index",))) == [expected, "all"]
 
 
-def test_one_device_by_two_of_its_names_is_one_device():
+def test_a_device_that_is_requested_by_two_names_is_one_device():
     assert names(spec_of(CUT, device_ids=("0", "GPU-0"), name_strategies=("index",))) == ["0", "all"]
 
 
 @pytest.mark.parametrize("words", [("7",), ("GPU-x",), ("0:0",), ("MIG-GPU-1/1/9",), ("0", "7")])
-def test_a_device_that_there_is_not_is_a_usage_fault(words):
+def test_a_device_that_does_not_exist_is_a_usage_fault(words):
     with pytest.raises(UsageFault, match="--device-id: there is no device"):
         spec_of(CUT, device_ids=words)
 
 
 @pytest.mark.parametrize("word", ["2", "GPU-2"])
-def test_a_device_that_was_left_out_says_why(word):
+def test_a_request_for_a_left_out_device_gives_the_reason(word):
     lost = Finding("degraded", "GPU 2 (GPU-2)", "/dev/nvidia2 is missing", "nvidia-modprobe", ("2", "GPU-2"))
     with pytest.raises(Fault) as fault:
         spec_of(CUT._replace(findings=(lost,)), device_ids=(word,))
@@ -91,12 +91,12 @@ def test_a_list_of_known_devices_stays_short():
     assert len(str(fault.value)) < 200
 
 
-def test_the_first_of_all_and_none_decides():
+def test_the_first_of_the_device_ids_all_and_none_decides():
     assert names(spec_of(TWO, device_ids=("0", "none", "all"))) == ["none"]
     assert len(names(spec_of(TWO, device_ids=("7", "all", "none")))) == 5
 
 
-def test_none_is_one_device_with_nothing_but_a_mark_and_no_all():
+def test_the_device_id_none_makes_one_device_with_only_a_mark_and_no_device_all():
     spec = spec_of(TWO, device_ids=("none",))
     assert edits_of(spec, "none").env == ("NVCT_EMPTY_DEVICE=",)
     assert spec.container_edits.mounts
@@ -133,11 +133,11 @@ def test_a_gpu_is_named_by_index_and_its_node_by_minor():
         ({}, inventory(gpu()._replace(nodes=(Node("/dev/nvidia0", 195, 0, 0o660, 0, 44),))), "0.7.0"),
     ],
 )
-def test_the_version_is_the_lowest_that_will_do(choices, seen, version):
+def test_a_spec_has_the_lowest_version_that_its_features_allow(choices, seen, version):
     assert spec_of(seen, **choices).cdi_version == version
 
 
-def test_a_nodes_group_is_joined_only_where_it_is_needed_and_wanted():
+def test_a_nodes_group_is_added_only_where_access_needs_it_and_unless_disabled():
     def gids(mode, gid, *flags):
         seen = inventory(gpu()._replace(nodes=(Node("/dev/nvidia0", 195, 0, mode, 0, gid),)))
         return edits_of(spec_of(seen, feature_flags=flags), "0").additional_gids
@@ -207,7 +207,7 @@ def test_ldconfig_is_named_only_where_it_is_given():
     assert ldcache(ldconfig_path="/x") == ("--ldconfig-path", "/x", "--folder", LIB)
 
 
-def test_by_path_links_in_a_container_know_no_dev_root():
+def test_by_path_links_in_a_container_do_not_contain_the_dev_root():
     spec = spec_of(inventory(gpu(drm=True, root="/d")), dev_root="/d")
     edits = edits_of(spec, "0")
     assert edits.hooks[0].args[2:] == ("--link", "../card0::/dev/dri/by-path/pci-0000:01:00.0-card")

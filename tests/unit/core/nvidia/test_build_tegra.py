@@ -63,7 +63,7 @@ def test_files_are_mounted_and_each_link_of_a_chain_is_recreated():
     assert edits.env == ("NVIDIA_VISIBLE_DEVICES=void",)
 
 
-def test_with_only_the_uuid_strategy_it_has_no_name():
+def test_an_integrated_gpu_has_no_name_with_only_the_uuid_strategy():
     with pytest.raises(UsageFault, match="the integrated GPU has no UUID"):
         build(PURE, Choices(name_strategies=("uuid",)))
 
@@ -90,7 +90,7 @@ def test_both_can_be_requested_by_index_or_uuid(word, name):
 
 
 @pytest.mark.parametrize("word", ["2", "0:0", "none"])
-def test_what_csv_mode_does_not_have_is_a_usage_fault(word):
+def test_a_device_that_csv_mode_does_not_have_is_a_usage_fault(word):
     with pytest.raises(UsageFault, match="in csv mode"):
         build(MIXED, Choices(device_ids=(word,)))
 

@@ -32,5 +32,5 @@ def test_a_relative_path_starts_at_the_root():
         ("libnvdla.so", False),
     ],
 )
-def test_a_pattern_matches_a_path_and_with_stars_before_it_a_name(pattern, hit):
+def test_a_pattern_matches_a_whole_path_or_with_leading_stars_a_file_name(pattern, hit):
     assert csv_files.ignored("/usr/lib/libnvdla.so", [pattern]) is hit

@@ -46,11 +46,11 @@ def test_nothing_is_made_on_wsl_and_tegra():
     assert made(FACTS._replace(exempt="Tegra")) == []
 
 
-def test_a_driver_whose_nodes_the_administrator_keeps_gets_none():
+def test_no_node_is_planned_where_the_administrator_manages_them():
     assert made(FACTS._replace(permissions=Permissions(allowed=False))) == []
 
 
-def test_mode_and_owner_are_what_the_driver_says():
+def test_nodes_have_the_mode_and_owner_that_the_driver_gives():
     text = 'ModifyDeviceFiles: 1\nDeviceFileUID: 7\nDeviceFileGID: 44\nDeviceFileMode: 432\nRmMsg: ""\n'
     assert device_node_plan.permissions(text) == Permissions(0o660, 7, 44)
     facts = FACTS._replace(permissions=device_node_plan.permissions(text))
@@ -58,7 +58,7 @@ def test_mode_and_owner_are_what_the_driver_says():
 
 
 @given(st.text())
-def test_no_text_of_parameters_makes_a_node_setuid_or_breaks(text):
+def test_arbitrary_driver_parameters_raise_nothing_and_make_no_node_setuid(text):
     for words in (text, f"DeviceFileMode: {text}", f"DeviceFileUID: {text}\nDeviceFileMode: 3072"):
         found = device_node_plan.permissions(words)
         assert 0 <= found.mode <= 0o777
@@ -84,7 +84,7 @@ def test_a_removed_node_stays_away_until_the_driver_is_loaded_again():
     assert len(made(FACTS._replace(modules=(4, 2, 3)), memory)) == 6
 
 
-def test_what_the_driver_did_not_want_for_a_while_is_missed_again():
+def test_a_removed_node_is_made_again_after_the_driver_did_not_list_it_for_a_while():
     memory = Memory((1, 2, 3), ("/dev/nvidia3",))
     without = FACTS._replace(minors=(0,))
     assert "/dev/nvidia3" in made(FACTS, device_node_plan.remembered(without, memory, frozenset()))
@@ -94,7 +94,7 @@ def links(facts):
     return [(action.do, action.path, action.text) for action in device_node_plan.link_actions(facts)]
 
 
-def test_every_node_of_nvidias_gets_a_link_and_no_other():
+def test_every_nvidia_node_gets_a_link_and_no_other_node():
     facts = FACTS._replace(standing=standing(nvidia0=(195, 0), nvidia_uvm=(510, 0), nvidia_old=(509, 0)))
     assert links(facts) == [
         ("link", "/dev/char/195:0", "../nvidia0"),
@@ -102,7 +102,7 @@ def test_every_node_of_nvidias_gets_a_link_and_no_other():
     ]
 
 
-def test_a_link_that_leads_there_in_other_words_is_left_alone():
+def test_a_link_to_the_right_node_by_another_path_is_left_alone():
     facts = FACTS._replace(standing=standing(nvidia0=(195, 0)), links={"195:0": "/dev/nvidia0"})
     assert links(facts) == []
 
@@ -136,7 +136,7 @@ def test_nodes_of_another_root_have_links_by_their_absolute_paths():
     ]
 
 
-def test_a_plan_includes_the_nodes_that_it_makes():
+def test_links_are_planned_for_the_nodes_of_the_same_plan():
     facts = FACTS._replace(minors=())
     after = device_node_plan.after(facts, device_node_plan.node_actions(facts))
     assert ("link", "/dev/char/195:255", "../nvidiactl") in links(after)

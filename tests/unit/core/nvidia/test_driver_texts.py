@@ -28,7 +28,7 @@ def test_bad_lines_of_mig_minors_are_reported_and_hide_no_good_ones():
 
 
 @given(st.text())
-def test_no_mig_minors_and_no_access_file_make_it_raise(text):
+def test_arbitrary_mig_minors_and_access_files_raise_nothing(text):
     driver_texts.mig_minors(text)
     driver_texts.device_file_minor(text)
     driver_texts.module_version(text)
@@ -50,7 +50,7 @@ def test_an_access_file_has_its_minor_read():
         ([], ""),
     ],
 )
-def test_the_highest_version_is_so_by_its_numbers(versions, highest):
+def test_versions_are_compared_by_their_numbers(versions, highest):
     assert driver_texts.highest_version(versions) == highest
 
 

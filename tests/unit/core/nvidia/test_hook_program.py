@@ -58,13 +58,13 @@ def test_a_version_is_read_where_one_is_reported(text, expected):
     assert version(text) == expected
 
 
-def test_its_own_list_overrides_its_version():
+def test_a_programs_own_list_of_hooks_overrides_its_version():
     program = parsed(CDI_HOOK, HELP, "NVIDIA CDI Hook version 1.20.0")
     assert not knows(program, "update-application-profile")
     assert knows(program, "enable-cuda-compat")
 
 
-def test_a_program_without_output_counts_as_current():
+def test_a_program_without_output_is_treated_as_current():
     for text in ("", "usage: something else\n", "COMMANDS:\n   frobnicate\n"):
         program = parsed(CDI_HOOK, text, "")
         assert knows(program, "update-application-profile")
@@ -83,7 +83,7 @@ def test_a_program_without_output_counts_as_current():
         ("1.20.0-rc.1", "disable-device-node-modification", "update-application-profile"),
     ],
 )
-def test_a_version_alone_decides_what_a_program_has(release, newest, lacks):
+def test_without_a_list_the_version_decides_which_hooks_a_program_has(release, newest, lacks):
     assert knows(of(release), newest)
     assert not knows(of(release), lacks)
 
@@ -100,7 +100,7 @@ def test_the_flags_of_csv_mode_are_taken_from_1_19_on(release, expected):
     assert takes_cuda_flags(of(release)) == expected
 
 
-def test_a_program_without_a_version_gets_the_flags_only_where_its_list_shows_that_it_is_new_enough():
+def test_a_program_without_a_version_gets_the_flags_only_if_its_hooks_are_new_enough():
     new = ("create-symlinks", "disable-device-node-modification", "update-application-profile")
     assert takes_cuda_flags(HookProgram(CDI_HOOK, True, "", new))
     assert not takes_cuda_flags(HookProgram(CDI_HOOK, True, "", new[:2]))
@@ -108,7 +108,7 @@ def test_a_program_without_a_version_gets_the_flags_only_where_its_list_shows_th
     assert not tolerates(HookProgram(CDI_HOOK, True, "", new[:1]))
 
 
-def test_nvidia_ctk_has_its_hooks_in_a_subcommand():
+def test_the_hooks_of_nvidia_ctk_are_in_its_subcommand():
     assert questions(CTK) == (("hook", "--help"), ("--version",))
     assert questions(CDI_HOOK) == (("--help",), ("--version",))
 
@@ -125,5 +125,5 @@ def test_nvidia_ctk_has_its_hooks_in_a_subcommand():
         (CDI_HOOK, (), ""),
     ],
 )
-def test_a_call_is_for_the_hook_that_its_words_name(path, arguments, expected):
+def test_the_hook_of_a_call_is_known_by_its_arguments(path, arguments, expected):
     assert called(path, arguments) == expected

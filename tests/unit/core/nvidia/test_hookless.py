@@ -85,13 +85,13 @@ def test_a_library_keeps_the_hosts_path():
     assert f"/opt/nvidia/lib64/libnvidia-glcore.so.{VERSION}" in mounts(spec(seen("/opt/nvidia/lib64")))
 
 
-def test_the_directory_of_arm_is_that_of_its_triplet():
+def test_libraries_of_arm_are_mounted_in_the_directory_of_its_triplet():
     found = mounts(spec(seen(machine="aarch64")))
     assert "/usr/lib/aarch64-linux-gnu/libcuda.so.1" in found
     assert f"{FEDORA}/libcuda.so.1" in found
 
 
-def test_a_library_of_32_bits_is_put_among_its_like():
+def test_a_32_bit_library_is_mounted_in_the_directories_for_32_bits():
     narrow = library(f"libcuda.so.{VERSION}", "libcuda.so.1", "/usr/lib/i386-linux-gnu", bits=32)
     made = seen(driver=driver()._replace(libraries=(*driver().libraries, narrow)))
     found = mounts(spec(made))
@@ -182,7 +182,7 @@ def test_missing_features_are_reported_once_and_the_state_is_ready():
     assert state(seen()) == "ready"
 
 
-def test_a_link_without_an_end_is_worth_knowing():
+def test_a_link_that_leads_to_no_mounted_file_is_an_info_finding():
     lone = library("libnvidia-opticalflow.so.580.95.05", "", linked=False)
     machine = seen(driver=driver()._replace(libraries=(*driver().libraries, lone)))
     _, finding = findings(machine)
@@ -272,14 +272,14 @@ def test_management_mode_has_no_hooks_on_request_as_well():
     assert f"{FEDORA}/libnvidia-egl-gbm.so.1" not in mounts(made)
 
 
-def test_nodes_without_numbers_are_nodes_of_by_path_too():
+def test_by_path_nodes_are_made_without_numbers_too():
     device = spec(feature_flags=("no-device-numbers",)).devices[0].container_edits
     [node] = [node for node in device.device_nodes if "by-path" in node.path]
     assert (node.host_path, node.major) == ("/dev/dri/card0", 0)
 
 
 @pytest.mark.parametrize("mode", ["gds", "gdrcopy", "mofed", "nvswitch"])
-def test_modes_whose_specs_never_have_hooks_say_nothing_of_them(mode):
+def test_modes_whose_specs_never_have_hooks_have_no_finding_about_them(mode):
     machine = seen(mode=mode, nodes=CONTROL[:1])
     assert findings(machine) == ()
     assert spec(machine) == spec(machine, hooks="nvidia")

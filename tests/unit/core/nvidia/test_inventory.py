@@ -32,7 +32,7 @@ FULL = inventory(
 )
 
 
-def test_an_inventory_survives_its_journey():
+def test_an_inventory_reads_back_from_json_unchanged():
     assert from_json(to_json(FULL)) == FULL
 
 
@@ -60,7 +60,7 @@ def test_a_field_of_the_wrong_kind_is_a_fault_and_nothing_else(field, value):
 
 
 @pytest.mark.parametrize("value", ["0", True, 0.0, None, [], {}])
-def test_a_number_is_a_number(value):
+def test_a_value_that_is_not_a_number_is_refused_where_one_is_expected(value):
     answer = json.loads(to_json(FULL))
     answer[Inventory._fields.index("gpus")][0][0] = value
     with pytest.raises(Fault, match="int expected, not "):
@@ -68,7 +68,7 @@ def test_a_number_is_a_number(value):
 
 
 @pytest.mark.parametrize("value", [0, None, ["x"], {}])
-def test_a_text_is_a_text_also_in_a_list(value):
+def test_a_value_that_is_not_text_is_refused_where_text_is_expected_also_in_a_list(value):
     answer = json.loads(to_json(FULL))
     for place in ("mode", "files"):
         changed = answer.copy()
@@ -77,7 +77,7 @@ def test_a_text_is_a_text_also_in_a_list(value):
             from_json(json.dumps(changed).encode())
 
 
-def test_what_may_be_unknown_may_be_null():
+def test_a_field_that_may_be_unknown_may_be_null():
     answer = json.loads(to_json(FULL))
     answer[Inventory._fields.index("gpus")][0][6] = None
     assert from_json(json.dumps(answer).encode()).gpus[0].coherent is None

@@ -32,7 +32,7 @@ def test_a_spec_names_no_hook_that_the_program_does_not_know(release):
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_a_hook_that_is_asked_for_is_left_out_all_the_same_where_the_program_does_not_know_it(release):
+def test_a_requested_hook_that_the_program_does_not_know_is_left_out_too(release):
     spec = build(seen(release), Choices(enabled_hooks=ALL))
     assert set(left_out.called(spec)) == set(RELEASES[release])
 
@@ -46,7 +46,7 @@ def test_a_hook_that_is_asked_for_is_left_out_all_the_same_where_the_program_doe
         ("1.18.2", "info", ["update-application-profile"]),
     ],
 )
-def test_one_finding_names_what_is_lost_and_is_severe_if_anything_is(release, severity, named):
+def test_one_finding_names_the_missing_hooks_and_has_the_worst_severity(release, severity, named):
     [finding] = found(seen(release))
     assert (finding.severity, finding.place) == (severity, place(release))
     assert finding.fact.startswith(f"version {release} does not know ")

@@ -50,7 +50,7 @@ def test_a_kernel_that_reports_less_contradicts_nothing():
 @pytest.mark.parametrize(
     "lie", [{"uuid": UUID.format(0)}, {"minor": 0}, {"pci": address(0)}, {"uuid": UUID.format(0), "minor": 0}], ids=str
 )
-def test_whose_answers_are_anothers_to_the_kernel_is_left_out_wherever_it_stands(lie):
+def test_a_gpu_with_the_identity_of_another_to_the_kernel_is_left_out_in_any_order(lie):
     assert kept(answer(gpu(0), gpu(1, **lie), gpu(2)), 0, 1, 2) == (["0", "2"], ["GPU 1"])
     assert kept(answer(gpu(1, **lie), gpu(0), gpu(2)), 0, 1, 2) == (["0", "2"], ["GPU 1"])
 
@@ -61,7 +61,7 @@ def test_gpus_that_share_an_identity_are_left_out_where_the_kernel_is_silent(lie
     assert kept(answer(gpu(0), gpu(1, **lie), *others)) == (["2", "3"], ["GPU 0", "GPU 1"])
 
 
-def test_a_gpu_that_is_listed_twice_is_there_once():
+def test_a_gpu_that_is_listed_twice_is_used_once():
     assert kept(answer(gpu(0), gpu(1), gpu(0)._replace(number=2)), 0, 1) == (["0", "1"], ["GPU 2"])
 
 
@@ -83,7 +83,7 @@ def test_mig_devices_that_share_a_part_are_all_left_out(part):
 
 
 @pytest.mark.parametrize("uuid", ["", "all", "0", "MIG-1\nfoo", "\ufffd\ufffd", "A" * 95])
-def test_a_mig_device_whose_uuid_is_none_is_known_by_its_index(uuid):
+def test_a_mig_device_without_a_valid_uuid_is_known_by_its_index(uuid):
     found = believed(answer(gpu(0), migs=[mig(0, 0, uuid=uuid), mig(0, 1, uuid=uuid)]), ())
     assert [(one.number, one.uuid) for one in found.migs] == [(0, ""), (1, "")]
     assert [finding.place for finding in found.findings] == ["MIG device 0:0", "MIG device 0:1"]
@@ -108,7 +108,7 @@ def test_an_instance_that_has_no_access_nodes_is_left_out(instance):
     ],
     ids=str,
 )  # fmt: skip
-def test_what_makes_no_sense_by_itself(lie):
+def test_an_impossible_value_of_a_gpu_is_recognised(lie):
     assert nonsense(gpu(0, **lie))
 
 
@@ -120,16 +120,16 @@ def test_what_makes_no_sense_by_itself(lie):
     ],
     ids=str,
 )  # fmt: skip
-def test_what_is_only_rare_is_believed(odd):
+def test_an_unusual_value_of_a_gpu_is_accepted(odd):
     assert not nonsense(gpu(0, **odd))
 
 
-def test_an_integrated_gpu_is_not_held_to_a_module_that_is_not_its_own():
+def test_an_integrated_gpu_is_not_compared_with_the_gpus_of_the_nvidia_module():
     assert not contradicted(gpu(0, name="Orin (nvgpu)", pci="", minor=-1), kernel(0))
 
 
 @pytest.mark.parametrize("lies", [[gpu(1, minor=0), gpu(2, minor=0)], [gpu(1, uuid=""), gpu(2, name="")]])
-def test_where_most_of_it_cannot_be_true_it_is_nvml_that_is_broken(lies):
+def test_contradictions_about_most_devices_are_a_fault_of_nvml(lies):
     with pytest.raises(Fault, match="about 2 of 3 devices, so none of them is used: GPU 1: ") as reported:
         believed(answer(gpu(0), *lies), kernel(0, 1, 2))
     assert str(reported.value).count("see dmesg") == 1
@@ -177,17 +177,17 @@ def test_virtual_functions_are_not_gpus_of_this_host(driver):
     assert reported(answer(gpu(0)), seen, 0, 1) == []
 
 
-def test_what_the_module_does_not_list_is_hidden_on_purpose():
+def test_a_gpu_that_the_module_does_not_list_is_not_reported():
     assert reported(answer(gpu(0)), functions("nvidia", "nvidia"), 0) == []
     assert reported(answer(gpu(0)), functions("nvidia", "nvidia")) == []
 
 
-def test_what_the_administrator_excluded_is_left_out_on_purpose():
+def test_a_gpu_that_the_administrator_excluded_is_not_reported():
     excluded = kernel(1)[0]._replace(excluded=True)
     assert forgotten(answer(gpu(0)), functions("nvidia", "nvidia"), (*kernel(0), excluded)) == []
 
 
-def test_a_gpu_that_a_finding_names_is_not_named_again():
+def test_a_gpu_that_a_finding_names_is_not_reported_again():
     silent = answer(gpu(0), known=(address(1),))._replace(nvml=Nvml(0, listed=2))
     assert reported(silent, functions("nvidia", "nvidia"), 0, 1) == []
     nameless = answer(gpu(0))._replace(nvml=Nvml(0, listed=2))

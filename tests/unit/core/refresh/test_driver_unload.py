@@ -46,5 +46,5 @@ def test_a_removed_part_of_the_driver_is_a_sign_of_an_unload(event):
 
 
 @pytest.mark.parametrize("event", OTHERS, ids=words)
-def test_other_changes_do_not_announce_an_unloading(event):
+def test_other_changes_are_no_sign_of_an_unload(event):
     assert not is_sign(event)

@@ -70,12 +70,12 @@ def test_where_the_machine_may_have_changed_too_the_probe_decides(events):
     assert not restore_policy.nothing_else(happened(*events), (SPEC,))
 
 
-def test_where_not_all_that_happened_is_remembered_the_probe_decides():
+def test_where_some_events_are_only_counted_the_probe_decides():
     parts = tuple(of(Action.DELETED, f"/run/cdi/nvidia.{number}.yaml") for number in range(KEPT))
     files = {event.path for event in parts}
     assert restore_policy.nothing_else(Pending(parts, KEPT), files)
     assert not restore_policy.nothing_else(Pending(parts, KEPT + 1), files)
 
 
-def test_the_journal_has_what_happened_and_what_was_done():
+def test_the_line_about_a_restore_names_the_event_and_the_action():
     assert wording.restored(DELETED) == f"{SPEC} deleted, not by us; restored as it was published"

@@ -25,7 +25,7 @@ def near(seconds):
     return pytest.approx(seconds, abs=1e-6)
 
 
-def test_where_nothing_happens_nothing_is_waited_for(world):
+def test_without_events_there_is_no_deadline(world):
     world.pass_time(1e6)
     assert world.log == []
     assert r.next_deadline(world.scheduler) is None
@@ -54,7 +54,7 @@ def test_an_endless_group_is_probed_within_half_a_second_of_its_first(world):
     assert world.probes[0][0] == near(TIMING.settle_at_most_s)
 
 
-def test_a_driver_that_goes_piece_by_piece_is_given_time(world):
+def test_a_driver_that_is_unloaded_piece_by_piece_postpones_the_probe(world):
     for number in LEAVING[:3]:
         world.happen(number)
         world.pass_time(1.0)
@@ -69,7 +69,7 @@ def test_a_driver_that_unloads_without_end_is_probed_all_the_same(world):
     assert world.probes[0][0] == near(2 * TIMING.leaving_s)
 
 
-def test_other_events_meanwhile_are_probed_as_usual(world):
+def test_other_events_during_an_unload_are_probed_as_usual(world):
     world.happen(LEAVING[0])
     world.pass_time(1.9)
     world.happen(0)

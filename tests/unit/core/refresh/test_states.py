@@ -114,7 +114,7 @@ def test_a_finding_made_twice_is_reported_once():
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )
-def test_a_machine_is_in_the_state_that_it_shows(inventory, state, action, said):
+def test_each_inventory_gives_its_state_action_and_reason(inventory, state, action, said):
     verdict = judge(inventory, CHOICES, gated=True)
     assert (verdict.state, verdict.action) == (state, action), verdict.reason
     assert said in verdict.reason
@@ -138,7 +138,7 @@ def test_each_state_has_its_exit_status(state, status):
     assert exit_status(state, (), True) == (5 if state == "degraded" else status)
 
 
-def test_degraded_by_something_fatal_is_not_a_success():
+def test_a_degraded_state_with_a_fatal_finding_is_not_a_success():
     assert exit_status("degraded", (DEGRADED_GPU, FATAL)) == 5
     assert exit_status("degraded", (DEGRADED_GPU,)) == 0
     assert exit_status("failed", (FATAL,)) == 1
@@ -150,7 +150,7 @@ def test_the_spec_is_kept_or_withdrawn_on_a_mismatch_as_configured(action):
     assert judge(mismatch, CHOICES, True, Facts(stands=True), on_mismatch=action).action == action
 
 
-def test_a_spec_that_names_what_is_gone_does_not_outlive_a_mismatch_and_the_reason_stays_the_same():
+def test_a_spec_with_missing_paths_is_withdrawn_on_a_mismatch_for_the_same_reason():
     mismatch = seen(nvml=Nvml(18, "mismatch"), driver=FILES)
     kept = judge(mismatch, CHOICES, True, Facts(stands=True))
     gone = judge(mismatch, CHOICES, True, Facts(stands=True, useless=MINOR))
@@ -159,7 +159,7 @@ def test_a_spec_that_names_what_is_gone_does_not_outlive_a_mismatch_and_the_reas
     assert MINOR in gone.findings
 
 
-def test_findings_of_host_and_other_specs_make_it_degraded_and_the_worst_is_the_reason():
+def test_findings_of_host_and_other_specs_degrade_the_state_and_the_worst_is_the_reason():
     verdict = judge(seen(findings=(DEGRADED_GPU,)), CHOICES, True, Facts(findings=(MINOR,), conflicts=(FATAL,)))
     assert (verdict.state, verdict.action) == ("degraded", PUBLISH)
     assert verdict.reason == f"1 GPU, driver {VERSION}; {FATAL} (and 1 more)"
@@ -167,7 +167,7 @@ def test_findings_of_host_and_other_specs_make_it_degraded_and_the_worst_is_the_
     assert verdict.in_reason == (FATAL,)
 
 
-def test_what_is_remembered_of_a_pass_is_what_it_was_without_other_specs():
+def test_a_pass_is_remembered_without_the_conflicts_with_other_specs():
     verdict = judge(seen(), CHOICES, True, Facts(conflicts=(FATAL,)))
     assert (verdict.state, verdict.recalled.state) == ("degraded", "ready")
 
@@ -213,22 +213,22 @@ def test_generate_gives_a_spec_whatever_sysfs_says(presence):
 
 
 @pytest.mark.parametrize("presence", [Presence(wsl=True), Presence(tegra=True)])
-def test_a_machine_without_pci_functions_is_not_without_gpu_where_it_is_a_wsl_or_a_tegra(presence):
+def test_a_wsl_or_a_tegra_without_pci_functions_is_not_in_state_no_gpu(presence):
     assert judge(seen(presence=presence), CHOICES, gated=True).state == "ready"
 
 
-def test_a_host_where_nothing_lists_a_gpu_is_referred_to_the_bus():
+def test_the_hint_is_lspci_where_nothing_lists_a_gpu():
     verdict = judge(inventory()._replace(presence=Presence()), CHOICES)
     assert (verdict.state, verdict.reason) == ("failed", "NVML lists no GPU; lspci -d 10de: lists those on the bus")
 
 
-def test_a_host_with_many_gpus_is_reported_of_in_one_short_line():
+def test_a_host_with_many_gpus_is_reported_in_one_short_line():
     functions = tuple(PciFunction(f"0000:{bus:02x}:00.0") for bus in range(64))
     verdict = judge(seen(presence=Presence(functions=functions)), CHOICES, gated=True)
     assert "0000:03:00.0 (no driver) and 60 more; modprobe" in verdict.reason
 
 
-def test_what_was_asked_for_and_is_not_there_is_a_usage_fault():
+def test_a_requested_device_that_does_not_exist_is_a_usage_fault():
     verdict = judge(seen(), CHOICES._replace(device_ids=("7",)))
     assert (verdict.state, verdict.action, verdict.usage) == ("failed", KEEP, True)
     assert failed(UsageFault("x", "y")).usage
@@ -262,5 +262,5 @@ def test_both_gpus_of_a_tegra_are_counted():
 
 
 @pytest.mark.parametrize("driver", [Driver("570.1", VERSION), damaged("libcuda")], ids=["mismatch", "damaged"])
-def test_what_becomes_of_the_spec_while_libraries_do_not_fit_is_the_owners_choice(driver):
+def test_damaged_or_mismatched_libraries_withdraw_the_spec_where_so_configured(driver):
     assert judge(seen(driver=driver), CHOICES, on_mismatch=WITHDRAW).action == WITHDRAW

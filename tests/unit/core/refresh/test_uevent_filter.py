@@ -74,7 +74,7 @@ NONE = {
 
 
 @pytest.mark.parametrize(("words", "event"), REASONS.items(), ids=REASONS)
-def test_what_may_change_a_spec_is_a_reason_in_these_words(words, event):
+def test_an_event_that_may_change_a_spec_is_a_reason_with_its_wording(words, event):
     assert wording.words(interesting(event)) == words
 
 
@@ -83,5 +83,5 @@ def test_an_event_that_changes_no_spec_is_not_a_reason(event):
     assert interesting(event) is None
 
 
-def test_each_subsystem_that_is_asked_for_is_judged_and_no_other():
+def test_the_filter_has_a_test_for_each_subscribed_subsystem_and_for_no_other():
     assert set(SUBSYSTEMS) == set(TESTS)

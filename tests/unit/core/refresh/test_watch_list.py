@@ -68,7 +68,7 @@ WATCHED = {
 
 
 @pytest.mark.parametrize(("path", "writes"), WATCHED.items(), ids=WATCHED)
-def test_what_a_probe_depends_on_is_watched(path, writes):
+def test_every_path_that_a_probe_depends_on_is_watched(path, writes):
     found = covering(path, watches(Choices(), OUTPUT, ("/etc/cdi-refreshd",)))
     assert found and found.writes == writes
 
@@ -92,11 +92,11 @@ def test_what_a_probe_depends_on_is_watched(path, writes):
         "/usr/lib/wsl/lib/libd3d12.so",
     ],
 )
-def test_what_no_probe_depends_on_is_not_watched(path):
+def test_a_path_that_no_probe_depends_on_is_not_watched(path):
     assert covering(path, watches(Choices(), OUTPUT)) is None
 
 
-def test_nodes_and_sockets_are_never_watched_for_writers():
+def test_nodes_and_sockets_are_never_watched_for_writes():
     """Every CUDA program that ends would be an event, and /dev/null many a second."""
     for watch in watches(Choices(), OUTPUT):
         if watch.directory.startswith(("/dev", "/run", "/tmp")):
@@ -115,7 +115,7 @@ def test_an_output_elsewhere_is_watched_beside_the_spec_directories():
     assert covering(OUTPUT, wanted) and covering("/etc/cdi/nvidia.yaml", wanted)
 
 
-def test_roots_come_before_what_is_below_them():
+def test_watched_paths_are_below_the_given_driver_and_dev_root():
     root = "/run/nvidia/driver"
     wanted = watches(Choices(driver_root=root, dev_root=root), OUTPUT)
     for path in ("/dev/nvidia0", "/etc/ld.so.cache", "/usr/lib64/libcuda.so.1", "/run/nvidia-persistenced/socket"):
@@ -132,7 +132,7 @@ def test_search_paths_and_found_directories_are_watched():
     assert covering("/usr/lib/nvidia/libcuda.so.1", wanted)
 
 
-def test_choices_add_what_they_depend_on():
+def test_options_add_watches_for_the_files_that_they_depend_on():
     assert covering("/opt/hook", watches(Choices(hook_path="/opt/hook"), OUTPUT))
     assert covering("/usr/sbin/my-hook", watches(Choices(hook_path="my-hook"), OUTPUT))
     assert covering("/dev/infiniband/uverbs0", watches(Choices(mode="mofed"), OUTPUT))

@@ -19,7 +19,7 @@ class Outer(NamedTuple):
     number: int = 1
 
 
-def test_a_record_becomes_an_object_with_its_fields_names():
+def test_a_record_becomes_an_object_with_the_names_of_its_fields():
     assert named(Outer()) == {"inner": [{"text": "x"}], "number": 1}
 
 

@@ -16,11 +16,11 @@ SEEN = Inventory(
 FULL = census(SEEN, True, True, Census())
 
 
-def test_gpus_are_counted_by_their_kernel_driver_and_devices_by_what_containers_get():
+def test_gpus_are_counted_by_kernel_driver_and_devices_of_the_spec_by_type():
     assert Census((("", 1), ("nvidia", 2), ("vfio-pci", 1)), (("gpu", 2), ("mig", 1))) == FULL
 
 
-def test_a_probe_that_failed_leaves_what_was_known_while_the_spec_stands():
+def test_a_failed_probe_keeps_the_known_counts_while_the_spec_stands():
     assert census(None, False, True, FULL) == FULL
     assert dict(census(None, False, False, FULL).spec_devices) == {"gpu": 0, "mig": 0}
 
@@ -31,7 +31,7 @@ def test_a_spec_that_is_kept_has_the_devices_that_it_had():
     assert dict(census(gone, False, False, FULL).spec_devices) == {"gpu": 0, "mig": 0}
 
 
-def test_without_pci_functions_what_nvml_lists_counts():
+def test_without_pci_functions_the_gpus_that_nvml_lists_are_counted():
     wsl = SEEN._replace(presence=Presence(wsl=True))
     assert census(wsl, True, True, Census()).host_gpus == (("nvidia", 2),)
 
@@ -41,7 +41,7 @@ def test_specs_of_equal_hosts_are_equal_without_uuids():
     assert without_uuids(one, ["GPU-a"]) == without_uuids(other, ["GPU-z"])
 
 
-def test_labels_are_what_kubernetes_takes():
+def test_labels_are_valid_in_kubernetes():
     measured = Measured("1", "ready", 0.0, module="580.95.05", spec_devices=FULL.spec_devices, is_up_to_date=True)
     assert nfd_features.text(measured).splitlines() == [
         "cdi-refreshd.state=ready",

@@ -39,7 +39,7 @@ def test_before_the_first_probe_nothing_is_known():
 
 
 @given(st.sampled_from(sorted(EXIT_STATUS)), st.text())
-def test_whatever_the_reason_it_is_one_short_line_of_ascii_that_is_read_back(state, reason):
+def test_any_reason_gives_one_short_ascii_line_that_can_be_read_back(state, reason):
     line = health.line(health.health(state, reason))
     assert line.endswith("\n") and line.count("\n") == 1
     assert line.isascii() and line[:-1].isprintable()

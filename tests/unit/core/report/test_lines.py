@@ -18,23 +18,23 @@ def lines_of(done, before=None):
     return [(line.priority, line.text.partition(" (")[0]) for line in lines(done, before)]
 
 
-def test_news_is_as_loud_as_its_state():
+def test_a_change_is_logged_with_the_priority_of_its_state():
     assert lines_of(READY) == [(INFO, "ready: 2 GPUs; /run/cdi/nvidia.yaml published")]
     assert lines_of(WORSE)[0][0] == WARNING
 
 
-def test_an_unchanged_report_is_for_debugging():
+def test_an_unchanged_report_is_logged_at_debug_priority():
     assert {priority for priority, _ in lines_of(WORSE._replace(changed=False), WORSE)} == {DEBUG}
 
 
-def test_a_finding_is_reported_once_and_not_beside_a_reason_that_has_it():
+def test_a_finding_is_reported_once_and_not_beside_a_reason_that_includes_it():
     assert [(p, text) for p, text in lines_of(WORSE, READY) if p < DEBUG] == [
         (WARNING, f"degraded: 2 GPUs; {MISSING}; /run/cdi/nvidia.yaml published"),
         (WARNING, str(OTHER)),
     ]
 
 
-def test_an_superseded_pass_warns_of_nothing():
+def test_a_superseded_pass_logs_no_warning():
     assert {priority for priority, _ in lines_of(WORSE._replace(superseded=True), READY)} <= {INFO, DEBUG}
 
 
@@ -65,7 +65,7 @@ def test_a_finding_of_a_superseded_pass_keeps_its_low_priority_where_it_goes():
     assert lines_of(READY._replace(changed=False), after(READY._replace(superseded=True)))[0][0] == DEBUG
 
 
-def test_a_device_that_comes_or_goes_is_noticed_also_in_passing():
+def test_added_and_removed_devices_are_logged_also_in_a_superseded_pass():
     before = READY._replace(devices=(("0", "GPU-a"), ("1", "GPU-b")))
     done = READY._replace(devices=(("0", "GPU-b"),), superseded=True)
     assert (NOTICE, "devices: - 0 (GPU-a)") in [line[:2] for line in lines(done, before)]

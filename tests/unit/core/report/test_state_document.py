@@ -17,7 +17,7 @@ JSON = st.recursive(
 )
 
 
-def test_what_the_daemon_writes_is_one():
+def test_the_document_that_the_daemon_writes_is_recognised():
     assert is_one(json.loads(json.dumps(GOOD)))
 
 
@@ -27,7 +27,7 @@ def test_any_other_document_is_refused(reported):
 
 
 @given(st.sampled_from(sorted(GOOD)), JSON)
-def test_with_one_value_of_any_kind_it_is_worded_or_refused_and_never_more(key, value):
+def test_a_document_with_one_arbitrary_value_is_printed_or_refused(key, value):
     reported = GOOD | {key: value}
     if is_one(reported):
         assert reported["pid"] + reported["counters"]["reloads"] >= 0

@@ -193,7 +193,7 @@ def test_bytes_and_mode_are_on_disk_before_the_rename_and_the_rename_before_succ
     )
 
 
-def test_what_is_withdrawn_is_gone_on_disk_before_success_is_reported(tmp_path):
+def test_a_withdrawal_is_on_disk_before_success_is_reported(tmp_path):
     steps = clean_steps(os.path.join(tmp_path, "clean"), SCENARIOS["withdrawing"])
     assert not in_order(steps, r"unlinkat\(\d+<.*/home>, \"nvidia\.yaml\"", r"fsync\(\d+<.*/home>\)")
 
@@ -217,9 +217,7 @@ def test_a_call_that_a_signal_interrupts_is_made_again(tmp_path, call):
 
 
 @pytest.mark.parametrize("second", ["error=EIO", "signal=KILL"])
-def test_a_publisher_that_fails_and_then_cannot_clean_up_leaves_the_old_document_and_work_for_the_next(
-    tmp_path, second
-):
+def test_a_publisher_that_cannot_clean_up_leaves_the_old_spec_and_the_next_one_cleans_up(tmp_path, second):
     scenario = SCENARIOS["replacing"]
     steps = clean_steps(os.path.join(tmp_path, "clean"), scenario)
     nth = next(step.nth for step in steps if step.call == "write")

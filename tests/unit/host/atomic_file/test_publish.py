@@ -109,7 +109,7 @@ def test_the_same_bytes_under_another_mode_are_written_again(spec, mode):
     assert mode_of(spec) == 0o644
 
 
-def test_a_symbolic_link_to_the_same_bytes_becomes_a_regular_file_and_what_it_leads_to_stays(shelf, spec):
+def test_a_symbolic_link_to_the_same_bytes_becomes_a_regular_file_and_its_target_stays(shelf, spec):
     elsewhere = os.path.join(shelf, "elsewhere")
     write(elsewhere, NEW)
     os.symlink(elsewhere, spec)
@@ -132,7 +132,7 @@ def test_a_socket_in_the_place_of_the_spec_is_replaced(spec):
     assert mode_of(spec) == 0o644
 
 
-def test_a_huge_file_in_its_place_is_read_only_up_to_the_difference(spec, monkeypatch):
+def test_a_huge_file_in_place_of_the_spec_is_read_only_up_to_the_difference(spec, monkeypatch):
     write(spec, NEW)
     os.truncate(spec, 1 << 26)
     real, taken = os.read, []
@@ -237,14 +237,14 @@ def test_a_directory_that_another_process_makes_meanwhile_is_used(shelf, monkeyp
 
 @pytest.mark.parametrize("name", ["cdi/nvidia.yaml", "cdi/deeper/nvidia.yaml"])
 @pytest.mark.parametrize("operation", [lambda path: publish(path, NEW), withdraw], ids=["publish", "withdraw"])
-def test_a_file_where_a_directory_should_be_is_named(shelf, operation, name):
+def test_a_file_in_place_of_a_directory_is_reported(shelf, operation, name):
     there = os.path.join(shelf, "cdi")
     write(there, b"")
     found = fault_of(operation, os.path.join(shelf, name))
     assert (found.place, found.fact) == (there, "is a file, not a directory")
 
 
-def test_a_link_to_nowhere_where_the_directory_should_be_is_named_with_what_it_leads_to(shelf):
+def test_a_dangling_link_in_place_of_the_directory_is_reported_with_its_target(shelf):
     there = os.path.join(shelf, "cdi")
     os.symlink("/nowhere/at/all", there)
     found = fault_of(publish, os.path.join(there, "nvidia.yaml"), NEW)
@@ -354,7 +354,7 @@ def test_withdrawing_from_a_directory_that_is_not_there_makes_none(shelf):
     assert os.listdir(shelf) == []
 
 
-def test_withdrawing_a_link_deletes_the_link_and_not_what_it_leads_to(shelf, spec):
+def test_withdrawing_a_link_deletes_the_link_and_not_its_target(shelf, spec):
     write(os.path.join(shelf, "elsewhere"), NEW)
     os.symlink("elsewhere", spec)
     assert withdraw(spec) is True
@@ -382,7 +382,7 @@ def test_no_descriptor_stays_open_whatever_happens(shelf, spec, monkeypatch):
     assert opened() == stood
 
 
-def test_importing_the_publisher_brings_nothing_slow_into_the_boot():
+def test_importing_the_publisher_imports_no_slow_module():
     code = "import sys, cdi_refreshd.host.atomic_file; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True, cwd=TOP)
     assert not {"tempfile", "random", "shutil", "pathlib", "secrets", "subprocess"} & set(done.stdout.split())

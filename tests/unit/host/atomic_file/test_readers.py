@@ -50,7 +50,7 @@ def test_a_withdrawal_wakes_watchers_by_the_deletion_alone(shelf, spec):
     watch.close()
 
 
-def test_a_sweep_deletes_what_it_found_and_makes_nothing(shelf, spec):
+def test_a_sweep_deletes_a_stale_temporary_and_creates_no_file(shelf, spec):
     publish(spec, document(1))
     open(os.path.join(shelf, ".nvidia.yaml.0a1b2c.tmp"), "w").close()
     watch = Watch(shelf)

@@ -68,7 +68,7 @@ def test_a_directory_that_cannot_be_listed_can_still_be_published_to(spec, monke
         sweep(spec)
 
 
-def test_a_living_publisher_of_another_process_loses_nothing_to_a_sweep_or_to_another_publisher(shelf, spec):
+def test_neither_a_sweep_nor_another_publisher_removes_the_temporary_of_a_running_publisher(shelf, spec):
     ready, tell_ready = os.pipe()
     go, tell_go = os.pipe()
     real = os.fsync
@@ -96,7 +96,7 @@ def test_a_living_publisher_of_another_process_loses_nothing_to_a_sweep_or_to_an
     assert (os.listdir(shelf), read(spec)) == (["nvidia.yaml"], NEW)
 
 
-def test_a_temporary_is_held_until_the_very_rename(spec, monkeypatch):
+def test_a_temporary_is_locked_until_it_is_renamed(spec, monkeypatch):
     real, swept = os.rename, []
 
     def late(*names, **directories):
@@ -137,7 +137,7 @@ def taken_names(monkeypatch, *names):
     monkeypatch.setattr(os, "urandom", lambda _: bytes.fromhex(left.pop(0) if len(left) > 1 else left[0]))
 
 
-def test_a_taken_name_is_left_alone(shelf, spec, monkeypatch):
+def test_a_name_that_is_taken_is_neither_overwritten_nor_followed(shelf, spec, monkeypatch):
     write(os.path.join(shelf, "victim"), b"precious")
     os.symlink("victim", os.path.join(shelf, ".nvidia.yaml.000000.tmp"))
     with open(os.path.join(shelf, STALE), "w") as held:
