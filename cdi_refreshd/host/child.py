@@ -120,10 +120,11 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Closes everything in any state. A child that still runs is killed, not waited for."""
+        """Closes everything in any state. A child that still runs is killed; only after its end, for which GRACE_S is
+        waited, what it left behind is found."""
         if not self.gone():
             self.kill("is no longer needed")
-            self.gone()
+            self._gone_within(GRACE_S)
         if self._reader >= 0:
             _close(self._reader)
             self._reader = -1

@@ -337,6 +337,22 @@ def test_a_process_of_the_childs_group_that_outlives_it_is_killed_and_counted(mo
     assert conversation.left == (grandchild,)
 
 
+def test_what_a_hanging_child_has_started_does_not_survive_its_closing():
+    reader, writer = os.pipe()
+
+    def work():
+        os.write(0, leave_behind(True)())
+        return hang()
+
+    conversation = Child(work, writer)
+    grandchild = int(os.read(reader, 32))
+    conversation.close()
+    os.close(reader)
+    os.close(writer)
+    assert conversation.left == (grandchild,)
+    assert gone(grandchild)
+
+
 def test_other_processes_are_not_inspected_if_nobody_keeps_the_pipe(monkeypatch):
     inspected = []
     monkeypatch.setattr(child, "_kill_holders", lambda pipe: inspected.append(pipe) or ())
