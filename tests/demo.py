@@ -26,10 +26,10 @@ This is a MADE-UP MACHINE, because this host has no NVIDIA driver: two GPUs, one
 Its driver files, /dev, /proc and /sys are stand-ins, the program is the real one, and nothing reaches this host."""
 NEXT = """
 Where to go next:
-  make test                    all tests
-  README.md                    what it does and how to install it
-  .venv/bin/cdi-refreshd       its commands
-  python -m tests.machine      run any command in a made-up GPU machine (tests/machine/__init__.py)"""
+  make test                           all tests
+  README.md                           what it does and how to install it
+  .venv/bin/cdi-refreshd              its commands
+  .venv/bin/python -m tests.machine   run any command in a made-up GPU machine, as root: HACKING.md has an example"""
 
 
 def say(text):

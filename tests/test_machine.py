@@ -199,6 +199,30 @@ def test_the_command_line_runs_a_command_and_passes_its_status(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (7, "/dev/nvidia0\n", "")
 
 
+@pytest.mark.parametrize(("content", "reported"), [(None, "No such file"), ('{"gpus": [}', "line 1 column 11")])
+def test_the_command_line_reports_a_case_that_cannot_be_read_in_one_line(tmp_path, content, reported):
+    case = tmp_path / "case.json"
+    if content:
+        case.write_text(content)
+    command = [sys.executable, "-m", "tests.machine", case, "--", "true"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"tests.machine: {case}: ") and reported in done.stderr
+
+
+@root
+def test_the_command_line_finds_the_programs_beside_the_interpreter_and_reports_unknown_ones_in_one_line(tmp_path):
+    case = tmp_path / "case.json"
+    case.write_text('{"gpus": []}')
+    command = [sys.executable, "-m", "tests.machine", case, "--"]
+    environment = os.environ | {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    found = subprocess.run([*command, "cdi-refreshd", "--version"], env=environment, capture_output=True, check=False)
+    assert (found.returncode, found.stdout[:12]) == (0, b"cdi-refreshd")
+    unknown = subprocess.run([*command, "no-such-program"], capture_output=True, text=True, check=False)
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (127, 1)
+    assert "no-such-program" in unknown.stderr
+
+
 def test_without_root_one_line_says_that_root_is_needed(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "needs root" in missing()

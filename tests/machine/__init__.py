@@ -1,4 +1,4 @@
-"""A made-up GPU machine to run commands in; by hand: `python -m tests.machine CASE.json -- COMMAND`.
+"""A made-up GPU machine to run commands in; by hand, as root, `python -m tests.machine CASE.json -- COMMAND`.
 
     with booted({"gpus": [{"drm": [1, 128]}, {"mig": [[1, 0]]}]}) as machine:
         machine.run(["cdi-refreshd", "oneshot"])

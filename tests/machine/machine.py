@@ -208,7 +208,7 @@ def missing() -> str | None:
 
 
 def main() -> int:
-    """python -m tests.machine CASE.json -- COMMAND ..."""
+    """python -m tests.machine CASE.json -- COMMAND ...; its exit status, or 2 where there is no such case."""
     try:
         case, separator, *command = sys.argv[1:]
         if separator != "--" or not command:
@@ -217,9 +217,16 @@ def main() -> int:
         print("usage: python -m tests.machine CASE.json -- COMMAND [ARGUMENT ...]", file=sys.stderr)
         return 2
     try:
-        with booted(json.loads(Path(case).read_text())) as machine:
-            environment = {name: value for name, value in os.environ.items() if not name.startswith(LOCALE)}
-            return machine.popen(command, env=environment).wait()
+        wanted = json.loads(Path(case).read_text())
+    except (OSError, ValueError) as error:
+        print(f"tests.machine: {case}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
+        return 2
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(LOCALE)}
+    # The programs beside this interpreter, cdi-refreshd among them, by their names alone.
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', CLEAN['PATH'])}"
+    try:
+        with booted(wanted) as machine:
+            return machine.popen(["env", "--", *command], env=environment).wait()
     except CannotBoot as why:
         print(f"tests.machine: {why}", file=sys.stderr)
         return 1
