@@ -61,7 +61,7 @@ def read(file: str | None = None, roots: Sequence[str] = ROOTS) -> Loaded:
         return Loaded(Settings(), {})
     from cdi_refreshd.core.config.schema import parse  # noqa: PLC0415 - few hosts have a configuration, and it costs 2 ms
 
-    settings, origins, findings = parse([(path, _text(path)) for path in files])
+    settings, origins, findings = parse([(path, _text(path, named=bool(only))) for path in files])
     return Loaded(settings, origins, tuple(findings), files)
 
 
@@ -118,9 +118,9 @@ def _is_drop_in(name: str) -> bool:
     return name.endswith(ENDING) and not name.startswith(".")
 
 
-def _text(path: str) -> str:
+def _text(path: str, named: bool) -> str:
     """The file's text; nothing for /dev/null, which is how one masks a file."""
-    data = _data(path)
+    data = _data(path, "name a file, or /dev/null for none" if named else "remove it, or link it to /dev/null")
     if len(data) > SIZE_LIMIT_BYTES:
         raise BrokenConfiguration(path, f"has more than {SIZE_LIMIT_BYTES} bytes", "it is not a configuration file")
     try:
@@ -130,13 +130,14 @@ def _text(path: str) -> str:
         raise BrokenConfiguration(f"{path}:{line}", f"byte {data[error.start]:#x} is not UTF-8") from None
 
 
-def _data(path: str) -> bytes:
+def _data(path: str, hint: str) -> bytes:
+    """`hint`: what to do where it is no regular file."""
     try:
         return regular_file.start(path, SIZE_LIMIT_BYTES + 1, follow_links=True)
     except NotRegular as error:
         if stat.S_ISCHR(error.status.st_mode) and error.status.st_rdev == os.makedev(1, 3):
             return b""
-        raise BrokenConfiguration(path, str(error.strerror), "remove it, or link it to /dev/null") from None
+        raise BrokenConfiguration(path, str(error.strerror), hint) from None
     except (OSError, ValueError) as error:
         hint = "the symbolic link leads nowhere: remove it" if os.path.islink(path) else ""
         raise _unreadable(error)(path, f"cannot be read: {getattr(error, 'strerror', None) or error}", hint) from None

@@ -24,7 +24,8 @@ def run(argv: list[str]) -> int:
     parser.add_argument("seconds", metavar="SECONDS", nargs="?", default="60", help="for how long (default 60)")
     held_s = seconds("SECONDS", parser.parse_args(argv).seconds)
     if not 0 < held_s <= hold.AT_MOST_S:
-        raise UsageFault("SECONDS", f"{held_s:g} is not between 0 and {hold.AT_MOST_S:.0f}", "write 60, for a minute")
+        fact = f"{held_s:g} is not in range: more than 0, and at most {hold.AT_MOST_S:.0f}"
+        raise UsageFault("SECONDS", fact, "write 60, for a minute; cdi-refreshd refresh ends a hold")
     if not state_file.is_running(state().get("pid")):
         raise Fault("daemon", "is not running", "it does not have the driver open; go ahead")
     if os.geteuid():

@@ -18,6 +18,8 @@ SOURCES = (f"{HERE}/units", f"{os.path.dirname(HERE)}/systemd")
 """The units in an installation from a wheel, and in a checkout."""
 PACKAGED = "/usr/bin/cdi-refreshd"
 """The program in the unmodified units."""
+HOME = "/opt/cdi-refreshd"
+"""A place that only root may change, for hints. No index of packages has the program, so that they name none."""
 UNIT_LIMIT_BYTES = 1 << 20
 UNITS = "etc/systemd/system"
 PLACES = {
@@ -103,13 +105,13 @@ def running(word: str) -> str:
         word = f"{os.path.dirname(sys.executable)}/cdi-refreshd"
     found = shutil.which(word)
     if not found:
-        raise Fault(word, "is missing, or cannot be executed", "install cdi-refreshd with pipx")
+        raise Fault(word, "is missing, or cannot be executed", f"install cdi-refreshd, as in {HOME}")
     return os.path.abspath(found)
 
 
 def startable(program: str, root: str) -> str:
     """The program's path for the units. Raises Fault if systemd should not start it as root."""
-    hint = "PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install cdi-refreshd, as root"
+    hint = f"as root, where its source is: python3 -m venv {HOME} && {HOME}/bin/pip install ."
     for path in (program, os.path.realpath(program)):
         if inside(path, root).startswith(_UNSEEN):
             raise Fault(path, "is in a home or in /tmp, which the units cannot see", hint)

@@ -110,7 +110,8 @@ def test_a_program_that_the_units_cannot_see_is_refused_with_a_command_that_help
 ):
     assert installed(top, program_in(top, f"/{unseen}/bin/cdi-refreshd"), monkeypatch) == 1
     reported = capsys.readouterr().err
-    assert "home" in reported and "PIPX_HOME=/opt/pipx" in reported
+    assert "home" in reported and "/opt/cdi-refreshd/bin/pip install .\n" in reported
+    assert "install cdi-refreshd" not in reported, "a package index has another program by this name, or none"
     assert not (top / "etc").exists()
 
 

@@ -315,11 +315,20 @@ def test_a_hold_does_not_outlive_the_daemon(machine, start):
     ready_again.until_devices("0")
 
 
-@pytest.mark.parametrize("word", ["0", "3601", "-1", "long"])
-def test_a_hold_with_an_invalid_duration_is_refused(machine, start, word):
+@pytest.mark.parametrize(
+    ("word", "fact"),
+    [
+        ("0", "0 is not in range: more than 0, and at most 3600"),
+        ("3601", "3601 is not in range"),
+        ("-1", "'-1' is not a number of seconds"),
+        ("long", "'long' is not a number of seconds"),
+    ],
+)
+def test_a_hold_with_an_invalid_duration_is_refused(machine, start, word, fact):
     ready(start)
     asked = machine.run([*PROGRAM, "hold", word])
-    assert asked.returncode == 2
+    assert (asked.returncode, asked.stderr.count("\n")) == (2, 1)
+    assert f"SECONDS: {fact}" in asked.stderr
     assert not machine.path("/run/cdi-refreshd/hold").exists()
 
 

@@ -115,6 +115,18 @@ def test_a_path_that_is_not_a_file_is_reported(roots, write, make, name):
     assert caught.value.finding.place == path
 
 
+def test_the_hint_for_a_directory_that_somebody_named_is_not_to_remove_it(roots, write, tmp_path):
+    with pytest.raises(BrokenConfiguration, match="is a directory") as named:
+        config.load(str(tmp_path), roots)
+    assert named.value.finding.hint == "name a file, or /dev/null for none"
+    path = write(0, "", "")
+    os.unlink(path)
+    os.mkdir(path)
+    with pytest.raises(BrokenConfiguration) as found:
+        config.load(roots=roots)
+    assert found.value.finding.hint == "remove it, or link it to /dev/null"
+
+
 def test_a_file_in_place_of_the_drop_ins_directory_is_reported(roots):
     os.mkdir(roots[0])
     path = f"{roots[0]}/cdi-refreshd.conf.d"
