@@ -14,6 +14,7 @@ from cdi_refreshd.core.nvidia.inventory import (
     Channel,
     InstalledRuntime,
     Inventory,
+    Library,
     Link,
     Node,
     Tegra,
@@ -31,7 +32,7 @@ FULL = inventory(
     migs=(mig(),),
     channels=(Channel("007", "/dev/x"),),
     tegra=Tegra(nodes=(Node("/dev/nvmap", 10, 1, 0o660, 0, 44),), chains=(Link("/a", "b"),), files=("/x",)),
-    wsl=Wsl(libraries=("/x",)),
+    wsl=Wsl(libraries=(Library("/x"),)),
     runtimes=(InstalledRuntime("podman", "/usr/bin/podman", 1, 1, "podman version 4.3.1"),),
     findings=(Finding("degraded", "GPU 2", "does not answer", "see"),),
 )
@@ -77,6 +78,10 @@ def judged(answer, gated=False):
     return pipeline.judge(Probe(answer), Request(Choices(), gated), pipeline.Target("/nowhere/x.yaml", "yaml"), known)
 
 
+def test_an_unaltered_inventory_is_understood():
+    assert from_json(to_json(FULL)) == FULL
+
+
 @given(st.data(), st.sampled_from(MODES), st.booleans())
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_altered_inventory_still_gives_a_verdict_that_can_be_rendered(data, mode, gated):
@@ -96,6 +101,13 @@ def test_an_altered_inventory_still_gives_a_verdict_that_can_be_rendered(data, m
 @settings(max_examples=100, deadline=None)
 def test_an_answer_that_is_not_an_inventory_fails_the_pass(answer):
     assert judged(answer).state == "failed"
+
+
+@pytest.mark.parametrize("seen", [Inventory(), Inventory(mode="none"), FULL._replace(mode="none")])
+def test_an_inventory_of_an_unknown_mode_fails_the_pass(seen):
+    verdict = judged(to_json(seen))
+    assert (verdict.state, verdict.spec) == ("failed", None)
+    assert "the child's answer has a mode that there is not: '" in verdict.reason
 
 
 def test_an_inventory_with_a_number_of_64_bits_is_refused():

@@ -26,7 +26,9 @@ SINGLE = {
 
 
 def build(inventory: Inventory, choices: Choices) -> Spec:
-    """The spec, at the lowest version that its content needs."""
+    """The spec, at the lowest version that its content needs. Raises Fault where the mode's own devices are missing."""
+    if inventory.mode not in PARTS and inventory.mode not in SINGLE:
+        raise Fault("probe", f"the child's answer has a mode that there is not: {inventory.mode[:40]!a}")
     forced_off = ("disable-device-node-modification",) if inventory.mode == "management" else ()
     hooks = Hooks(choices, inventory.hook, forced_off, places(inventory, choices))
     devices, edits = PARTS.get(inventory.mode, single)(inventory, choices, hooks)
