@@ -9,7 +9,7 @@ from cdi_refreshd.core.findings import Fault, UsageFault
 
 COMMANDS = {
     "run": "the daemon: follow this host (systemd starts it)",
-    "oneshot": "probe once, publish the spec, exit by what was found",
+    "oneshot": "probe once, publish the spec, exit with the status of the host",
     "generate": "print a spec (the options of nvidia-ctk cdi generate)",
     "check": "are the published specs up to date? Of any vendor, without root",
     "diff": "what would change if the spec were published now",

@@ -32,7 +32,7 @@ def run(argv: list[str]) -> int:
     parser = command_line.parser("bundle", DESCRIPTION, writes_spec=False)
     parser.add_argument("file", metavar="FILE", nargs="?", help="write there instead of printing")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
-    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
+    parser.add_argument("--config-file", metavar="FILE", help="read only this configuration file")
     parsed = parser.parse_args(argv)
     loaded, effective = configured(parsed.config_file)
     choices = options.choices(parsed, loaded.settings.choices)

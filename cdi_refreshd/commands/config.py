@@ -16,7 +16,9 @@ COMMENTS_AT = 40
 
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd config", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--config-file", metavar="FILE", help=f"read only this ({config.VARIABLE} does the same)")
+    parser.add_argument(
+        "--config-file", metavar="FILE", help=f"read only this configuration file ({config.VARIABLE} does the same)"
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
     parsed = parser.parse_args(argv)
     loaded = config.load(parsed.config_file)

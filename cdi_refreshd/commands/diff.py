@@ -26,7 +26,7 @@ JSON_VERSION = 1
 def run(argv: list[str]) -> int:
     parser = command_line.parser("diff", DESCRIPTION)
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
-    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
+    parser.add_argument("--config-file", metavar="FILE", help="read only this configuration file")
     parser.add_argument("--json", action="store_true", help="for programs, as docs/json.md describes")
     parsed = parser.parse_args(argv)
     loaded = config.read(parsed.config_file)
@@ -61,13 +61,13 @@ def would_change(verdict: states.Verdict, path: str) -> list[str]:
         return published(verdict.spec, path)
     if verdict.action == states.KEEP:
         return []
-    parts_go = [f"{part} goes" for part in pipeline.parts_left_over(path, ())]
+    parts_go = [f"{part} is removed" for part in pipeline.parts_left_over(path, ())]
     if not os.path.exists(path):
         return parts_go if verdict.action == states.WITHDRAW else []
     standing = spec_files.spec_at(path)
     if standing is None:
-        return [f"{path} goes: it is damaged, and {verdict.reason}", *parts_go]
-    return [f"{path} goes: {verdict.reason}", *differences(standing, None), *parts_go]
+        return [f"{path} is removed: it is damaged, and {verdict.reason}", *parts_go]
+    return [f"{path} is removed: {verdict.reason}", *differences(standing, None), *parts_go]
 
 
 def published(spec: Spec, path: str) -> list[str]:
@@ -82,5 +82,5 @@ def published(spec: Spec, path: str) -> list[str]:
             changes.append(f"{file} is damaged, and replaced")
         changes += differences(standing, part)
     return changes + [
-        f"{file} goes: its GPUs are no longer separated" for file in pipeline.parts_left_over(path, files)
+        f"{file} is removed: its GPUs are no longer separated" for file in pipeline.parts_left_over(path, files)
     ]

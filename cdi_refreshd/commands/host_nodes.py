@@ -18,7 +18,7 @@ FAILED = 1
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd host-nodes", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--dry-run", "-n", action="store_true", help="print what would be done, and do nothing")
-    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
+    parser.add_argument("--config-file", metavar="FILE", help="read only this configuration file")
     parsed = parser.parse_args(argv)
     dev_root = config.load(parsed.config_file).settings.here.dev_root
     if parsed.dry_run:

@@ -27,7 +27,9 @@ def run(argv: list[str]) -> int:
         action="append",
         help=f"read specs here; repeat it for more, the last one wins (default: {', '.join(SPEC_DIRECTORIES)})",
     )
-    parser.add_argument("--json", action="store_true", help="every definition, also what is shadowed or in conflict")
+    parser.add_argument(
+        "--json", action="store_true", help="every definition, also those that are shadowed or in conflict"
+    )
     options = parser.parse_args(argv)
     seen = spec_directories.gathered(options.spec_dir or SPEC_DIRECTORIES)
     if options.json:

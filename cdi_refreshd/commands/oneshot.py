@@ -35,10 +35,10 @@ def published(argv: list[str], prepared: runner.Prepared) -> int:
     from cdi_refreshd.core.config.settings import Settings  # noqa: PLC0415
 
     parser = command_line.parser("oneshot", DESCRIPTION.format(output=Settings().output))
-    parser.add_argument("--wait", metavar="SECONDS", help="probe again until the spec is published, or until then")
+    parser.add_argument("--wait", metavar="SECONDS", help="probe again until the spec is published, at most this long")
     parser.add_argument("--strict", action="store_true", help="exit 5 if something is left out")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
-    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
+    parser.add_argument("--config-file", metavar="FILE", help="read only this configuration file")
     parsed = parser.parse_args(argv)
     wait_s = seconds("--wait", parsed.wait)
     loaded = config.read(parsed.config_file)

@@ -35,7 +35,7 @@ def given(argv: list[str]) -> tuple[str | None, str]:
     from cdi_refreshd.command_line import Parser  # noqa: PLC0415 - argparse stays in memory, and systemd gives no options
 
     parser = Parser(prog="cdi-refreshd run", description=DESCRIPTION, allow_abbrev=False)
-    parser.add_argument("--config-file", metavar="FILE", help="read this instead of /etc/cdi-refreshd and the like")
+    parser.add_argument("--config-file", metavar="FILE", help="read only this configuration file")
     forms = "how to log (default: auto, for the journal): plain and json are for containers"
     parser.add_argument("--log-format", choices=LOG_FORMATS, default=AUTO, help=forms)
     parsed = parser.parse_args(argv)

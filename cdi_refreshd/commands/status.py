@@ -22,7 +22,7 @@ CLEAR = "\033[H\033[2J"
 def run(argv: list[str]) -> int:
     parser = Parser(prog="cdi-refreshd status", description=DESCRIPTION, allow_abbrev=False)
     one = parser.add_mutually_exclusive_group()
-    one.add_argument("--json", action="store_true", help="state.json as it is")
+    one.add_argument("--json", action="store_true", help="state.json, and whether the daemon runs")
     one.add_argument("--check", action="store_true", help=CHECK)
     one.add_argument("--alive", action="store_true", help=ALIVE)
     one.add_argument("--watch", action="store_true", help="print it again whenever it changes")

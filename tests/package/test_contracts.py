@@ -108,7 +108,7 @@ def test_diff_as_json_has_the_changes_and_matches_its_schema(host):
     host.become(CASE)
     hold("diff", changed)
     assert (status, changed["status"]) == (1, 1)
-    assert "nvidia.com/gpu=1 goes" in changed["changes"]
+    assert "nvidia.com/gpu=1 is removed" in changed["changes"]
 
 
 @pytest.mark.root

@@ -20,8 +20,8 @@ def _told(old: Spec | None, new: Spec | None) -> list[str]:
         return [f"kind changes from {old.kind} to {new.kind}: every device has another name"]
     before = {device.name: device for device in old.devices} if old else {}
     after = {device.name: device for device in new.devices} if new else {}
-    changes = [f"{kind}={name} goes" for name in before if name not in after]
-    changes += [f"{kind}={name} comes: {summary(after[name])}" for name in after if name not in before]
+    changes = [f"{kind}={name} is removed" for name in before if name not in after]
+    changes += [f"{kind}={name} is added: {summary(after[name])}" for name in after if name not in before]
     if old and new:
         changes += versions(old, new)
         changes += between_kinds(old, new)
@@ -92,10 +92,10 @@ def of_edits(old: ContainerEdits, new: ContainerEdits) -> Iterator[str]:
         after = {key(item): item for item in getattr(new, field)}
         for name, item in before.items():
             if name not in after:
-                yield f"{noun} {name} goes"
+                yield f"{noun} {name} is removed"
             elif item != after[name]:
                 yield f"{noun} {name} changes: {changes(item, after[name])}"
-        yield from (f"{noun} {name} comes" for name in after if name not in before)
+        yield from (f"{noun} {name} is added" for name in after if name not in before)
     if old.intel_rdt != new.intel_rdt:
         yield "intelRdt changes"
 

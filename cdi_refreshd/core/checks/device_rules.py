@@ -34,7 +34,7 @@ def drm_nodes_of_one_gpu(of: Subject, host: Host) -> Iterator[RuleFinding]:
         kinds = sorted(name.rstrip("0123456789") for name in owners)
         if kinds == ["card", "renderD"] and len(set(owners.values())) == 2:
             card, render = sorted(owners)
-            fact = f"{card} is of {owners[card]} and {render} of {owners[render]}: they were numbered anew"
+            fact = f"{card} is of {owners[card]} and {render} of {owners[render]}: they were renumbered"
             yield found("drm-pair", name_of(of, device.name), fact, make_again(of), of.file, devices=(device.name,))
 
 

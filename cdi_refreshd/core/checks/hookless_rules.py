@@ -55,7 +55,7 @@ def families_agree(of: Subject, _: Host) -> Iterator[RuleFinding]:
         have_cuda = (CUDA in one, CUDA in other)
         if differ and (all(have_cuda) or (any(have_cuda) and of.ours)):
             where = f"{directory} and {FEDORAS}"
-            fact = f"has not the same {listed(differ)} in {where}: containers differ in what they find"
+            fact = f"does not have the same {listed(differ)} in {where}: it depends on the image which is found"
             yield found("families-differ", of.file, fact, make_again(of), of.file)
 
 

@@ -184,7 +184,7 @@ def drm_of_own_gpu(of: Subject, host: Host) -> Iterator[RuleFinding]:
         names = [path.removeprefix("/dev/dri/") for path in nodes]
         others = [name for name in names if host.drm.get(name, "") not in ("", *own)]
         if len(own) == 1 and others and device.name != "all":
-            fact = f"has {listed(others)} of {host.drm[others[0]]}, and its GPU is {min(own)}: they were numbered anew"
+            fact = f"has {listed(others)} of {host.drm[others[0]]}, and its GPU is {min(own)}: they were renumbered"
             yield found("drm-of-gpu", name_of(of, device.name), fact, make_again(of), of.file, devices=(device.name,))
 
 

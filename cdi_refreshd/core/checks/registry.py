@@ -68,7 +68,7 @@ RULES: dict[str, Rule] = {
     "gpu-in-mig-mode": Rule("info", "a GPU that is in no spec may be in MIG mode without slices"),
     "slice-missing": Rule("degraded", "a MIG slice is in no spec"),
     "runtime": Rule("degraded", "a container runtime does not read the spec directories"),
-    "runtime-note": Rule("info", "the same for a runtime that is not used for devices here, or may not be"),
+    "runtime-note": Rule("info", "the same for a runtime that is not used for devices here, or perhaps not"),
     "cdi-version": Rule("degraded", "a container runtime does not read this cdiVersion"),
     "char-link": Rule("degraded", "runc or systemd is too old to work without a link to the device node in /dev/char"),
 }

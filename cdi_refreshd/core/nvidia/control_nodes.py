@@ -20,7 +20,7 @@ CONTROL_NODES = (
     ControlNode("nvidiactl", "nvidia", "fatal", "nothing of NVIDIA's works without it", "nvidia-modprobe -c 0"),
     ControlNode("nvidia-uvm", "nvidia_uvm", "fatal", "CUDA does not start without it", "nvidia-modprobe -c 0 -u"),
     ControlNode(
-        "nvidia-uvm-tools", "nvidia_uvm", "degraded", "profilers and debuggers want it", "nvidia-modprobe -c 0 -u"
+        "nvidia-uvm-tools", "nvidia_uvm", "degraded", "profilers and debuggers need it", "nvidia-modprobe -c 0 -u"
     ),
     ControlNode("nvidia-modeset", "nvidia_modeset", "degraded", "Vulkan and EGL need it", "nvidia-modprobe -m"),
 )

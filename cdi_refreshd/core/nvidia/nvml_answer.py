@@ -104,13 +104,13 @@ def nonsense(gpu: RawGpu) -> str:
     """What makes no sense by itself, "" where all does."""
     integrated = integrated_name(gpu.name)
     if not gpu.name.isprintable() or not 0 < len(gpu.name) <= NAME_AT_MOST or UNDECODED in gpu.name:
-        return f"has a name that is none: {shown(gpu.name)}"
+        return f"has an invalid name: {shown(gpu.name)}"
     if not is_gpu_uuid(gpu.uuid):
-        return f"has a UUID that is none: {shown(gpu.uuid)}"
+        return f"has an invalid UUID: {shown(gpu.uuid)}"
     if not (0 <= gpu.minor <= MINOR_AT_MOST or (integrated and gpu.minor == -1)):
         return f"has minor {gpu.minor}, and GPUs have 0 to {MINOR_AT_MOST}"
     if not (is_address(gpu.pci) or (integrated and not gpu.pci)):
-        return f"has a PCI address that is none: {shown(gpu.pci)}"
+        return f"has an invalid PCI address: {shown(gpu.pci)}"
     return ""
 
 
@@ -160,7 +160,7 @@ def contradicted(gpu: RawGpu, kernel: tuple[KernelGpu, ...]) -> str:
         if any(agree) and not all(agree):
             ours = f"{gpu.pci}, minor {gpu.minor}, {gpu.uuid}"
             theirs = f"{one.address}, minor {one.minor}, {one.uuid or 'no UUID'}"
-            return f"is {ours} to NVML, and to the kernel there is {theirs}"
+            return f"NVML reports {ours}, and the kernel {theirs}"
     return ""
 
 
@@ -174,7 +174,7 @@ def _with_names(migs: Iterable[RawMig], findings: list[Finding]) -> Iterator[Raw
     for mig in migs:
         known = is_mig_uuid(mig.uuid)
         if not known:
-            fact = f"has a UUID that is none, so that it has no such name: {shown(mig.uuid)}"
+            fact = f"has an invalid UUID, so it has no name by UUID: {shown(mig.uuid)}"
             findings.append(Finding("degraded", f"MIG device {mig.parent}:{mig.number}", fact, HINT))
         yield mig if known else mig._replace(uuid="")
 
@@ -211,13 +211,13 @@ def _unique(items: list[Item], keys: Iterable[Callable[[Item], Hashable]], lies:
     for item in items:
         whole = tuple(key(item) for key in keys)
         if whole in first:
-            lies.append(lie(item, f"is {first[whole].uuid} once more"))
+            lies.append(lie(item, f"is a second entry of {first[whole].uuid}"))
         first.setdefault(whole, item)
     kept = list(first.values())
     shared = {item for key in keys for item in _sharing(kept, key)}
     for item in kept:
         if item in shared:
-            lies.append(lie(item, f"claims what another claims, too: {item.uuid}"))
+            lies.append(lie(item, f"has part of the identity of another one: {item.uuid}"))
     return [item for item in kept if item not in shared]
 
 
@@ -269,6 +269,6 @@ def forgotten(answer: Answer, functions: Iterable[PciFunction], kernel: Iterable
     if answer.gpus:
         driverless = [function.address for function in functions if not function.driver]
         found += [
-            left_out(f"GPU {address}", "has no driver, beside others that have", address) for address in driverless
+            left_out(f"GPU {address}", "has no driver, and other GPUs have one", address) for address in driverless
         ]
     return found

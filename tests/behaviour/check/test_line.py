@@ -101,11 +101,11 @@ def test_diff_prints_each_device_in_words_and_writes_nothing(host):
     done = host.run("diff")
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
-        "nvidia.com/gpu=1 goes",
-        "nvidia.com/gpu=GPU-00000000-0000-4000-8000-000000000001 goes",
+        "nvidia.com/gpu=1 is removed",
+        "nvidia.com/gpu=GPU-00000000-0000-4000-8000-000000000001 is removed",
         "every device: node /dev/nvidia-uvm changes: 510:0 becomes 509:0",
         "every device: node /dev/nvidia-uvm-tools changes: 510:1 becomes 509:1",
-        "nvidia.com/gpu=all: node /dev/nvidia1 goes",
+        "nvidia.com/gpu=all: node /dev/nvidia1 is removed",
     ]
     assert host.path(SPEC).read_bytes() == before
 
@@ -113,7 +113,10 @@ def test_diff_prints_each_device_in_words_and_writes_nothing(host):
 @pytest.mark.root
 def test_diff_prints_that_a_spec_would_be_withdrawn_replaced_or_kept(host):
     host.become(gpus=[])
-    assert host.run("diff").stdout.splitlines()[:2] == [f"{SPEC} goes: no NVIDIA GPU", "nvidia.com/gpu=0 goes"]
+    assert host.run("diff").stdout.splitlines()[:2] == [
+        f"{SPEC} is removed: no NVIDIA GPU",
+        "nvidia.com/gpu=0 is removed",
+    ]
     host.become(nvml=["fail nvmlInit_v2 999"])
     done = host.run("diff")
     assert (done.returncode, done.stdout) == (2, "")
@@ -124,7 +127,7 @@ def test_diff_prints_that_a_spec_would_be_withdrawn_replaced_or_kept(host):
     assert (done.returncode, done.stdout.splitlines()[0]) == (1, f"{SPEC} is damaged, and replaced")
     host.path(SPEC).unlink()
     assert host.run("diff").stdout.startswith(
-        "nvidia.com/gpu=0 comes: /dev/nvidia0, /dev/dri/card1, /dev/dri/renderD128"
+        "nvidia.com/gpu=0 is added: /dev/nvidia0, /dev/dri/card1, /dev/dri/renderD128"
     )
 
 

@@ -122,7 +122,7 @@ def test_any_difference_of_nodes_or_devices_is_reported(one, other):
     assert bool(reported) or set(one.container_edits.device_nodes) == set(other.container_edits.device_nodes)
     assert bool(reported) or {device.name for device in one.devices} == {device.name for device in other.devices}
     assert all(text.isprintable() for text in reported)
-    assert differences(one, None) == [f"a.example/cc={device.name} goes" for device in one.devices]
+    assert differences(one, None) == [f"a.example/cc={device.name} is removed" for device in one.devices]
 
 
 @given(st.dictionaries(st.integers(0, 511), st.lists(names, min_size=1, max_size=2).map(tuple)))

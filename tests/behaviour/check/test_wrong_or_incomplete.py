@@ -87,7 +87,7 @@ def test_uvm_tools_missing_in_the_spec_is_found(host):
     host.publish()
     severity, place, said = host.one_fault()
     assert (severity, place) == ("degraded", "/dev/nvidia-uvm-tools")
-    assert said.startswith("is missing, here and in the spec; profilers and debuggers want it; nvidia-modprobe")
+    assert said.startswith("is missing, here and in the spec; profilers and debuggers need it; nvidia-modprobe")
 
 
 def test_a_changed_major_number_is_found(host):

@@ -245,7 +245,7 @@ def test_a_gpu_without_a_driver_is_reported_and_one_with_another_driver_is_not(h
     host.become(case(GPU, unbound=[{"bdf": "0000:41:00.0", "driver": driver}]))
     done = host.oneshot("--strict")
     assert done.returncode == status
-    assert ("GPU 0000:41:00.0: has no driver, beside others that have, so it is left out" in done.stderr) == bool(
+    assert ("GPU 0000:41:00.0: has no driver, and other GPUs have one, so it is left out" in done.stderr) == bool(
         status
     )
 

@@ -18,19 +18,19 @@ def indices(spec):
 @pytest.mark.parametrize(
     ("said", "called"),
     [
-        (r"text nvmlDeviceGetName 1 \377\377", r"has a name that is none: '\ufffd\ufffd'"),
-        (r"text nvmlDeviceGetName 1 one\012- two\033[31m", r"has a name that is none: 'one\n- two\x1b[31m'"),
-        ("text nvmlDeviceGetName 1 ", "has a name that is none: ''"),
-        (r"text nvmlDeviceGetUUID 1 \377\377", r"has a UUID that is none: '\ufffd\ufffd'"),
-        (r"text nvmlDeviceGetUUID 1 GPU-1\012foo", r"has a UUID that is none: 'GPU-1\nfoo'"),
-        ("text nvmlDeviceGetUUID 1 ", "has a UUID that is none: ''"),
-        ("text nvmlDeviceGetUUID 1 all", "has a UUID that is none: 'all'"),
-        ("text nvmlDeviceGetUUID 1 0", "has a UUID that is none: '0'"),
-        ("text nvmlDeviceGetUUID 1 ../../etc/shadow", "has a UUID that is none: '../../etc/shadow'"),
-        (f"text nvmlDeviceGetUUID 1 GPU-{'A' * 90}", f"has a UUID that is none: 'GPU-{'A' * 36}'"),
-        (f"text nvmlDeviceGetUUID 1 {UUID.format(0)}", f"is 0000:02:00.0, minor 1, {UUID.format(0)} to NVML"),
-        ("number nvmlDeviceGetMinorNumber 0 1", f"is 0000:02:00.0, minor 0, {UUID.format(1)} to NVML, and"),
-        ("number nvmlDeviceGetMinorNumber 2 1", f"is 0000:02:00.0, minor 2, {UUID.format(1)} to NVML, and"),
+        (r"text nvmlDeviceGetName 1 \377\377", r"has an invalid name: '\ufffd\ufffd'"),
+        (r"text nvmlDeviceGetName 1 one\012- two\033[31m", r"has an invalid name: 'one\n- two\x1b[31m'"),
+        ("text nvmlDeviceGetName 1 ", "has an invalid name: ''"),
+        (r"text nvmlDeviceGetUUID 1 \377\377", r"has an invalid UUID: '\ufffd\ufffd'"),
+        (r"text nvmlDeviceGetUUID 1 GPU-1\012foo", r"has an invalid UUID: 'GPU-1\nfoo'"),
+        ("text nvmlDeviceGetUUID 1 ", "has an invalid UUID: ''"),
+        ("text nvmlDeviceGetUUID 1 all", "has an invalid UUID: 'all'"),
+        ("text nvmlDeviceGetUUID 1 0", "has an invalid UUID: '0'"),
+        ("text nvmlDeviceGetUUID 1 ../../etc/shadow", "has an invalid UUID: '../../etc/shadow'"),
+        (f"text nvmlDeviceGetUUID 1 GPU-{'A' * 90}", f"has an invalid UUID: 'GPU-{'A' * 36}'"),
+        (f"text nvmlDeviceGetUUID 1 {UUID.format(0)}", f"NVML reports 0000:02:00.0, minor 1, {UUID.format(0)}, and"),
+        ("number nvmlDeviceGetMinorNumber 0 1", f"NVML reports 0000:02:00.0, minor 0, {UUID.format(1)}, and"),
+        ("number nvmlDeviceGetMinorNumber 2 1", f"NVML reports 0000:02:00.0, minor 2, {UUID.format(1)}, and"),
         ("number nvmlDeviceGetMinorNumber 255 1", "has minor 255, and GPUs have 0 to 247"),
         ("number nvmlDeviceGetMinorNumber -5 1", "has minor 4294967291, and GPUs have 0 to 247"),
         ("number nvmlDeviceGetMaxMigDeviceCount 2000000000 1", "counts 2000000000 MIG devices, and the driver has"),
@@ -77,7 +77,7 @@ def test_two_gpus_that_claim_one_node_are_both_left_out_where_the_kernel_names_n
     finally:
         host.shell("umount /proc/driver/nvidia/gpus")
     assert state_of(done) == "degraded"
-    assert f"GPU 0: claims what another claims, too: {UUID.format(0)}, {LEFT_OUT}" in done.stderr
+    assert f"GPU 0: has part of the identity of another one: {UUID.format(0)}, {LEFT_OUT}" in done.stderr
     assert indices(host.published()) == ["2", "3", "4"]
 
 

@@ -92,11 +92,11 @@ def test_several_specs_are_printed_one_after_the_other(host):
 def test_diff_prints_which_coherent_specs_would_be_removed(host):
     host.become(COHERENT)
     host.oneshot(*FLAG)
-    gone = "/var/run/cdi/nvidia.{}.yaml goes: its GPUs are no longer separated"
+    gone = "/var/run/cdi/nvidia.{}.yaml is removed: its GPUs are no longer separated"
     assert host.run("diff").stdout.splitlines() == [gone.format("coherent"), gone.format("noncoherent")]
     assert host.run("diff", *FLAG).returncode == 0
     host.become(case())
-    assert "/var/run/cdi/nvidia.coherent.yaml goes" in host.run("diff", *FLAG).stdout.splitlines()
+    assert "/var/run/cdi/nvidia.coherent.yaml is removed" in host.run("diff", *FLAG).stdout.splitlines()
 
 
 def names(host):

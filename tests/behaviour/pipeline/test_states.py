@@ -215,7 +215,7 @@ def test_a_machine_without_the_hook_program_is_ready_and_its_spec_has_no_hooks(h
     assert (done.returncode, state_of(done)) == (0, "ready")
     assert "hookName" not in host.path(PUBLISHED).read_text()
     assert f"{LIB}/libcuda.so.1" in host.published().mounts()
-    assert "cannot be executed, so the spec does without hooks" in host.run("generate", "--debug").stderr
+    assert "cannot be executed, so the spec has no hooks" in host.run("generate", "--debug").stderr
 
 
 def test_a_missing_hook_program_degrades_where_its_hooks_are_wanted(host):

@@ -71,16 +71,17 @@ def is_wanted(hook: str, inventory: Inventory, choices: Choices) -> bool:
 def unknown(program: HookProgram, lacks: list[str]) -> Finding:
     what = f"version {program.version}" if program.version else "the program there"
     severe = any(LOST[hook][0] == "degraded" for hook in lacks)
-    fact = f"{what} does not know {' and '.join(lacks)}, so the spec does without: {_lost(lacks)}"
+    those = "it" if len(lacks) == 1 else "them"
+    fact = f"{what} does not know {' and '.join(lacks)}, so the spec does not call {those}: {_lost(lacks)}"
     return Finding("degraded" if severe else "info", program.path, fact, "update NVIDIA's container toolkit to 1.20")
 
 
 def _without_hooks(inventory: Inventory, choices: Choices, spec: Spec) -> Iterator[Finding]:
     """Only worth knowing, unless the configuration names a program that cannot be executed, or asks for a hook."""
     lacks = [hook for hook in OF_MODE[inventory.mode] if is_wanted(hook, inventory, choices)]
-    place, fact = inventory.hook.path, "cannot be executed, so the spec does without hooks"
+    place, fact = inventory.hook.path, "cannot be executed, so the spec has no hooks"
     if choices.hooks == "none":
-        place, fact = "hooks = none", "the spec does without NVIDIA's hook program"
+        place, fact = "hooks = none", "the spec has no hooks"
     lost = f": {_lost(lacks)}" if lacks else ""
     named = choices.hooks == "auto" and choices.hook_path not in ("", HOOK)
     asked = any(hook in choices.enabled_hooks for hook in lacks)

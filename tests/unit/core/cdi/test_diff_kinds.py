@@ -18,6 +18,6 @@ def test_the_change_from_one_kind_to_the_other_is_one_line():
 def test_other_changes_are_reported_as_well():
     fewer = build(SEEN._replace(gpus=SEEN.gpus[:1]), Choices(hooks="none"))
     reported = differences(WITH, fewer)
-    assert "nvidia.com/gpu=1 goes" in reported
+    assert "nvidia.com/gpu=1 is removed" in reported
     assert sum("hooks are replaced" in line for line in reported) == 1
     assert not [line for line in reported if ": mount " in line or ": hook " in line]

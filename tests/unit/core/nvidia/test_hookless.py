@@ -176,7 +176,7 @@ def findings(machine, **choices):
 def test_missing_features_are_reported_once_and_the_state_is_ready():
     [finding] = findings(seen())
     assert (finding.severity, finding.place) == ("info", HOOK)
-    assert "cannot be executed, so the spec does without hooks: " in finding.fact
+    assert "cannot be executed, so the spec has no hooks: " in finding.fact
     for word in ("compat libraries", "EGL", "device nodes"):
         assert word in finding.fact
     assert state(seen()) == "ready"
