@@ -15,6 +15,7 @@ DESCRIPTION = """Print the daemon's state, and why. Exit status: that of the sta
 no GPU; 3 waiting; 4 driver and libraries differ; 1 failed), or 1 if the daemon does not run."""
 CHECK = "one line, and the exit status of a Nagios plugin: 0 good, 1 a problem, 2 unknown"
 ALIVE = "only whether the daemon is alive, by its heartbeat: 0 it is, 1 it is not"
+NOT_RUNNING = Fault("daemon", "is not running: this was its last report", "systemctl start cdi-refreshd")
 WATCH_EVERY_S = 1.0
 CLEAR = "\033[H\033[2J"
 
@@ -41,7 +42,7 @@ def run(argv: list[str]) -> int:
     else:
         print(worded(document, running))
     if not running:
-        print(f"cdi-refreshd: {os.path.basename(state_file.PATH)} is of a daemon that does not run", file=sys.stderr)
+        print(f"cdi-refreshd: {NOT_RUNNING}", file=sys.stderr)
         return 1
     return state_document.exit_status(document)
 
@@ -76,7 +77,11 @@ def alive() -> int:
     """A daemon whose heartbeat has stopped hangs, whatever process has its lock."""
     age_s = health_file.age_s()
     lives = age_s is not None and -health.EARLY_S <= age_s <= health.STALE_S
-    heartbeat = f"its last heartbeat is {age_s:.0f} s old" if age_s is not None else "it has no heartbeat"
+    heartbeat = (
+        f"its last heartbeat is {age_s:.0f} s old"
+        if age_s is not None
+        else f"there is no heartbeat, {health_file.PATH}"
+    )
     if age_s is not None and age_s < -health.EARLY_S:
         heartbeat = "the clock was set back since its last heartbeat"
     print(f"{'alive' if lives else 'not alive'}: {heartbeat}")

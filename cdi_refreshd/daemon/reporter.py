@@ -147,13 +147,13 @@ class Reporter:
         self.journal.write(Line(lines.INFO, "stops; the spec stays as it is", "stopped"))
 
     def _status(self) -> None:
-        """systemd's status line, and the note in state.json."""
+        """systemd's status line, and the note in state.json, which has a key of its own for a hold."""
         notes = [str(fault) for source in self._sources for fault in source.faults]
-        notes += [f"no probe until {self.life.held}"] if self.life.held else []
         notes += [source.note for source in self._sources if source.note]
         self.life = self.life._replace(note="; ".join(notes))
         if self.has_probed:
-            self.manager.status(lines.status(self.last, self.life.repeated, self.life.note))
+            held = [f"no probe until {self.life.held}"] if self.life.held else []
+            self.manager.status(lines.status(self.last, self.life.repeated, "; ".join([*held, *notes])))
 
 
 def completed(done: Pass, outcome: Outcome, last: Pass) -> Pass:

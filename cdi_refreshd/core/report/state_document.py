@@ -141,8 +141,9 @@ def _lines(document: dict[str, Any], alive: bool) -> Iterator[tuple[str, str]]:
         yield "", f"  device   {device['name']:<6} {device['uuid']}"
     for finding in document["findings"]:
         hint = f"; {finding['hint']}" if finding["hint"] else ""
-        text = f"  {finding['severity']:<8} {finding['place']}: {finding['fact']}{hint}"
-        yield SEVERITY_COLOURS.get(finding["severity"], ""), text
+        text = f"{finding['place']}: {finding['fact']}{hint}"
+        if text != document["reason"]:  # else the first line has it
+            yield SEVERITY_COLOURS.get(finding["severity"], ""), f"  {finding['severity']:<8} {text}"
     if document.get("held"):
         yield "", f"  held     no probe until {document['held']}; cdi-refreshd refresh ends it"
     if document["note"]:

@@ -157,3 +157,18 @@ def test_colours_do_not_change_the_text():
         assert code in shown
         shown = shown.replace(code, "")
     assert shown == plain
+
+
+def test_without_a_daemon_one_line_says_whose_report_it_is_and_what_to_do(files, capsys):
+    document()
+    assert status.run([]) == 1
+    printed = capsys.readouterr()
+    assert printed.err == (
+        "cdi-refreshd: daemon: is not running: this was its last report; systemctl start cdi-refreshd\n"
+    )
+    assert printed.out.startswith("ready: 2 GPUs")
+
+
+def test_alive_names_the_heartbeat_that_is_missing(files, capsys):
+    assert status.run(["--alive"]) == 1
+    assert capsys.readouterr().out == f"not alive: there is no heartbeat, {health_file.PATH}\n"

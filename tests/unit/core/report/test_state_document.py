@@ -6,6 +6,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdi_refreshd.core.findings import Finding
 from cdi_refreshd.core.report.lines import Pass
 from cdi_refreshd.core.report.state_document import Life, document, is_one, worded
 
@@ -33,3 +34,12 @@ def test_a_document_with_one_arbitrary_value_is_printed_or_refused(key, value):
         assert reported["pid"] + reported["counters"]["reloads"] >= 0
     with contextlib.suppress(KeyError, TypeError, ValueError):
         assert worded(reported, True)
+
+
+def test_a_finding_that_is_all_of_the_reason_is_printed_once():
+    full = Finding("fatal", "/run/cdi/nvidia.yaml", "cannot be written: no space left on device", "free some space")
+    other = Finding("info", "/dev/nvidia-modeset", "is missing", "")
+    done = Pass("failed", str(full), "/run/cdi/nvidia.yaml", findings=(full, other))
+    printed = worded(document(done, Life(812, "2026-01-02T03:04:05Z")), True)
+    assert printed.count("no space left on device") == 1
+    assert "  info     /dev/nvidia-modeset: is missing" in printed
