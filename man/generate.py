@@ -37,7 +37,8 @@ else from
 .Pa /usr/lib/cdi-refreshd .
 Then come the files
 .Pa cdi-refreshd.conf.d/*.conf
-of all three, in the order of their names; of two with the same name only the first counts, and a link to
+of all three, in the order of their names; of two with the same name only the first counts, and
+an empty file or a link to
 .Pa /dev/null
 masks the others.
 .Pp
