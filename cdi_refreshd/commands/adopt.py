@@ -36,8 +36,9 @@ def run(argv: list[str]) -> int:
     if not plan.paths:
         print("nothing to move aside")
         return 0
-    for path in plan.paths:
-        print(printable(f"{path} -> {set_aside.name_for(path)}"))
+    if not parsed.yes or parsed.dry_run:  # else each line would be followed by one that says the same of what was done
+        for path in plan.paths:
+            print(printable(f"{path} -> {set_aside.name_for(path)}"))
     if parsed.dry_run:
         return 0
     if not parsed.yes and not agreed():

@@ -13,6 +13,7 @@ it reports, and keep their links in /dev/char. Loads no module, and follows no s
 [host] in the configuration says; dev-root is the configuration's. Exit status: 0 all is in order now (with --dry-run:
 would be); 1 something could not be done, or is in the way; 2 usage; 78 the configuration is broken."""
 FAILED = 1
+NOTHING = "nothing to do"
 
 
 def run(argv: list[str]) -> int:
@@ -25,6 +26,8 @@ def run(argv: list[str]) -> int:
         actions = device_node_setup.planned(dev_root, True, True)
         for action in actions:
             print(printable(str(action)))
+        if not actions:
+            print(NOTHING)
         return FAILED if any(action.do == LEAVE for action in actions) else 0
     done = device_node_setup.ordered(dev_root, True, True)
     for one in done:
@@ -32,4 +35,6 @@ def run(argv: list[str]) -> int:
             print(f"cdi-refreshd: {device_node_setup.finding(one)}", file=sys.stderr)
         else:
             print(printable(f"{one.action.path}: {one.action.past()}"))
+    if not done:
+        print(NOTHING)
     return FAILED if any(one.fault or one.action.do == LEAVE for one in done) else 0

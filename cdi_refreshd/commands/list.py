@@ -31,7 +31,8 @@ def run(argv: list[str]) -> int:
         "--json", action="store_true", help="every definition, also those that are shadowed or in conflict"
     )
     options = parser.parse_args(argv)
-    seen = spec_directories.gathered(options.spec_dir or SPEC_DIRECTORIES)
+    directories = options.spec_dir or SPEC_DIRECTORIES
+    seen = spec_directories.gathered(directories)
     if options.json:
         _print_json(seen)
     else:
@@ -40,6 +41,8 @@ def run(argv: list[str]) -> int:
     found = [one for rule in directory_rules.IN_LIST for one in rule(seen, Host({}))]
     for group in report.grouped(found):
         print(report.line(group), file=sys.stderr)
+    if not seen.definitions and not found and not options.json:
+        print(printable(f"cdi-refreshd: no CDI device in {' and '.join(directories)}"), file=sys.stderr)
     return 0
 
 

@@ -81,7 +81,7 @@ class Action(NamedTuple):
     """REJOIN: the text that it has."""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.do}{self._how()}: {self.why}"
+        return f"{self.path}: {self.why}; would be {PAST[self.do]}{self._how()}"
 
     def past(self) -> str:
         """Why, for the report of what was done; "" if it was just missing."""

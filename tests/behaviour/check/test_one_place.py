@@ -257,6 +257,20 @@ def test_adopt_moves_an_old_spec_that_runtimes_would_refuse(host):
     assert host.path(ASIDE).exists()
 
 
+def test_adopt_that_need_not_ask_reports_each_file_once(host):
+    copy(host, OLD)
+    done = host.run("adopt", "--yes")
+    assert (done.stdout, done.stderr) == ("", f"{OLD} is now {ASIDE}\n")
+
+
+def test_list_reports_that_there_is_no_device_and_where_it_looked(host):
+    done = host.run("list", "--spec-dir", "/etc/none", "--spec-dir", "/run/none")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "cdi-refreshd: no CDI device in /etc/none and /run/none\n"
+    assert host.run("list").stderr == ""
+    assert host.run("list", "--json", "--spec-dir", "/etc/none").stderr == ""
+
+
 def test_list_marks_shadowed_devices(host):
     copy(host, OLD)
     states = {(one["file"], one["state"]) for one in json.loads(host.run("list", "--json").stdout)["devices"]}

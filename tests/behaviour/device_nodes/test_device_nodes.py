@@ -69,7 +69,8 @@ def test_a_dry_run_prints_every_step_and_does_none(machine):
     assert (done.returncode, done.stderr) == (0, "")
     reported = done.stdout.splitlines()
     assert {line.partition(":")[0] for line in reported if not line.startswith("/dev/char")} == set(NODES)
-    assert "/dev/char/511:1: link to ../nvidia-caps/nvidia-cap1: is missing" in reported
+    assert "/dev/char/511:1: is missing; would be linked to ../nvidia-caps/nvidia-cap1" in reported
+    assert "/dev/nvidia0: is missing; would be made as c 195:0, mode 0666, owner 0:0" in reported
     assert nodes(machine) == {}
     assert not machine.path("/dev/char").exists()
 
@@ -80,7 +81,8 @@ def test_missing_nodes_are_made_as_the_driver_would_and_a_second_run_makes_none(
     assert nodes(machine) == NODES
     assert links(machine) == {f"{major}:{minor}": f"..{path[4:]}" for path, (major, minor, _) in NODES.items()}
     second = host_nodes(machine)
-    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert (second.returncode, second.stdout, second.stderr) == (0, "nothing to do\n", "")
+    assert host_nodes(machine, "--dry-run").stdout == "nothing to do\n"
 
 
 def test_a_strict_umask_takes_nothing_from_the_modes(machine):
