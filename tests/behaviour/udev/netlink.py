@@ -1,6 +1,7 @@
 """Acts as udevd, or as the kernel, for UdevEvents on a real netlink socket, and prints the result as JSON.
 
-To be run in a network namespace of its own, so that no other process receives it: unshare -n, or unshare -Urn.
+To be run in a network namespace of its own, so that no other process receives it, and where /run/udev/control exists,
+because libudev may ignore udevd's messages elsewhere: on_netlink in test_udev.py provides both.
 """
 
 import json
@@ -53,7 +54,9 @@ def overflow(events, udevd):
 
 def noise(events, udevd):
     udevd.send(10_000, "block")
-    return {"readable": readable(events), "reported": len(events.read())}
+    was_readable = readable(events)
+    udevd.send(1)
+    return {"readable": was_readable, "reported": len(events.read())}
 
 
 def main(case, source, buffer_bytes):
