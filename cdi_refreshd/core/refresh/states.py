@@ -39,6 +39,9 @@ SETTLED = ("no-gpu", "ready", "degraded", "driver-mismatch")
 """States that do not change by waiting."""
 
 NVML_DRIVER_NOT_LOADED, NVML_LIBRARY_NOT_FOUND, NVML_MISMATCH = 9, 12, 18
+SEE_LOG = "see dmesg for NVRM lines"
+LOAD = f"modprobe nvidia, else {SEE_LOG}"
+GIVEN_AWAY = "nothing to do if that is intended, else bind them to the nvidia driver"
 GPU_MODES = ("nvml", "csv", "wsl")
 
 
@@ -207,19 +210,23 @@ def absence(seen: Presence) -> Verdict | None:
         return Verdict("failed", f"{seen.unreadable}, so nothing can be said about GPUs", KEEP)
     if seen.wsl or seen.tegra:
         return None
-    if not seen.functions:
+    if _has_no_gpu(seen):
         return Verdict("no-gpu", "no NVIDIA GPU", WITHDRAW)
     where = ", ".join(f"{f.address} ({f.driver or 'no driver'})" for f in seen.functions[:4])
     where += f" and {len(seen.functions) - 4} more" if len(seen.functions) > 4 else ""
     # Where another driver has them all, somebody may want it so.
     free = any(not function.driver for function in seen.functions)
     if not seen.module_loaded:
-        hint = "; modprobe nvidia, else see dmesg for NVRM lines" if free else ""
-        return Verdict("waiting-driver", f"the nvidia module is not loaded; GPUs: {where}{hint}", WITHDRAW)
+        hint = LOAD if free else GIVEN_AWAY
+        return Verdict("waiting-driver", f"the nvidia module is not loaded; GPUs: {where}; {hint}", WITHDRAW)
     if all(function.driver != "nvidia" for function in seen.functions):
-        hint = "; see dmesg for NVRM lines" if free else ""
-        return Verdict("waiting-driver", f"no GPU is bound to the nvidia driver; GPUs: {where}{hint}", WITHDRAW)
+        hint = SEE_LOG if free else GIVEN_AWAY
+        return Verdict("waiting-driver", f"no GPU is bound to the nvidia driver; GPUs: {where}; {hint}", WITHDRAW)
     return None
+
+
+def _has_no_gpu(seen: Presence) -> bool:
+    return seen.sysfs and not (seen.unreadable or seen.wsl or seen.tegra or seen.functions)
 
 
 def nvml_trouble(inventory: Inventory) -> Verdict | None:
@@ -233,10 +240,13 @@ def nvml_trouble(inventory: Inventory) -> Verdict | None:
         return None
     if nvml.code == NVML_LIBRARY_NOT_FOUND:
         there = f"version {driver.files_version} is there; run ldconfig" if driver.files_version else ""
-        reason = f"libnvidia-ml.so.1 cannot be opened, module {module}; {there or not_found(driver.search)}"
+        kernel = f"module {module}" if seen.module_loaded else "the nvidia module is not loaded"
+        kernel += ", there is no NVIDIA GPU" if _has_no_gpu(seen) else ""
+        reason = f"libnvidia-ml.so.1 cannot be opened, {kernel}; {there or not_found(driver.search)}"
         return Verdict("waiting-userspace", reason, KEEP_WHILE_VALID)
     if nvml.code == NVML_DRIVER_NOT_LOADED:
-        reason = f"NVML says that the driver is not loaded, module {module}; see dmesg for NVRM lines"
+        more = f", module {module}; {SEE_LOG}" if seen.module_loaded else f"; {LOAD}"
+        reason = f"NVML says that the driver is not loaded{more}"
         return Verdict("waiting-driver", reason, KEEP)
     return Verdict("failed", f"NVML failed: {nvml.message}; see dmesg for NVRM lines", KEEP)
 

@@ -264,3 +264,12 @@ def test_both_gpus_of_a_tegra_are_counted():
 @pytest.mark.parametrize("driver", [Driver("570.1", VERSION), damaged("libcuda")], ids=["mismatch", "damaged"])
 def test_damaged_or_mismatched_libraries_withdraw_the_spec_where_so_configured(driver):
     assert judge(seen(driver=driver), CHOICES, on_mismatch=WITHDRAW).action == WITHDRAW
+
+
+def test_generate_on_a_host_without_a_gpu_reports_that_there_is_none():
+    nothing = Inventory(mode="nvml", nvml=Nvml(12, "x"), presence=Presence())
+    reason = judge(nothing, CHOICES).reason
+    absent = "the nvidia module is not loaded, there is no NVIDIA GPU"
+    assert reason.startswith(f"libnvidia-ml.so.1 cannot be opened, {absent}; ")
+    hidden = nothing._replace(presence=Presence(sysfs=False))
+    assert "GPU" not in judge(hidden, CHOICES).reason, "without /sys nothing is known of GPUs"
