@@ -53,7 +53,7 @@ class UdevEvents(EventSource):
     def poll(self, now: float) -> list[Event]:
         if now < self.due_at(now) or not self._open():
             return []
-        return [Event(Source.UDEV, Kind.QUEUE, Action.HEARD_AGAIN, note=f"uevents of {self.source}")]
+        return [Event(Source.UDEV, Kind.QUEUE, Action.RECEIVED_AGAIN, note=f"uevents of {self.source}")]
 
     def read(self) -> list[Event]:
         if self._monitor is None:

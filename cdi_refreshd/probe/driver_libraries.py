@@ -73,7 +73,7 @@ def missing(libraries: Libraries, version: str) -> tuple[str, ...]:
 
 
 def version_of_others(libraries: Libraries, lacks: Iterable[str], version: str) -> str:
-    """The installed version of what is missing, if an upgrade is half done; "" if there is none."""
+    """The installed version of what is missing, if an upgrade is unfinished; "" if there is none."""
     found = {other for name in lacks for other in versions_of(libraries, name.removesuffix(version))}
     return driver_texts.highest_version(found - {version})
 

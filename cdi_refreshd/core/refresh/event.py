@@ -74,7 +74,7 @@ class Action(Enum):
     DIFFERS = "differs"
     DAMAGED = "is damaged"
     OVERFLOW = "overflow: events are lost, so everything is probed again"
-    HEARD_AGAIN = "can be heard again"
+    RECEIVED_AGAIN = "are received again"
     ASKED = "asked"
     DUE = "due"
 

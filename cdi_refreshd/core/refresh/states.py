@@ -262,7 +262,7 @@ def library_trouble(driver: Driver) -> Verdict | None:
         return mismatch(driver.version, f"the libraries are {driver.files_version}")
     if driver.missing and driver.files_version:
         names = ", ".join(name.partition(".so.")[0] for name in driver.missing)
-        return mismatch(driver.version, f"{names} of the libraries is {driver.files_version}, an upgrade half done")
+        return mismatch(driver.version, f"{names} of the libraries is {driver.files_version}: an unfinished upgrade")
     if driver.missing or (driver.version and not driver.library_dirs):
         what = f"there is no {', '.join(driver.missing)}" if driver.library_dirs else "no driver library"
         what += "" if driver.library_dirs else f" of version {driver.version}"

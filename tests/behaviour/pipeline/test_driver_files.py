@@ -31,7 +31,7 @@ def test_an_unfinished_upgrade_is_a_mismatch_whichever_file_came_first(published
     old.rename(old.with_name(f"{stem}.so.{NEW}"))
     done = published.oneshot()
     assert (done.returncode, state_of(done)) == (4, "driver-mismatch")
-    assert f"module is {VERSION}, {stem} of the libraries is {NEW}, an upgrade half done; reboot" in lines(done)[0]
+    assert f"module is {VERSION}, {stem} of the libraries is {NEW}: an unfinished upgrade; reboot" in lines(done)[0]
     assert published.published() is None  # it named a file that is gone
 
 

@@ -152,7 +152,7 @@ def test_unavailable_uevents_are_reported_and_tried_again(monkeypatch):
         assert events.read() == []
         assert events.fileno() >= 0
     (event,) = events.poll(events.due_at(0))
-    assert event.action is Action.HEARD_AGAIN
+    assert event.action is Action.RECEIVED_AGAIN
     assert events.source == "kernel" and events.faults == ()
     events.close()
 

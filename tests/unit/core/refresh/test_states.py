@@ -91,7 +91,7 @@ def test_a_finding_made_twice_is_reported_once():
             seen(driver=DRIVER._replace(missing=(CUDA,), files_version="580.105.08")),
             "driver-mismatch",
             KEEP,
-            "module is 580.95.05, libcuda of the libraries is 580.105.08, an upgrade half done",
+            "module is 580.95.05, libcuda of the libraries is 580.105.08: an unfinished upgrade",
         ),
         (seen(driver=DRIVER._replace(missing=(CUDA,))), "waiting-userspace", KEEP, f"there is no {CUDA}"),
         (seen(driver=damaged("libcuda")), "waiting-userspace", KEEP, f"{CUDA}: is empty; install"),
