@@ -24,7 +24,11 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
 
 
-def parser(command: str, description: str, writes_spec: bool = True) -> Parser:
+WRITTEN = "write there, atomically; the ending decides between YAML and JSON"
+
+
+def parser(command: str, description: str, writes_spec: bool = True, output: str = WRITTEN) -> Parser:
+    """With the options of the generator. `output`: what a command that knows of the spec's file does with --output."""
     # A fixed width spares argparse the query of the terminal, and the import for it.
     made = Parser(
         prog=f"cdi-refreshd {command}",
@@ -40,8 +44,6 @@ def parser(command: str, description: str, writes_spec: bool = True) -> Parser:
         "--no-all-device", dest="no_all", nargs="?", const="true", metavar="BOOL", help="no device named all"
     )
     if writes_spec:
-        made.add_argument(
-            "--output", metavar="FILE", help="write there, atomically; the ending decides between YAML and JSON"
-        )
+        made.add_argument("--output", metavar="FILE", help=output)
         made.add_argument("--format", metavar="X", help="yaml or json (default: by the output's name, else yaml)")
     return made

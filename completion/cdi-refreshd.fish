@@ -102,7 +102,7 @@ complete -c cdi-refreshd -n '__fish_seen_subcommand_from diff' -l nvidia-cdi-hoo
 complete -c cdi-refreshd -n '__fish_seen_subcommand_from diff' -l ldconfig-path -x -d 'the host\'s ldconfig, for the hook (default: searched for)'
 complete -c cdi-refreshd -n '__fish_seen_subcommand_from diff' -l csv.compat-container-root -x -d 'mode csv: the directory of CUDA\'s compat libraries in containers'
 complete -c cdi-refreshd -n '__fish_seen_subcommand_from diff' -l no-all-device -d 'no device named all'
-complete -c cdi-refreshd -n '__fish_seen_subcommand_from diff' -l output -r -F -d 'write there, atomically; the ending decides between YAML and JSON'
+complete -c cdi-refreshd -n '__fish_seen_subcommand_from diff' -l output -r -F -d 'compare with this file; the ending decides its format'
 complete -c cdi-refreshd -n '__fish_seen_subcommand_from diff' -l format -x -a 'yaml json' -d 'yaml or json (default: by the output\'s name, else yaml)'
 complete -c cdi-refreshd -n '__fish_seen_subcommand_from diff' -l config -r -F -d 'the NVIDIA container toolkit\'s config.toml'
 complete -c cdi-refreshd -n '__fish_seen_subcommand_from diff' -l config-file -r -F -d 'read only this configuration file'

@@ -24,7 +24,7 @@ JSON_VERSION = 1
 
 
 def run(argv: list[str]) -> int:
-    parser = command_line.parser("diff", DESCRIPTION)
+    parser = command_line.parser("diff", DESCRIPTION, output="compare with this file; the ending decides its format")
     parser.add_argument("--config", metavar="FILE", help="the NVIDIA container toolkit's config.toml")
     parser.add_argument("--config-file", metavar="FILE", help="read only this configuration file")
     parser.add_argument("--json", action="store_true", help="for programs, as docs/json.md describes")

@@ -30,8 +30,10 @@ def generated(argv: list[str], prepared: runner.Prepared) -> int:
     parsed = parser.parse_args(argv)
     choices = options.choices(parsed)
     wanted = options.output_format(parsed)
-    path = options.output(parsed) or "-"
+    asked_path = path = options.output(parsed) or "-"
     path, form, warning = options.document_path(path, wanted) if path != "-" else (path, wanted or "yaml", "")
+    if path != asked_path:
+        warning = f"--output: {asked_path} does not end in .yaml or .json, so the spec is {path}"
     asked = prepared.ask(request := Request(choices))
     from cdi_refreshd import pipeline  # noqa: PLC0415
     from cdi_refreshd.core.refresh import states  # noqa: PLC0415

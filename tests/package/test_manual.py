@@ -15,6 +15,7 @@ from cdi_refreshd.core.config.schema import KEYS, SECTIONS
 TOP = Path(__file__).resolve().parents[2]
 PAGE, CONF = TOP / "man/cdi-refreshd.8", TOP / "man/cdi-refreshd.conf.5"
 BASH, ZSH = TOP / "completion/cdi-refreshd.bash", TOP / "completion/_cdi-refreshd"
+README = TOP / "README.md"
 FISH = TOP / "completion/cdi-refreshd.fish"
 GENERATED = {
     CONF: ["man/generate.py"],
@@ -51,6 +52,16 @@ def test_the_page_has_every_command_and_option():
     }
     assert not missing
     assert flags - described - {"-h"} == set()
+
+
+def test_the_readme_has_a_row_for_every_command():
+    rows = re.findall(r"^\| `([\w-]+)[^|]*` \|", README.read_text(), re.MULTILINE)
+    assert set(COMMANDS) - set(rows) == set()
+
+
+def test_diff_does_not_promise_to_write():
+    (output,) = (option for option in OPTIONS["diff"] if "--output" in option.flags)
+    assert "write" not in output.help
 
 
 def test_the_configuration_page_has_every_section_and_key():

@@ -27,7 +27,7 @@ def coverage(of: Published, host: Host) -> Iterator[RuleFinding]:
         return
     if any(one.ours for one in of.subjects):
         return  # of another mode, by configuration
-    what = f"{host.platform}'s GPU" if host.platform else f"NVIDIA's {counted(len(host.gpus), 'GPU')}"
+    what = f"{host.platform}'s GPU" if host.platform else counted(len(host.gpus), "NVIDIA GPU")
     place = of.directories[-1]
     others = sorted({one.spec.kind for one in of.subjects if one.gpus or one.platform})
     if others:

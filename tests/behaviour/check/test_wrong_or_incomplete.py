@@ -218,7 +218,7 @@ def test_a_host_with_gpus_and_without_a_spec_is_found(host):
     assert host.one_fault() == (
         "fatal",
         "/var/run/cdi",
-        "has no spec for NVIDIA's 2 GPUs: no container gets nvidia.com/gpu=all; "
+        "has no spec for 2 NVIDIA GPUs: no container gets nvidia.com/gpu=all; "
         "cdi-refreshd oneshot, or systemctl enable --now cdi-refreshd",
     )
 

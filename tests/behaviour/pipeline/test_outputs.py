@@ -42,6 +42,8 @@ def test_the_file_extension_decides_the_format_and_missing_directories_are_made(
     environment = {"PYTHONPATH": str(host.top)}
     done = host.run(command, *words, cwd="/run", env=environment)
     assert (done.returncode, done.stdout) == (0, "")
+    if command == "generate" and path.removeprefix("/run/") not in (words[1], words[1].removeprefix("/run/")):
+        warning = f"--output: {words[1]} does not end in .yaml or .json, so the spec is {path}"
     assert (warning in lines(done)) if warning else len(lines(done)) == (command == "oneshot")
     text = host.path(path).read_text()
     spec = json.loads(text) if form == "json" else yaml.safe_load(text)
