@@ -54,12 +54,12 @@ def run(argv: list[str]) -> int:
     groups = report.grouped(shown)
     for group in groups:
         print(report.line(group))
-    print(summary(groups, len(report.grouped(found)) - len(groups), files, devices))
+    where = f"{counted(devices, 'device')} in {listed(files)}" if files else f"no CDI spec in {listed(directories)}"
+    print(summary(groups, len(report.grouped(found)) - len(groups), printable(where)))
     return status
 
 
-def summary(shown: list[Group], notes: int, files: list[str], devices: int) -> str:
-    where = f"{counted(devices, 'device')} in {printable(listed(files))}" if files else "no CDI spec"
+def summary(shown: list[Group], notes: int, where: str) -> str:
     more = f" ({counted(notes, 'note')}: --level info)" if notes else ""
     if not shown:
         return f"ok: {where}{more}"

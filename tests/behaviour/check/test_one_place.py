@@ -271,6 +271,12 @@ def test_list_reports_that_there_is_no_device_and_where_it_looked(host):
     assert host.run("list", "--json", "--spec-dir", "/etc/none").stderr == ""
 
 
+def test_check_names_the_directories_in_which_it_found_no_spec(host):
+    host.become(gpus=[])
+    done = host.run("check", "--spec-dir", "/etc/none", "--spec-dir", "/run/none")
+    assert (done.returncode, done.stdout) == (0, "ok: no CDI spec in /etc/none, /run/none\n")
+
+
 def test_list_marks_shadowed_devices(host):
     copy(host, OLD)
     states = {(one["file"], one["state"]) for one in json.loads(host.run("list", "--json").stdout)["devices"]}
