@@ -62,6 +62,7 @@ class Passes:
         self.loop.at(lambda _: self.again_at_s, self._again)
         self.loop.at(self.others.due_at, lambda _: self.others.kill())
         self.loop.at(lambda now: now if self.refresh and self.refresh.is_without_child else math.inf, self._child_spoke)
+        self.loop.at(lambda _: self.refresh.ends_by_s if self.refresh else math.inf, self._kill_late)
         self.loop.at(self._due_at, lambda _: self.step(scheduler.TICK))
 
     def configure(self) -> None:
@@ -176,6 +177,10 @@ class Passes:
 
     def _child_spoke(self, _: float) -> None:
         self.child_spoke()
+
+    def _kill_late(self, _: float) -> None:
+        if self.refresh:
+            self.refresh.kill_late()
 
     def child_spoke(self) -> None:
         refresh = self.refresh

@@ -1,9 +1,11 @@
 """One pass: its events, the child that probes, and the context of the verdict."""
 
+import math
 import time
 
 from cdi_refreshd.core.findings import Fault
 from cdi_refreshd.core.refresh.event import Event
+from cdi_refreshd.host import child
 from cdi_refreshd.host.child import Child
 from cdi_refreshd.pipeline import Known, Target
 from cdi_refreshd.probe import runner
@@ -16,6 +18,8 @@ class Refresh:
         self.events, self.count = events, count
         self.request, self.target, self.known = request, target, known
         self.began_s = time.monotonic()
+        self.ends_by_s = math.inf
+        """When the child, which has answered, should have ended."""
         self._answered = False
         self._child: Child | None = None
         self._fault: Fault | None = None
@@ -39,7 +43,8 @@ class Refresh:
 
     def read(self) -> bool:
         """Whether there is nothing more to read."""
-        self._answered = self._answered or self._child is None or self._child.read()
+        if not self._answered and (self._child is None or self._child.read()):
+            self._answered, self.ends_by_s = True, time.monotonic() + child.GRACE_S
         return self._answered
 
     def is_over(self) -> bool:
@@ -59,6 +64,11 @@ class Refresh:
     def kill(self, why: str) -> None:
         if self._child:
             self._child.kill(why)
+
+    def kill_late(self) -> None:
+        self.ends_by_s = math.inf
+        if self._child:
+            self._child.kill_late()
 
     def close(self) -> None:
         if self._child:

@@ -94,6 +94,10 @@ class Child:
             except ProcessLookupError:
                 continue  # it had no session yet, or is gone
 
+    def kill_late(self) -> None:
+        """Ends one that has answered and still runs after GRACE_S."""
+        self.kill(f"did not end within {GRACE_S:g} s of its answer")
+
     def gone(self) -> bool:
         """Reaps the child without waiting, and kills what it left behind; True once it has ended."""
         if self._status is None and self._has_ended():
@@ -187,7 +191,7 @@ class Child:
 
     def _await_end(self) -> None:
         if not self._gone_within(GRACE_S):
-            self.kill(f"did not end within {GRACE_S:g} s of its answer")
+            self.kill_late()
             self._gone_within(GRACE_S)
 
     def _gone_within(self, limit_s: float) -> bool:

@@ -159,6 +159,33 @@ def test_a_child_that_cannot_be_forked_is_reported_once_and_the_spec_stays(machi
     until_state(daemon, "ready")
 
 
+LINGERS = """
+import os, time
+from cdi_refreshd.host import child
+child.GRACE_S = 0.2
+end = os._exit
+def linger(status):
+    if os.path.exists("/run/linger"):
+        time.sleep(600)
+    end(status)
+os._exit = linger
+"""
+
+
+def test_a_child_that_answers_and_does_not_end_is_killed_before_the_limit_of_a_probe(machine, start):
+    daemon = start(config=QUICK.replace("5s", "10min"), env=patched(machine, LINGERS))
+    daemon.until_devices("0", "1")
+    daemon.until_quiet()
+    before = machine.path(SPEC).read_bytes()
+    machine.path("/run/linger").touch()
+    daemon.signal(signal.SIGHUP)
+    until_state(daemon, "failed")
+    assert ") did not end within 0.2 s of its answer; see dmesg for NVRM lines" in daemon.journal()
+    assert machine.path(SPEC).read_bytes() == before
+    machine.path("/run/linger").unlink()
+    until_state(daemon, "ready")
+
+
 UNKILLABLE = """
 import os
 from cdi_refreshd.host.child import Child
