@@ -225,6 +225,8 @@ def _is_left_out(one: RuleFinding, found: list[RuleFinding], probed: Iterable[Fi
         return False
     is_slice = MISSING[one.rule]
     indices = [finding.left_out[0] for finding in probed if finding.left_out]
+    if is_slice and any(index.endswith(":*") for index in indices):
+        return True
     left_out = sum(is_mig_index(index) == is_slice for index in indices)
     return sum(other.rule == one.rule for other in found) <= left_out
 
