@@ -118,13 +118,14 @@ def test_the_published_spec_is_restored_while_probes_fail_though_the_machine_cha
     spec = machine.path(SPEC)
     before = spec.read_bytes()
     machine.become({**FAILS, "uvm_major": 444})
-    for loss in ("is gone", "is damaged"):
+    for number, becomes_a_link in enumerate((False, True), 1):
         machine.path("/dev/nvidia-uvm").touch()
         spec.unlink()
-        if loss == "is damaged":
+        if becomes_a_link:
             spec.symlink_to("/etc/hostname")
         daemon.until(lambda: spec.is_file() and not spec.is_symlink() and spec.read_bytes() == before)
-        daemon.until(lambda words=f"{SPEC} {loss}, not by us; restored": words in daemon.journal())
+        # On a busy host the last restoration is noticed only now, as a write, and is reported as the reason.
+        daemon.until(lambda wanted=number: daemon.journal().count("not by us; restored as it was") == wanted)
     daemon.until(lambda: daemon.state()["state"] == "failed" and daemon.state()["spec"]["stands"])
 
 
