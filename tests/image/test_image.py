@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -111,9 +110,12 @@ class Pod:
         return self.machine.run(self._command(f"{NAME}-2", *words))
 
     def pid(self):
-        """Its pid on this host."""
+        """Its pid on the node, which has a namespace of its own."""
         done = self.machine.run([*PODMAN, "inspect", "--format", "{{.State.Pid}}", NAME], check=True)
         return int(done.stdout)
+
+    def signal(self, name):
+        self.machine.run(["kill", f"-{name}", str(self.pid())], check=True)
 
     def close(self):
         self.machine.run([*PODMAN, "stop", "--time", "5", NAME])
@@ -230,11 +232,11 @@ def test_the_pods_probes_check_that_the_daemon_lives_and_not_its_state(node):
     pod.until_state("waiting-driver")
     assert pod.probes() == [0, 0, 0]
     assert pod.exec("/usr/bin/cdi-refreshd", "status", "--check").returncode == 1
-    os.kill(pod.pid(), signal.SIGSTOP)
+    pod.signal("STOP")
     long_ago = time.time() - 360
     os.utime(pod.machine.path(HEALTH), (long_ago, long_ago))
     assert pod.probes() == [1, 1, 1]
-    os.kill(pod.pid(), signal.SIGCONT)
+    pod.signal("CONT")
 
 
 def test_commands_in_the_pod_hold_and_refresh_the_daemon_as_mig_parted_calls_them(node):
