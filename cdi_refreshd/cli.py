@@ -62,7 +62,8 @@ def make_streams_usable() -> None:
         if getattr(sys, name) is None:
             # What is printed to this stdout is an error, since a spec is missed; messages are not.
             os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
-            sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for the whole life of the process
     # Always buffered: without it (PYTHONUNBUFFERED), what a full disk does not take is lost without an error.
     printed, messages = Printed(1, "w", closefd=False), Messages(2, "w", closefd=False)
     sys.stdout = _text(printed, sys.stdout, line_buffering=printed.isatty())

@@ -19,7 +19,7 @@ SOURCES = (f"{HERE}/units", f"{os.path.dirname(HERE)}/systemd")
 PACKAGED = "/usr/bin/cdi-refreshd"
 """The program in the unmodified units."""
 HOME = "/opt/cdi-refreshd"
-"""A place that only root may change, for hints. No index of packages has the program, so that they name none."""
+"""For hints: a place that only root may change. They name no package, since no package index has the program."""
 UNIT_LIMIT_BYTES = 1 << 20
 UNITS = "etc/systemd/system"
 PLACES = {

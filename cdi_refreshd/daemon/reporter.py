@@ -51,7 +51,7 @@ class Reporter:
         self.count(triggers=1)
 
     def outcome(self, outcome: Outcome, done: Pass) -> None:
-        """`done` has what the outcome lacks: of the spec that stands, why it was probed, and how long that took."""
+        """`done` has what the outcome lacks: the spec's digest and devices, why it was probed, how long that took."""
         done, before = completed(done, outcome, self.last), self.last if self.has_probed else None
         for line in lines.lines(done, before):
             self.journal.write(line)

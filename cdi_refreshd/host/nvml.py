@@ -14,9 +14,9 @@ with ctypes_util.stood_in():
     import pynvml
 
 from cdi_refreshd.core.findings import Fault, Finding, printable
-from cdi_refreshd.core.nvidia.driver_texts import integrated_name
+from cdi_refreshd.core.nvidia.driver_texts import SEE_LOG, integrated_name
 from cdi_refreshd.core.nvidia.inventory import Nvml
-from cdi_refreshd.core.nvidia.nvml_answer import GPUS_AT_MOST, HINT, MIGS_AT_MOST, Answer, RawGpu, RawMig, left_out
+from cdi_refreshd.core.nvidia.nvml_answer import GPUS_AT_MOST, MIGS_AT_MOST, Answer, RawGpu, RawMig, left_out
 
 SONAME = "libnvidia-ml.so.1"
 # Profiles whose instances may do graphics; 0x11 is newer than NVIDIA's generator, which fails on it.
@@ -74,7 +74,7 @@ def ask(library: str) -> Answer:
 def _everything(library: str) -> Answer:
     count = pynvml.nvmlDeviceGetCount()
     if count > GPUS_AT_MOST:
-        raise Fault("NVML", f"counts {count} GPUs, and the driver has numbers for {GPUS_AT_MOST}", HINT)
+        raise Fault("NVML", f"counts {count} GPUs, and the driver has numbers for {GPUS_AT_MOST}", SEE_LOG)
     found = Found([], [], [], [], [])
     for index in range(count):
         _device(index, found)

@@ -55,7 +55,7 @@ def families_agree(of: Subject, _: Host) -> Iterator[RuleFinding]:
         have_cuda = (CUDA in one, CUDA in other)
         if differ and (all(have_cuda) or (any(have_cuda) and of.ours)):
             where = f"{directory} and {FEDORAS}"
-            fact = f"does not have the same {listed(differ)} in {where}: it depends on the image which is found"
+            fact = f"does not have the same {listed(differ)} in {where}: what a container finds depends on its image"
             yield found("families-differ", of.file, fact, make_again(of), of.file)
 
 

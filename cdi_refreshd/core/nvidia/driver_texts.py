@@ -8,6 +8,7 @@ from cdi_refreshd.core.nvidia.inventory import Library, Search
 
 CAPABILITY = r"(config|monitor|gpu\d+/gi\d+/access|gpu\d+/gi\d+/ci\d+/access) (\d{1,7})"
 REINSTALL = "install the driver's libraries again"
+SEE_LOG = "see dmesg for NVRM lines"
 VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9})+", re.ASCII)
 
 

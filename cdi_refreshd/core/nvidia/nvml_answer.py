@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from cdi_refreshd.core.findings import Fault, Finding
-from cdi_refreshd.core.nvidia.driver_texts import VERSION, integrated_name
+from cdi_refreshd.core.nvidia.driver_texts import SEE_LOG, VERSION, integrated_name
 from cdi_refreshd.core.nvidia.gpu_count import physical
 from cdi_refreshd.core.nvidia.inventory import KernelGpu, Nvml, PciFunction, is_mig_index
 
@@ -26,7 +26,6 @@ CUDA_AT_MOST = 1_000_000
 UNDECODED = "\ufffd"
 """What stands for bytes that are no UTF-8."""
 COMPUTE_INSTANCE_DEPTH = 4
-HINT = "see dmesg for NVRM lines"
 
 UUID_AT_MOST = 79
 """Characters; no driver uses more than 50."""
@@ -88,7 +87,7 @@ def believed(answer: Answer, kernel: Iterable[KernelGpu]) -> Answer:
     if len(lies) > len(gpus) + len(migs):
         count = f"{len(lies)} of {len(lies) + len(gpus) + len(migs)} devices"
         fact = f"contradicts itself about {count}, so none of them is used: {lies[0].place}: {lies[0].fact}"
-        raise Fault("NVML", fact, HINT)
+        raise Fault("NVML", fact, SEE_LOG)
     listed = {gpu.number for gpu in gpus}
     return answer._replace(
         version=answer.version if VERSION.fullmatch(answer.version) else "",
@@ -175,7 +174,7 @@ def _with_names(migs: Iterable[RawMig], findings: list[Finding]) -> Iterator[Raw
         known = is_mig_uuid(mig.uuid)
         if not known:
             fact = f"has an invalid UUID, so it has no name by UUID: {shown(mig.uuid)}"
-            findings.append(Finding("degraded", f"MIG device {mig.parent}:{mig.number}", fact, HINT))
+            findings.append(Finding("degraded", f"MIG device {mig.parent}:{mig.number}", fact, SEE_LOG))
         yield mig if known else mig._replace(uuid="")
 
 
@@ -191,7 +190,7 @@ def lie(item: RawGpu | RawMig, fact: str) -> Finding:
 
 
 def left_out(place: str, fact: str, *names: str) -> Finding:
-    return Finding("degraded", place, fact, HINT, names)
+    return Finding("degraded", place, fact, SEE_LOG, names)
 
 
 def _honest(items: Iterable[Item], doubt: Callable[[Item], str], lies: list[Finding]) -> list[Item]:

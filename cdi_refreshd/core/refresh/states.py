@@ -12,7 +12,7 @@ from cdi_refreshd.core.nvidia.build.edits import below
 from cdi_refreshd.core.nvidia.build.spec import build
 from cdi_refreshd.core.nvidia.csv_files import GPU_NODE
 from cdi_refreshd.core.nvidia.driver_paths import essential_libraries
-from cdi_refreshd.core.nvidia.driver_texts import flaw, not_found
+from cdi_refreshd.core.nvidia.driver_texts import SEE_LOG, flaw, not_found
 from cdi_refreshd.core.nvidia.inventory import Driver, Inventory, Presence
 from cdi_refreshd.core.refresh.recalled import Recalled
 
@@ -39,7 +39,6 @@ SETTLED = ("no-gpu", "ready", "degraded", "driver-mismatch")
 """States that do not change by waiting."""
 
 NVML_DRIVER_NOT_LOADED, NVML_LIBRARY_NOT_FOUND, NVML_MISMATCH = 9, 12, 18
-SEE_LOG = "see dmesg for NVRM lines"
 LOAD = f"modprobe nvidia, else {SEE_LOG}"
 GIVEN_AWAY = "nothing to do if that is intended, else bind them to the nvidia driver"
 GPU_MODES = ("nvml", "csv", "wsl")
@@ -248,7 +247,7 @@ def nvml_trouble(inventory: Inventory) -> Verdict | None:
         more = f", module {module}; {SEE_LOG}" if seen.module_loaded else f"; {LOAD}"
         reason = f"NVML says that the driver is not loaded{more}"
         return Verdict("waiting-driver", reason, KEEP)
-    return Verdict("failed", f"NVML failed: {nvml.message}; see dmesg for NVRM lines", KEEP)
+    return Verdict("failed", f"NVML failed: {nvml.message}; {SEE_LOG}", KEEP)
 
 
 def library_trouble(driver: Driver) -> Verdict | None:
@@ -298,7 +297,7 @@ def nothing_to_describe(inventory: Inventory) -> Verdict:
         reason = (
             f"NVML lists no GPU, and {', '.join(bound[:4])} {'has' if len(bound) == 1 else 'have'} the nvidia driver"
         )
-        return Verdict("failed", f"{reason}; see dmesg for NVRM lines", KEEP)
+        return Verdict("failed", f"{reason}; {SEE_LOG}", KEEP)
     return Verdict("failed", "NVML lists no GPU; lspci -d 10de: lists those on the bus", KEEP)
 
 

@@ -64,7 +64,6 @@ def test_no_command_imports_a_module_that_it_does_not_need(host, call):
 
 def test_a_daemon_without_options_does_not_keep_argparse():
     code = """
-import subprocess
 import sys
 from cdi_refreshd import config
 from cdi_refreshd.commands import run
